@@ -1,0 +1,235 @@
+"""What every kind of site must be able to do: six calls, safe to repeat, back within ten seconds.
+
+A driver never waits, sleeps, retries or starts a thread. It reports what it sees, and is called again.
+Frozen values go in and out; no database row crosses this line.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+CALL_TIMEOUT_SECONDS = 10.0
+
+
+class Unavailable(Exception):
+    """The site did not answer, or answered that it cannot just now. Try again later."""
+
+
+class Rejected(Exception):
+    """The site will never do this as asked. `reason` is CamelCase, `message` is for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class ObservedState(StrEnum):
+    """What a site says of one piece of work, in our words."""
+
+    ABSENT = "absent"  # nothing of it is left at the site
+    PENDING = "pending"  # told, but the site has not taken it on yet
+    STARTING = "starting"  # the site has taken it on (this is the site's acceptance)
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    BROKEN = "broken"  # a state the driver does not know
+
+
+class Health(StrEnum):
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DriverConfig:
+    """All a driver may know. `secrets` never appears in a repr, a log or an exception."""
+
+    cluster_id: str
+    kind: str  # the kind of site: kubernetes, kvm, baremetal, docker, openstack, vmware, slurm
+    epoch: int  # raised by the hub when it gives up on a silent site; the site refuses older ones
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    port: object | None = field(default=None, repr=False)  # what the driver needs of the hub, if anything
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    version: str
+    message: str = ""
+    is_degraded: bool = False  # answers, but not fully; `message` says what is missing
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSeen:
+    """One physical accelerator. Capacity is in 1/1000 of the device and in MiB."""
+
+    index: int  # position on its node, from 0
+    uuid: str  # the vendor's UUID or serial: the same card is one card however often it is seen
+    vendor: str  # lower case: nvidia, amd, ascend, cambricon, hygon, moore-threads, iluvatar, metax, ...
+    model: str  # as the catalogue in federation/accelerators names it; an unknown model is usable whole
+    memory_mib: int
+    health: Health = Health.HEALTHY
+    numa: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    name: str  # unique in its cluster, and stable
+    cpu_milli: int
+    memory_mib: int
+    devices: tuple[DeviceSeen, ...] = ()
+    is_ready: bool = True
+    message: str = ""
+    rack: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGrant:
+    """A share of one device: `milli` of 1000 and `memory_mib` of its memory."""
+
+    index: int
+    uuid: str
+    milli: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """One allocation as the site is to run it. `ref` is the allocation id, written on the remote object."""
+
+    ref: str
+    epoch: int
+    generation: int  # a site that has seen a newer generation of this ref refuses an older one
+    name: str
+    tenant: str
+    project: str
+    kind: str  # training, inference, notebook, batch, vm, server
+    node: str
+    cpu_milli: int
+    memory_mib: int
+    devices: tuple[DeviceGrant, ...] = ()
+    image: str = ""
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    replica: int = 0
+    replicas: int = 1
+    run_seconds: float | None = None  # simulated sites run this long; a real site ignores it
+    max_seconds: int | None = None  # the site stops the work after this long
+    grace_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at one piece of work.
+
+    `ran_seconds` is how long it has run so far (or ran in all, once ended) by the site's own monotonic
+    clock: wall clocks of sites are wrong by minutes, and bills are not.
+    """
+
+    ref: str
+    state: ObservedState
+    generation: int = 0
+    epoch: int = 0
+    ran_seconds: float | None = None
+    exit_code: int | None = None
+    reason: str = ""  # CamelCase: OutOfMemory, ImagePullFailed, TimeLimit, ...
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSample:
+    """Live figures of one device (`uuid`), or of one piece of work (`ref`), at one moment."""
+
+    at: datetime
+    uuid: str = ""
+    ref: str = ""
+    busy_percent: float | None = None
+    memory_used_mib: int | None = None
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+    cpu_milli: int | None = None
+
+
+class SiteDriver(ABC):
+    """One kind of site. Raises `Unavailable` or `Rejected` and nothing else; anything else is a bug."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, config: DriverConfig) -> None:
+        """Keeps the configuration; opens nothing."""
+        self.config = config
+
+    @abstractmethod
+    def check(self) -> SiteInfo:
+        """Is the site there, and which version does it run? Raises Unavailable."""
+
+    @abstractmethod
+    def inventory(self) -> Iterable[NodeSeen]:
+        """Everything the site has, every time; what is missing from the answer is gone. Raises Unavailable."""
+
+    @abstractmethod
+    def ensure(self, spec: WorkloadSpec) -> Observation:
+        """Create the work, or adopt what already carries `spec.ref`; say what is there now.
+
+        Twice is once. An older generation or epoch than the site has seen is Rejected("OldGeneration").
+        Raises Unavailable (perhaps after the work was created: the answer may be lost), Rejected.
+        """
+
+    @abstractmethod
+    def observe(self, ref: str) -> Observation:
+        """Look at one piece of work. Unknown work is ABSENT, a value. Raises Unavailable."""
+
+    @abstractmethod
+    def remove(self, ref: str) -> Observation:
+        """Ask for the end of the work; STOPPING until nothing is left, then ABSENT. Again and again.
+
+        Unknown work is ABSENT. Raises Unavailable.
+        """
+
+    @abstractmethod
+    def usage(self, start: datetime, end: datetime) -> Iterable[UsageSample]:
+        """Figures seen in the half-open interval; a site that keeps no history gives the present ones."""
+
+
+class Power(StrEnum):
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+@runtime_checkable
+class PowerControl(Protocol):
+    """Optional: nodes can be switched. isinstance() asks."""
+
+    def power(self, node: str) -> Power: ...
+    def set_power(self, node: str, power: Power) -> Power: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Part of a log. `next_offset` is where to read on; bytes that are not UTF-8 are replaced."""
+
+    text: str
+    next_offset: int
+    is_complete: bool  # the work has ended and nothing follows
+
+
+@runtime_checkable
+class LogReader(Protocol):
+    """Optional: the output of work can be read. Raises Unavailable."""
+
+    def logs(self, ref: str, offset: int = 0, limit: int = 65536) -> LogChunk: ...
+
+
+@runtime_checkable
+class WorkLister(Protocol):
+    """Optional: the site can name all work of ours that it still holds (to find what nobody remembers)."""
+
+    def refs(self) -> Iterable[str]: ...

@@ -1,0 +1,115 @@
+"""The placement engine's values: a frozen fleet, requests, and what came of each.
+
+Compute is in 1/1000 of a device, memory in MiB, CPU in 1/1000 of a core. No database, no Django.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFree:
+    index: int
+    flavor: str  # what quota counts it as
+    model: str
+    vendor: str
+    free_milli: int
+    free_memory_mib: int
+    memory_mib: int
+    is_healthy: bool = True
+    can_share: bool = False  # a fraction of it may be handed out
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFree:
+    id: str
+    name: str
+    cluster: str
+    site: str
+    cpu_milli: int  # free
+    memory_mib: int  # free
+    devices: tuple[DeviceFree, ...] = ()
+    rack: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    is_open: bool = True  # takes new work (ready, not drained, its cluster answers)
+    closed_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    nodes: tuple[NodeFree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One workload: `replicas` equal members, all or nothing, each wanting `devices` devices on one node.
+
+    `milli` below 1000 asks for a share of one device (`devices` is then 1). `models` empty means any model.
+    `flavors` maps each flavor the tenant has quota for to the amount (in 1/1000) it may still take there;
+    None means quota does not limit this plan.
+    """
+
+    id: str
+    cpu_milli: int
+    memory_mib: int
+    devices: int = 0
+    milli: int = 1000
+    device_memory_mib: int = 0
+    models: frozenset[str] = frozenset()
+    vendors: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
+    flavors: Mapping[str, int] | None = None
+    replicas: int = 1
+
+    @property
+    def wants_accelerators(self) -> bool:
+        return self.devices > 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceShare:
+    index: int
+    milli: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlacement:
+    node: str  # NodeFree.id
+    flavor: str
+    devices: tuple[DeviceShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that was scored, for the explanation."""
+
+    node: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    request: str
+    members: tuple[MemberPlacement, ...]
+    policy: str
+    best: tuple[Candidate, ...] = ()  # the chosen node and the next best, of the first member
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request could not be placed now.
+
+    `filters` counts, for each filter in order, how many nodes it removed. `is_final` tells "can never fit
+    this fleet, even empty" from "has to wait".
+    """
+
+    request: str
+    reason: str  # CamelCase: NoMatchingModel, NotEnoughFreeAccelerators, NotEnoughCpu, QuotaExhausted, ...
+    message: str
+    is_final: bool = False
+    filters: Mapping[str, int] = field(default_factory=dict)
+    nearest: str = ""  # the nearest miss, in plain words
+
+
+Outcome = Placement | Refusal
