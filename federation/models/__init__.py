@@ -1,0 +1,38 @@
+"""Sites, inventory, workloads and grants. Imported as `from federation.models import Allocation`."""
+
+from federation.models.allocations import Allocation, LedgerEntry, Share
+from federation.models.inventory import (
+    Accelerator,
+    AcceleratorModel,
+    Figures,
+    Health,
+    Node,
+    Policy,
+    Pool,
+    QueueOrder,
+)
+from federation.models.sites import Agent, AgentOrder, Cluster, ClusterKind, JoinToken, LogPart, Site
+from federation.models.workloads import Workload, WorkloadKind
+
+__all__ = [
+    "Accelerator",
+    "AcceleratorModel",
+    "Agent",
+    "AgentOrder",
+    "Allocation",
+    "Cluster",
+    "ClusterKind",
+    "Figures",
+    "Health",
+    "JoinToken",
+    "LedgerEntry",
+    "LogPart",
+    "Node",
+    "Policy",
+    "Pool",
+    "QueueOrder",
+    "Share",
+    "Site",
+    "Workload",
+    "WorkloadKind",
+]

@@ -1,0 +1,167 @@
+"""What there is: nodes and accelerators as the sites show them, and the pools work is sent to.
+
+`held_*` columns are kept by database triggers from live allocations (migration 0002) and by nothing else:
+growth beyond capacity is refused by the database itself. `generation` counts those changes, so the
+history of each device can be replayed in commit order.
+"""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from federation.models.sites import Cluster
+from federation.states import CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
+from portal.leases import Leased, LeasedQuerySet, lease_pair
+from portal.models.base import Row, ScopedQuerySet, StatefulRow
+from portal.models.quotas import ResourceFlavor
+from portal.models.tenants import slug_rule
+
+
+class AcceleratorModel(Row):
+    """The capability record of one model, from the catalogue; unknown models are usable whole."""
+
+    vendor = models.CharField(max_length=32)
+    name = models.CharField(max_length=64)
+    flavor = models.OneToOneField(ResourceFlavor, on_delete=models.PROTECT, related_name="accelerator_model")
+    memory_mib = models.PositiveIntegerField(null=True, blank=True)
+    peak_tflops = models.FloatField(null=True, blank=True, help_text="Dense FP16 or BF16.")
+    power_watts = models.PositiveIntegerField(null=True, blank=True)
+    slicing_modes = ArrayField(models.CharField(max_length=16), default=list)
+    smallest_share_milli = models.PositiveIntegerField(default=1000)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["vendor", "name"], name="accelerator_model_once")]
+
+    def __str__(self) -> str:
+        return f"{self.vendor} {self.name}"
+
+    @property
+    def can_share(self) -> bool:
+        return self.smallest_share_milli < 1000
+
+
+class NodeQuerySet(ScopedQuerySet["Node"]):
+    def placeable(self) -> "NodeQuerySet":
+        return self.filter(state__in=NODE_PLACEABLE, cluster__state__in=CLUSTER_PLACEABLE)
+
+
+class Node(StatefulRow):
+    topic = "node"
+    arrows = NODE_ARROWS
+    scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "many": "yes"}
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="nodes")
+    name = models.CharField(max_length=253)
+    state = models.CharField(
+        max_length=16, choices=[(s.value, s.value) for s in NodeState], default=NodeState.READY
+    )
+    rack = models.CharField(max_length=63, blank=True, default="")
+    labels = models.JSONField(default=dict)
+    cpu_milli = models.BigIntegerField()
+    memory_mib = models.BigIntegerField()
+    held_cpu_milli = models.BigIntegerField(default=0, editable=False)
+    held_memory_mib = models.BigIntegerField(default=0, editable=False)
+    generation = models.BigIntegerField(default=0, editable=False)
+    seen_at = models.DateTimeField(null=True)
+
+    objects: ClassVar = NodeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="node_name_in_cluster"),
+            models.CheckConstraint(
+                name="node_held_not_negative",
+                condition=Q(held_cpu_milli__gte=0) & Q(held_memory_mib__gte=0),
+            ),
+        ]
+        indexes = [models.Index(fields=["cluster", "state"], name="node_cluster_state")]
+
+    tenant_id: ClassVar[None] = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Health(models.TextChoices):
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+class Accelerator(Row):
+    """One physical device. 1000 milli is the whole of it."""
+
+    scope_paths: ClassVar = {"tenant": "shares__allocation__tenant_id", "many": "yes"}
+
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="accelerators")
+    model = models.ForeignKey(AcceleratorModel, on_delete=models.PROTECT, related_name="accelerators")
+    index = models.PositiveSmallIntegerField()
+    uuid = models.CharField(max_length=100)
+    memory_mib = models.PositiveIntegerField()
+    health = models.CharField(max_length=16, choices=Health.choices, default=Health.HEALTHY)
+    is_present = models.BooleanField(default=True)
+    held_milli = models.PositiveSmallIntegerField(default=0, editable=False)
+    held_memory_mib = models.PositiveIntegerField(default=0, editable=False)
+    generation = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "uuid"], name="accelerator_uuid_on_node"),
+            models.CheckConstraint(name="accelerator_never_over", condition=Q(held_milli__lte=1000)),
+        ]
+        indexes = [models.Index(fields=["uuid"], name="accelerator_uuid")]
+
+    def __str__(self) -> str:
+        return f"{self.uuid}"
+
+
+class Figures(models.Model):
+    """The last figures of a device, with the time they were seen. Overwritten; history is kept elsewhere."""
+
+    accelerator = models.OneToOneField(
+        Accelerator, on_delete=models.CASCADE, primary_key=True, related_name="figures"
+    )
+    busy_percent = models.FloatField(null=True)
+    memory_used_mib = models.PositiveIntegerField(null=True)
+    power_watts = models.FloatField(null=True)
+    temperature_celsius = models.FloatField(null=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"figures of {self.accelerator_id}"
+
+
+class Policy(models.TextChoices):
+    BEST_FIT = "best-fit"
+    SPREAD = "spread"
+
+
+class QueueOrder(models.TextChoices):
+    FIFO = "fifo"
+    PRIORITY = "priority"
+
+
+class Pool(Row, Leased):
+    """A named set of nodes over one or many clusters, homogeneous by rule; work is queued per pool.
+
+    No clusters: all of them. No model names: any, CPU-only nodes too.
+    """
+
+    topic: ClassVar = "pool"
+
+    slug = models.CharField(max_length=63, unique=True, validators=[slug_rule])
+    name = models.CharField(max_length=200)
+    clusters = models.ManyToManyField(Cluster, blank=True, related_name="pools")
+    model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    policy = models.CharField(max_length=32, choices=Policy.choices, default=Policy.BEST_FIT)
+    queue_order = models.CharField(max_length=16, choices=QueueOrder.choices, default=QueueOrder.PRIORITY)
+
+    objects: ClassVar = LeasedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [lease_pair("pool")]
+
+    def __str__(self) -> str:
+        return self.name

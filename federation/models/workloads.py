@@ -1,0 +1,103 @@
+"""What people asked for."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from federation.models.inventory import Pool
+from federation.states import WORKLOAD_ARROWS, WORKLOAD_ENDED, WorkloadState
+from portal.models.base import ScopedQuerySet, StatefulRow
+from portal.models.tenants import Project, Tenant
+
+
+class WorkloadKind(models.TextChoices):
+    TRAINING = "training"
+    INFERENCE = "inference"
+    NOTEBOOK = "notebook"
+    BATCH = "batch"
+    VM = "vm"
+    SERVER = "server"
+
+
+class WorkloadQuerySet(ScopedQuerySet["Workload"]):
+    def waiting(self) -> "WorkloadQuerySet":
+        return self.filter(state=WorkloadState.QUEUED)
+
+
+class Workload(StatefulRow):
+    """`replicas` equal members, all or nothing; each wants accelerators, CPU and memory on one node.
+
+    `accelerator_milli` below 1000 asks for a share of one device. `attempt` rises each time it returns to
+    the queue; allocations belong to one attempt.
+    """
+
+    topic = "workload"
+    arrows = WORKLOAD_ARROWS
+    scope_paths: ClassVar = {"tenant": "tenant_id", "project": "project_id"}
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workloads")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="workloads")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="workloads")
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=16, choices=WorkloadKind.choices, default=WorkloadKind.BATCH)
+    state = models.CharField(
+        max_length=16, choices=[(s.value, s.value) for s in WorkloadState], default=WorkloadState.QUEUED
+    )
+    priority = models.SmallIntegerField(default=0)
+    replicas = models.PositiveSmallIntegerField(default=1)
+    accelerators = models.PositiveSmallIntegerField(default=0, help_text="Devices of each member.")
+    accelerator_milli = models.PositiveSmallIntegerField(default=1000, help_text="Of each device.")
+    accelerator_memory_mib = models.PositiveIntegerField(default=0, help_text="Of each device; 0: its share.")
+    model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    site_slugs = ArrayField(models.CharField(max_length=63), default=list, blank=True)
+    cpu_milli = models.PositiveIntegerField(default=1000)
+    memory_mib = models.PositiveIntegerField(default=1024)
+    image = models.CharField(max_length=500, blank=True, default="")
+    command = ArrayField(models.CharField(max_length=4000), default=list, blank=True)
+    env = models.JSONField(default=dict, blank=True)
+    run_seconds = models.FloatField(null=True, blank=True, help_text="Simulated sites run this long.")
+    max_seconds = models.PositiveIntegerField(null=True, blank=True)
+    max_retries = models.PositiveSmallIntegerField(default=0)
+    retries = models.PositiveSmallIntegerField(default=0, editable=False)
+    attempt = models.PositiveIntegerField(default=1, editable=False)
+    submitted_by = models.CharField(max_length=150)
+    queued_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    exit_code = models.IntegerField(null=True, editable=False)
+    decision = models.JSONField(default=dict, editable=False)
+
+    objects: ClassVar = WorkloadQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["pool", "-priority", "queued_at", "id"], name="workload_queue", condition=Q(state="queued")
+            ),
+            models.Index(fields=["tenant", "-id"], name="workload_tenant"),
+            models.Index(fields=["project", "state"], name="workload_project_state"),
+            models.Index(fields=["state", "-id"], name="workload_state"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="workload_share_of_one_device",
+                condition=Q(accelerator_milli=1000)
+                | Q(accelerator_milli__gte=1, accelerator_milli__lt=1000, accelerators=1),
+            ),
+            models.CheckConstraint(name="workload_has_members", condition=Q(replicas__gte=1)),
+        ]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in WORKLOAD_ENDED
+
+    @property
+    def milli_per_member(self) -> int:
+        """What one member counts against quota: 1/1000 of devices, or of cores when it wants none."""
+        return self.accelerators * self.accelerator_milli if self.accelerators else self.cpu_milli
+
+    def __str__(self) -> str:
+        return self.name

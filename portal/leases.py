@@ -1,0 +1,92 @@
+"""A lock per row, in the row: who works on it, until when, and when to look again.
+
+Whoever claims a row gets a token; only that token can settle it. A worker that dies lets its lease run
+out, and the sweep comes back. All clocks are the database's.
+"""
+
+import random
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import Least, Now
+
+from portal.models.base import ScopedQuerySet
+
+LEASE_SECONDS = 90
+STUCK_AFTER = 10
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+def seconds_from_now(seconds: float) -> Any:
+    return Now() + Value(timedelta(seconds=seconds), output_field=models.DurationField())
+
+
+def backoff_seconds(attempts: int) -> float:
+    """2, 4, 8 … 600 s, up to a fifth more at random so that many rows do not come back at one moment."""
+    return min(2.0**attempts, 600.0) * random.uniform(1.0, 1.2)
+
+
+class LeasedQuerySet(ScopedQuerySet[M]):
+    def claim(self, pk: Any) -> uuid.UUID | None:
+        """Take the row for LEASE_SECONDS; None when somebody has it. Counts an attempt."""
+        token = uuid.uuid4()
+        taken = self.filter(Q(pk=pk) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))).update(
+            lease_token=token,
+            lease_expires_at=seconds_from_now(LEASE_SECONDS),
+            attempts=Least(F("attempts") + 1, 99),
+        )
+        return token if taken else None
+
+    def settle(self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any) -> bool:
+        """Give the row back and write `values`; look again in `check_in` seconds (None: not by itself).
+
+        False when the lease was lost: write nothing else then. A bad outcome keeps the count of attempts.
+        """
+        if is_good:
+            values["attempts"] = 0
+        return bool(
+            self.filter(pk=pk, lease_token=token).update(
+                lease_token=None,
+                lease_expires_at=None,
+                next_check_at=None if check_in is None else seconds_from_now(check_in),
+                **values,
+            )
+        )
+
+    def due(self) -> Self:
+        """Rows to look at now, and nobody is looking."""
+        return self.filter(
+            Q(next_check_at__lte=Now()) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))
+        )
+
+    def wake(self, pks: Iterable[Any]) -> int:
+        """Ask for a look as soon as possible."""
+        return self.filter(pk__in=list(pks)).update(next_check_at=Now())
+
+
+class Leased(models.Model):
+    lease_token = models.UUIDField(null=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    next_check_at = models.DateTimeField(null=True, db_default=Now(), editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tried too often without one good outcome; somebody should look."""
+        return self.attempts > STUCK_AFTER
+
+
+def lease_pair(name: str) -> models.CheckConstraint:
+    """Token and expiry are both set or both empty."""
+    return models.CheckConstraint(
+        name=f"{name}_lease_pair",
+        condition=Q(lease_token__isnull=True, lease_expires_at__isnull=True)
+        | Q(lease_token__isnull=False, lease_expires_at__isnull=False),
+    )
