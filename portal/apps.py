@@ -7,4 +7,4 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         # Loads the Celery app so that tasks bind to it in every process; portal/__init__.py stays empty.
-        from portal import celery  # noqa: F401, PLC0415
+        from portal import celery  # noqa: F401

@@ -12,12 +12,24 @@ app.autodiscover_tasks(["portal", "federation", "billing"])
 
 app.conf.beat_schedule = {
     # `expires`: a tick that waited longer than its period is worth nothing, the next one does the same work.
-    "sweep_allocations": {"task": "federation.tasks.sweep_allocations", "schedule": 1.0, "options": {"expires": 2}},
+    "sweep_allocations": {
+        "task": "federation.tasks.sweep_allocations",
+        "schedule": 1.0,
+        "options": {"expires": 2},
+    },
     "sweep_clusters": {"task": "federation.tasks.sweep_clusters", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_pools": {"task": "federation.tasks.sweep_pools", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_outbox": {"task": "portal.tasks.sweep_outbox", "schedule": 1.0, "options": {"expires": 2}},
-    "sweep_workloads": {"task": "federation.tasks.sweep_workloads", "schedule": 15.0, "options": {"expires": 15}},
+    "sweep_workloads": {
+        "task": "federation.tasks.sweep_workloads",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sweep_usage": {"task": "billing.tasks.sweep_usage", "schedule": 5.0, "options": {"expires": 5}},
     "sweep_invoices": {"task": "billing.tasks.sweep_invoices", "schedule": 10.0, "options": {"expires": 10}},
-    "sweep_leftovers": {"task": "portal.tasks.sweep_leftovers", "schedule": 300.0, "options": {"expires": 300}},
+    "sweep_leftovers": {
+        "task": "portal.tasks.sweep_leftovers",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
 }

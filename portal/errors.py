@@ -37,7 +37,11 @@ class IllegalTransition(DomainError):
 
 
 class ConcurrentUpdate(DomainError):
-    status, code, title = 409, "concurrent-update", "Somebody else changed this at the same moment; look again"
+    status, code, title = (
+        409,
+        "concurrent-update",
+        "Somebody else changed this at the same moment; look again",
+    )
 
 
 class Conflict(DomainError):
@@ -53,7 +57,11 @@ class VersionStale(DomainError):
 
 
 class IdempotencyKeyReused(DomainError):
-    status, code, title = 422, "idempotency-key-reused", "This Idempotency-Key was used for a different request"
+    status, code, title = (
+        422,
+        "idempotency-key-reused",
+        "This Idempotency-Key was used for a different request",
+    )
 
 
 class LoginFailed(DomainError):

@@ -41,7 +41,9 @@ class LeasedQuerySet(ScopedQuerySet[M]):
         )
         return token if taken else None
 
-    def settle(self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any) -> bool:
+    def settle(
+        self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any
+    ) -> bool:
         """Give the row back and write `values`; look again in `check_in` seconds (None: not by itself).
 
         False when the lease was lost: write nothing else then. A bad outcome keeps the count of attempts.

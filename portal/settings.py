@@ -96,7 +96,9 @@ DATABASE_URL = _secret("DATABASE_URL", fallback="" if IS_PRODUCTION else "postgr
 
 def _database(url: str) -> dict[str, Any]:
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ImproperlyConfigured("DATABASE_URL must start with postgresql://. Aquifer runs on Postgres only.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must start with postgresql://. Aquifer runs on Postgres only."
+        )
     parts = conninfo_to_dict(url)
     known = {"dbname", "user", "password", "host", "port"}
     options: dict[str, Any] = {key: value for key, value in parts.items() if key not in known and value}
@@ -107,7 +109,11 @@ def _database(url: str) -> dict[str, Any]:
     )
     # The web server opens a thread per request, so it draws from a pool; a worker keeps its one connection.
     if os.environ.get("AQUIFER_PROCESS") == "web":
-        options["pool"] = {"min_size": 1, "max_size": int(os.environ.get("AQUIFER_DB_POOL", "16")), "timeout": 5}
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": int(os.environ.get("AQUIFER_DB_POOL", "16")),
+            "timeout": 5,
+        }
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname") or "aquifer",
@@ -125,7 +131,7 @@ def _database(url: str) -> dict[str, Any]:
 DATABASES = {"default": _database(DATABASE_URL)}
 
 # -- hints: broker, cache and sockets, all of which may be wiped at any moment ---------------------
-REDIS_URL = _secret("REDIS_URL", fallback="" if not IS_PRODUCTION else "")
+REDIS_URL = _secret("REDIS_URL")
 CELERY_BROKER_DIR = DATA_DIR / "broker"
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
@@ -148,7 +154,11 @@ else:
         "default": {
             "BACKEND": "channels_postgres.core.PostgresChannelLayer",
             "CONFIG": {
-                **{k: v for k, v in DATABASES["default"].items() if k in {"NAME", "USER", "PASSWORD", "HOST", "PORT"}},
+                **{
+                    k: v
+                    for k, v in DATABASES["default"].items()
+                    if k in {"NAME", "USER", "PASSWORD", "HOST", "PORT"}
+                },
                 "ENGINE": "django.db.backends.postgresql",
             },
         }
@@ -211,7 +221,9 @@ SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("AQUIFER_BEHIND_PROXY", False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if _flag("AQUIFER_BEHIND_PROXY", False) else None
+)
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 AGENT_REPORT_MAX_BYTES = 5_000_000

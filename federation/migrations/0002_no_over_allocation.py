@@ -107,6 +107,7 @@ END $$;
 -- A quota made while work already holds its flavor begins with what is held, so that counting stays right.
 CREATE FUNCTION federation_quota_begins() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  LOCK TABLE federation_allocation IN SHARE MODE;  -- grants in flight commit first, and are counted
   SELECT coalesce(sum(held_milli), 0) INTO NEW.held_milli FROM federation_allocation
     WHERE tenant_id = NEW.tenant_id AND flavor_id = NEW.flavor_id AND state <> 'released'
     AND (NEW.project_id IS NULL OR project_id = NEW.project_id);

@@ -46,7 +46,9 @@ class Allocation(StatefulRow, Leased):
     generation = models.PositiveIntegerField(default=1)
     cpu_milli = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
-    held_milli = models.PositiveIntegerField(help_text="Counted against quota, in 1/1000 of the flavor's unit.")
+    held_milli = models.PositiveIntegerField(
+        help_text="Counted against quota, in 1/1000 of the flavor's unit."
+    )
     started_at = models.DateTimeField(null=True, help_text="When it began to run, as proven by the site.")
     ended_at = models.DateTimeField(null=True, help_text="When it stopped running, as proven by the site.")
     proof_at = models.DateTimeField(null=True, help_text="When the site last showed it running.")
@@ -63,7 +65,9 @@ class Allocation(StatefulRow, Leased):
         ]
         indexes = [
             models.Index(fields=["next_check_at"], name="allocation_due", condition=~Q(state="released")),
-            models.Index(fields=["cluster", "state"], name="allocation_cluster", condition=~Q(state="released")),
+            models.Index(
+                fields=["cluster", "state"], name="allocation_cluster", condition=~Q(state="released")
+            ),
             models.Index(fields=["node"], name="allocation_node", condition=~Q(state="released")),
             models.Index(fields=["tenant", "-id"], name="allocation_tenant"),
         ]

@@ -75,7 +75,9 @@ class Workload(StatefulRow):
     class Meta:
         indexes = [
             models.Index(
-                fields=["pool", "-priority", "queued_at", "id"], name="workload_queue", condition=Q(state="queued")
+                fields=["pool", "-priority", "queued_at", "id"],
+                name="workload_queue",
+                condition=Q(state="queued"),
             ),
             models.Index(fields=["tenant", "-id"], name="workload_tenant"),
             models.Index(fields=["project", "state"], name="workload_project_state"),

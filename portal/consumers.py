@@ -1,0 +1,110 @@
+"""The live socket: tells a browser which things changed, and streams compact figures of devices.
+
+It never says what changed: the browser reads the API, where permissions are. `seq` rises by one per
+stream; a gap, or a new connection, means "read again".
+"""
+
+import asyncio
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from portal.models import StreamPosition, User
+from portal.permissions import scope_of
+
+_RECHECK_SECONDS = 5.0
+_MOST_SOCKETS_PER_USER = 20
+_open: dict[str, int] = {}
+
+
+class EventsConsumer(AsyncJsonWebsocketConsumer):
+    streams: list[str]
+    user_id: str = ""
+    recheck: "asyncio.Task[None] | None" = None
+
+    async def connect(self) -> None:
+        self.streams = await self._streams_of(self.scope.get("user"))
+        if not self.streams:
+            await self.close(code=4401)
+            return
+        self.user_id = str(self.scope["user"].pk)
+        if _open.get(self.user_id, 0) >= _MOST_SOCKETS_PER_USER:
+            self.user_id = ""
+            await self.close(code=4429)
+            return
+        _open[self.user_id] = _open.get(self.user_id, 0) + 1
+        await self.accept()
+        for stream in self.streams:
+            await self.channel_layer.group_add(f"stream.{stream}", self.channel_name)
+        await self.send_json({"type": "hello", "streams": await self._positions(self.streams)})
+        self.recheck = asyncio.create_task(self._keep_checking())
+
+    async def disconnect(self, code: int) -> None:
+        if self.recheck:
+            self.recheck.cancel()
+        if self.user_id:
+            _open[self.user_id] -= 1
+            if not _open[self.user_id]:
+                del _open[self.user_id]
+        for stream in getattr(self, "streams", []):
+            await self.channel_layer.group_discard(f"stream.{stream}", self.channel_name)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Browsers have nothing to say here but "ping"."""
+        if content == {"type": "ping"}:
+            await self.send_json({"type": "pong"})
+
+    async def events(self, message: dict[str, Any]) -> None:
+        for position, (topic, object_id) in enumerate(message["events"]):
+            await self.send_json(
+                {
+                    "type": "changed",
+                    "stream": message["stream"],
+                    "seq": message["first"] + position,
+                    "topic": topic,
+                    "id": object_id,
+                }
+            )
+
+    async def figures(self, message: dict[str, Any]) -> None:
+        await self.send_json(message["frame"])
+
+    async def _keep_checking(self) -> None:
+        """Whoever loses access (logged out, disabled, suspended) loses the socket within seconds."""
+        while True:
+            await asyncio.sleep(_RECHECK_SECONDS)
+            if await self._streams_now() != self.streams:
+                await self.close(code=4401)
+                return
+
+    @database_sync_to_async
+    def _streams_of(self, user: Any) -> list[str]:
+        return _streams(user)
+
+    @database_sync_to_async
+    def _streams_now(self) -> list[str]:
+        session = self.scope.get("session")
+        if session is None or not session.exists(session.session_key):
+            return []
+        return _streams(User.objects.filter(pk=self.user_id, is_active=True).first())
+
+    @database_sync_to_async
+    def _positions(self, streams: list[str]) -> dict[str, int]:
+        known = dict(StreamPosition.objects.filter(stream__in=streams).values_list("stream", "seq"))
+        return {stream: known.get(stream, 0) for stream in streams}
+
+
+def _streams(user: Any) -> list[str]:
+    """Platform people get the stream of everything; others that of each tenant they belong to."""
+    if user is None or not user.is_authenticated:
+        return []
+    scope = scope_of(user, "session.view")
+    if scope.is_everything:
+        return ["platform"]
+    tenants = set(scope.tenants)
+    if scope.projects:
+        tenants |= set(
+            user.memberships.exclude(tenant__state="suspended").values_list("tenant_id", flat=True)
+        )
+    return sorted(str(tenant) for tenant in tenants)

@@ -1,0 +1,20 @@
+"""Pages by cursor: stable while rows come and go, and as quick on the last page as on the first."""
+
+from collections import OrderedDict
+from typing import Any
+
+from rest_framework.pagination import CursorPagination
+
+
+class CursorPages(CursorPagination):
+    """`limit` up to 200. Newest first: our ids are UUIDs of version 7 (or a sequence), so they sort by age."""
+
+    ordering = "-id"
+    page_size = 50
+    max_page_size = 200
+    page_size_query_param = "limit"
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        described: dict[str, Any] = super().get_paginated_response_schema(schema)
+        described["required"] = ["next", "previous", "results"]
+        return OrderedDict(described)
