@@ -104,7 +104,5 @@ def _streams(user: Any) -> list[str]:
         return ["platform"]
     tenants = set(scope.tenants)
     if scope.projects:
-        tenants |= set(
-            user.memberships.exclude(tenant__state="suspended").values_list("tenant_id", flat=True)
-        )
+        tenants |= set(user.memberships.exclude(tenant__state="suspended").values_list("tenant_id", flat=True))
     return sorted(str(tenant) for tenant in tenants)

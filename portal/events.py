@@ -3,9 +3,9 @@
 import time
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 
+from portal import hints
 from portal.models import OutboxEvent
 
 _HINT_EVERY_SECONDS = 0.15
@@ -15,7 +15,7 @@ _last_hint = 0.0
 def publish(topic: str, object_id: UUID, tenant_id: UUID | None = None) -> None:
     """Note that `object_id` changed. A thing without a tenant is the platform's alone."""
     OutboxEvent.objects.create(topic=topic, object_id=object_id, tenant_id=tenant_id)
-    transaction.on_commit(hint)
+    transaction.on_commit(hint, robust=True)
 
 
 def hint() -> None:
@@ -24,4 +24,4 @@ def hint() -> None:
     now = time.monotonic()
     if now - _last_hint >= _HINT_EVERY_SECONDS:
         _last_hint = now
-        current_app.send_task("portal.tasks.relay_outbox")
+        hints.send("portal.tasks.relay_outbox")

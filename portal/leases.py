@@ -61,9 +61,7 @@ class LeasedQuerySet(ScopedQuerySet[M]):
 
     def due(self) -> Self:
         """Rows to look at now, and nobody is looking."""
-        return self.filter(
-            Q(next_check_at__lte=Now()) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))
-        )
+        return self.filter(Q(next_check_at__lte=Now()) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now())))
 
     def wake(self, pks: Iterable[Any]) -> int:
         """Ask for a look as soon as possible."""

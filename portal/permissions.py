@@ -111,9 +111,7 @@ class Scope:
         return not (self.is_everything or self.tenants or self.projects)
 
     def covers(self, tenant: UUID | None, project: UUID | None = None) -> bool:
-        return (
-            self.is_everything or tenant in self.tenants or (project is not None and project in self.projects)
-        )
+        return self.is_everything or tenant in self.tenants or (project is not None and project in self.projects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,17 +96,13 @@ DATABASE_URL = _secret("DATABASE_URL", fallback="" if IS_PRODUCTION else "postgr
 
 def _database(url: str) -> dict[str, Any]:
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ImproperlyConfigured(
-            "DATABASE_URL must start with postgresql://. Aquifer runs on Postgres only."
-        )
+        raise ImproperlyConfigured("DATABASE_URL must start with postgresql://. Aquifer runs on Postgres only.")
     parts = conninfo_to_dict(url)
     known = {"dbname", "user", "password", "host", "port"}
     options: dict[str, Any] = {key: value for key, value in parts.items() if key not in known and value}
     options.setdefault("connect_timeout", 5)
     # A lock that is not to be had in 5 s, or a statement of over 30 s, is a fault to report, not to wait for.
-    options["options"] = (
-        "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
-    )
+    options["options"] = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
     # The web server opens a thread per request, so it draws from a pool; a worker keeps its one connection.
     if os.environ.get("AQUIFER_PROCESS") == "web":
         options["pool"] = {
@@ -186,6 +182,8 @@ CELERY_TASK_ROUTES = {  # calls to sites may be slow; they must not hold up admi
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False  # a hint is not worth waiting for
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
@@ -221,9 +219,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if _flag("AQUIFER_BEHIND_PROXY", False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("AQUIFER_BEHIND_PROXY", False) else None
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 AGENT_REPORT_MAX_BYTES = 5_000_000

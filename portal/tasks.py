@@ -1,21 +1,17 @@
 """Celery entry points of the portal: delivery of events, tidying, and the worker's sign of life."""
 
-import logging
 from datetime import timedelta
 
-from asgiref.sync import async_to_sync
 from celery import shared_task
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from portal import streams as live
 from portal.models import IdempotencyRecord, OneTimeLogin, OutboxEvent, StreamPosition
 
-logger = logging.getLogger(__name__)
-PLATFORM = "platform"
 _BATCH = 500
 _RELAY_LOCK = 0x61717569  # one relay at a time, whichever process: numbers must rise without gaps
 
@@ -68,14 +64,14 @@ def deliver_batch() -> int:
         streams: dict[str, list[list[str]]] = {}
         for _, tenant, topic, object_id in rows:
             # The platform's people see everything, a tenant its own. Twice in one batch is once.
-            for stream in {PLATFORM, str(tenant) if tenant else PLATFORM}:
+            for stream in {live.PLATFORM, str(tenant) if tenant else live.PLATFORM}:
                 events = streams.setdefault(stream, [])
                 if (event := [topic, str(object_id)]) not in events[-50:]:
                     events.append(event)
         frames = [(stream, _advance(stream, len(events)), events) for stream, events in streams.items()]
         OutboxEvent.objects.filter(id__in=[row[0] for row in rows]).update(delivered_at=Now())
     for stream, first, events in frames:
-        send(stream, {"type": "events", "stream": stream, "first": first, "events": events})
+        live.send(stream, {"type": "events", "stream": stream, "first": first, "events": events})
     return len(rows)
 
 
@@ -84,11 +80,3 @@ def _advance(stream: str, count: int) -> int:
     StreamPosition.objects.get_or_create(stream=stream)
     StreamPosition.objects.filter(stream=stream).update(seq=F("seq") + count)
     return StreamPosition.objects.values_list("seq", flat=True).get(stream=stream) - count + 1
-
-
-def send(stream: str, message: dict[str, object]) -> None:
-    """Best effort: the channel layer may be gone at any time, and then browsers poll."""
-    try:
-        async_to_sync(get_channel_layer().group_send)(f"stream.{stream}", message)
-    except Exception as error:  # whatever the layer's client raises; the rows are the truth
-        logger.warning("Live updates are not delivered: %s", error)

@@ -39,9 +39,7 @@ def move(
     changed = (
         type(row)
         .objects.filter(pk=row.pk, version=row.version)
-        .update(
-            state=to, reason=reason, message=message, state_since=Now(), version=F("version") + 1, **values
-        )
+        .update(state=to, reason=reason, message=message, state_since=Now(), version=F("version") + 1, **values)
     )
     if not changed:
         raise ConcurrentUpdate(f"The {row.topic} was changed by somebody else at the same moment.")

@@ -5,7 +5,7 @@ Frozen values go in and out; no database row crosses this line.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -233,3 +233,10 @@ class WorkLister(Protocol):
     """Optional: the site can name all work of ours that it still holds (to find what nobody remembers)."""
 
     def refs(self) -> Iterable[str]: ...
+
+
+@runtime_checkable
+class BulkObserver(Protocol):
+    """Optional: look at much work in one call. What is missing from the answer is ABSENT. Raises Unavailable."""
+
+    def observe_many(self, refs: Sequence[str]) -> Iterable[Observation]: ...

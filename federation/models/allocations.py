@@ -46,9 +46,7 @@ class Allocation(StatefulRow, Leased):
     generation = models.PositiveIntegerField(default=1)
     cpu_milli = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
-    held_milli = models.PositiveIntegerField(
-        help_text="Counted against quota, in 1/1000 of the flavor's unit."
-    )
+    held_milli = models.PositiveIntegerField(help_text="Counted against quota, in 1/1000 of the flavor's unit.")
     started_at = models.DateTimeField(null=True, help_text="When it began to run, as proven by the site.")
     ended_at = models.DateTimeField(null=True, help_text="When it stopped running, as proven by the site.")
     proof_at = models.DateTimeField(null=True, help_text="When the site last showed it running.")
@@ -65,9 +63,7 @@ class Allocation(StatefulRow, Leased):
         ]
         indexes = [
             models.Index(fields=["next_check_at"], name="allocation_due", condition=~Q(state="released")),
-            models.Index(
-                fields=["cluster", "state"], name="allocation_cluster", condition=~Q(state="released")
-            ),
+            models.Index(fields=["cluster", "state"], name="allocation_cluster", condition=~Q(state="released")),
             models.Index(fields=["node"], name="allocation_node", condition=~Q(state="released")),
             models.Index(fields=["tenant", "-id"], name="allocation_tenant"),
         ]
@@ -110,9 +106,7 @@ class LedgerEntry(models.Model):
     held_milli = models.SmallIntegerField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["accelerator_id", "generation"], name="ledger_in_order")
-        ]
+        constraints = [models.UniqueConstraint(fields=["accelerator_id", "generation"], name="ledger_in_order")]
 
     def __str__(self) -> str:
         return f"{self.accelerator_id}#{self.generation}: {self.delta_milli:+d}"

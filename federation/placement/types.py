@@ -33,6 +33,8 @@ class NodeFree:
     labels: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = True  # takes new work (ready, not drained, its cluster answers)
     closed_reason: str = ""
+    total_cpu_milli: int = 0  # of the empty node, to tell "never fits" from "has to wait"; 0: as free
+    total_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

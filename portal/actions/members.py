@@ -48,9 +48,7 @@ def add(
         raise Invalid.field("role", f"The role {role} is not one for a {level}.", "role-level")
     if project is not None and (tenant is None or project.tenant_id != tenant.pk):
         raise Invalid.field("project", "This project belongs to another tenant.")
-    membership, is_new = Membership.objects.get_or_create(
-        user=user, tenant=tenant, project=project, role=role
-    )
+    membership, is_new = Membership.objects.get_or_create(user=user, tenant=tenant, project=project, role=role)
     if is_new:
         audit.record(
             by=by, what="membership.create", target=membership, detail={"role": role, "user": user.username}

@@ -50,9 +50,7 @@ def grant(
 @transaction.atomic
 def change(*, by: Actor, quota: Quota, **amounts: int | None) -> Quota:
     """Set amounts anew. Below what is held is allowed: nothing stops, and nothing more is granted."""
-    if not Quota.objects.filter(pk=quota.pk, version=quota.version).update(
-        version=F("version") + 1, **amounts
-    ):
+    if not Quota.objects.filter(pk=quota.pk, version=quota.version).update(version=F("version") + 1, **amounts):
         raise ConcurrentUpdate()
     quota.refresh_from_db()
     audit.record(by=by, what="quota.change", target=quota, detail=dict(amounts))

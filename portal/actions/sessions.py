@@ -20,9 +20,7 @@ _WINDOW = timedelta(minutes=10)
 def login(*, username: str, password: str, address: str) -> User:
     """The user these credentials belong to. Failures are counted per name and per address, atomically."""
     keys = [f"name:{username.lower()[:70]}", f"address:{address[:60]}"]
-    if LoginFailures.objects.filter(
-        key__in=keys, window_ends_at__gt=Now(), failures__gte=_MOST_FAILURES
-    ).exists():
+    if LoginFailures.objects.filter(key__in=keys, window_ends_at__gt=Now(), failures__gte=_MOST_FAILURES).exists():
         raise TooManyAttempts()
     user = authenticate(username=username, password=password)  # hashes also for unknown names: same time
     if user is None:

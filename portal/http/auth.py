@@ -24,17 +24,14 @@ class TokenAuthentication(authentication.BaseAuthentication):
             return None
         token = (
             AccessToken.objects.select_related("user")
-            .filter(
-                digest=digest(secret.strip()), revoked_at=None, expires_at__gt=Now(), user__is_active=True
-            )
+            .filter(digest=digest(secret.strip()), revoked_at=None, expires_at__gt=Now(), user__is_active=True)
             .first()
         )
         if token is None:
             raise exceptions.AuthenticationFailed("This token is not valid, has expired or was revoked.")
         # A minute's precision is enough to see what is in use, and saves a write per request.
         AccessToken.objects.filter(
-            Q(pk=token.pk)
-            & (Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - timedelta(minutes=1)))
+            Q(pk=token.pk) & (Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - timedelta(minutes=1)))
         ).update(last_used_at=Now())
         user: Any = token.user
         user.access = access_of(user, scopes=token.scopes, tenant=token.tenant_id)

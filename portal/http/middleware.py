@@ -29,9 +29,7 @@ class RequestLimits:
         except ValueError:
             return problems.plain(request, 400, "bad-request", "Content-Length is not a number")
         if length > limit:
-            return problems.plain(
-                request, 413, "too-large", "The request is too large", f"At most {limit} bytes."
-            )
+            return problems.plain(request, 413, "too-large", "The request is too large", f"At most {limit} bytes.")
         if request.headers.get("Content-Encoding"):
             return problems.plain(request, 415, "unsupported-media-type", "Packed requests are not taken")
         return self.get_response(request)

@@ -55,9 +55,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         transaction.set_rollback(True)
     if status >= 500:
         logger.error("%s %s failed: %s", request.method, request.path, title, exc_info=error)
-    response = Response(
-        body(status, code, title, detail, request.path, errors), status=status, headers=headers
-    )
+    response = Response(body(status, code, title, detail, request.path, errors), status=status, headers=headers)
     response.content_type = CONTENT_TYPE
     return response
 

@@ -32,9 +32,7 @@ def uuid7() -> uuid.UUID:
         _last = tick
     milliseconds, fraction = tick >> 12, tick & 0xFFF
     random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
-    return uuid.UUID(
-        int=(milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
-    )
+    return uuid.UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
 class ScopedQuerySet(models.QuerySet[M]):

@@ -43,9 +43,7 @@ class Quota(Row):
     scope_paths: ClassVar = {"tenant": "tenant_id", "project": "project_id"}
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="quotas")
-    project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="quotas"
-    )
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, blank=True, related_name="quotas")
     flavor = models.ForeignKey(ResourceFlavor, on_delete=models.PROTECT, related_name="quotas")
     nominal_milli = models.BigIntegerField(help_text="Guaranteed share, in 1/1000 of the flavor's unit.")
     borrowing_limit_milli = models.BigIntegerField(

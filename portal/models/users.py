@@ -27,9 +27,7 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=150, unique=True)
     name = models.CharField(max_length=200, blank=True, default="")
     email = models.EmailField(blank=True, default="")
-    language = models.CharField(
-        max_length=10, default="en", choices=[("en", "English"), ("zh-Hans", "简体中文")]
-    )
+    language = models.CharField(max_length=10, default="en", choices=[("en", "English"), ("zh-Hans", "简体中文")])
     is_active = models.BooleanField(default=True)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -53,9 +51,7 @@ class Membership(Row):
     scope_paths = {"tenant": "tenant_id"}
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships"
-    )
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships")
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships"
     )

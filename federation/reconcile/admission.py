@@ -1,0 +1,99 @@
+"""The queue of one pool: plan who goes where in one global view, then reserve, one workload at a time.
+
+Planning is pure and may be outdated; committing is exact (grants.py). A workload that must wait is told why.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from federation.models import Allocation, Pool, QueueOrder, Workload
+from federation.placement.plan import Planner
+from federation.placement.types import Placement, Refusal
+from federation.reconcile import grants
+from federation.reconcile.snapshot import QuotaRoom, fleet_of, request_of
+from federation.states import AllocationState as A
+from federation.states import WorkloadState
+from portal.errors import ConcurrentUpdate, OverCapacity
+from portal.transitions import explain
+
+logger = logging.getLogger(__name__)
+BATCH = 400  # workloads looked at in one step; the rest follow in the next
+_IDLE_SECONDS, _BUSY_SECONDS = 10.0, 0.0
+
+
+def run(pk: str) -> bool:
+    """One step over the head of the queue. True when there is more to do at once."""
+    token = Pool.objects.claim(pk)
+    if token is None:
+        return False
+    pool = Pool.objects.get(pk=pk)
+    queue = list(waiting(pool)[:BATCH])
+    placed = admit(pool, queue) if queue else 0
+    # All of a full batch waits: the next look begins behind it only when something has changed.
+    has_more = placed > 0 and len(queue) == BATCH
+    Pool.objects.settle(pk, token, check_in=_BUSY_SECONDS if has_more else _IDLE_SECONDS)
+    return has_more
+
+
+def waiting(pool: Pool) -> "Sequence[Workload]":
+    """The queue in its order. Work whose earlier attempt still holds hardware waits until that is released."""
+    order = ("queued_at", "id") if pool.queue_order == QueueOrder.FIFO else ("-priority", "queued_at", "id")
+    still_there = Allocation.objects.filter(workload=OuterRef("pk")).exclude(state__in=(A.RELEASED, A.LOST))
+    rows: Sequence[Workload] = (
+        Workload.objects.waiting()
+        .filter(pool=pool)
+        .exclude(tenant__state="suspended")
+        .filter(~Exists(still_there))
+        .order_by(*order)
+    )
+    return rows
+
+
+def admit(pool: Pool, queue: "Sequence[Workload]") -> int:
+    """Plan and reserve for each workload in turn; how many were placed."""
+    planner = Planner(fleet_of(pool), pool.policy)
+    room = QuotaRoom((w.tenant_id, w.project_id) for w in queue)
+    placed = 0
+    refused: dict[object, Refusal] = {}  # equal requests of one project share one refusal
+    for workload in queue:
+        request = request_of(workload, room.of(workload.tenant_id, workload.project_id))
+        same = (workload.project_id, workload.cpu_milli, workload.memory_mib, workload.accelerators,
+                workload.accelerator_milli, workload.accelerator_memory_mib, tuple(workload.model_names),
+                tuple(workload.site_slugs), workload.replicas)  # fmt: skip
+        # Capacity and quota only shrink within one step, so what was refused stays refused.
+        outcome = refused.get(same) or planner.place(request)
+        if isinstance(outcome, Refusal):
+            refused[same] = outcome
+            _tell(workload, outcome)
+            continue
+        if _commit(workload, outcome):
+            placed += 1
+            for member in outcome.members:
+                room.take(workload.tenant_id, workload.project_id, member.flavor, workload.milli_per_member)
+    return placed
+
+
+def _commit(workload: Workload, placement: Placement) -> bool:
+    try:
+        return grants.commit(workload.pk, workload.version, placement)
+    except OverCapacity as error:
+        logger.info("Workload %s lost a race and is planned again: %s", workload.pk, error)
+        return False
+
+
+def _tell(workload: Workload, refusal: Refusal) -> None:
+    """Write down why it waits, if that has changed."""
+    message = refusal.message if not refusal.nearest else f"{refusal.message} {refusal.nearest}"
+    if (workload.reason, workload.message) == (refusal.reason, message):
+        return
+    decision = {"outcome": "refused", **asdict(refusal)}
+    try:
+        with transaction.atomic():
+            if workload.state == WorkloadState.QUEUED:
+                explain(workload, reason=refusal.reason, message=message, decision=decision)
+    except ConcurrentUpdate:
+        pass  # the user acted meanwhile; the next step sees it

@@ -1,0 +1,56 @@
+"""Live figures of devices: the last value in a row each, and a compact frame to the browsers that watch."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from federation.drivers.base import UsageSample
+from federation.models import Accelerator, Cluster
+from portal import streams
+
+
+def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
+    """Overwrite the figures of a cluster's devices in one statement, and stream what was seen."""
+    by_uuid = {sample.uuid: sample for sample in samples if sample.uuid}
+    if not by_uuid:
+        return
+    rows = [
+        (pk, held, by_uuid[uuid])
+        for pk, uuid, held in Accelerator.objects.filter(node__cluster=cluster, is_present=True).values_list(
+            "pk", "uuid", "held_milli"
+        )
+        if uuid in by_uuid
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO federation_figures
+                 (accelerator_id, busy_percent, memory_used_mib, power_watts, temperature_celsius, at)
+               SELECT * FROM unnest(%s::uuid[], %s::float8[], %s::int4[], %s::float8[], %s::float8[], %s::timestamptz[])
+               ON CONFLICT (accelerator_id) DO UPDATE SET busy_percent = excluded.busy_percent,
+                 memory_used_mib = excluded.memory_used_mib, power_watts = excluded.power_watts,
+                 temperature_celsius = excluded.temperature_celsius, at = excluded.at
+               WHERE federation_figures.at <= excluded.at""",
+            [
+                [pk for pk, _, _ in rows],
+                [s.busy_percent for _, _, s in rows],
+                [s.memory_used_mib for _, _, s in rows],
+                [s.power_watts for _, _, s in rows],
+                [s.temperature_celsius for _, _, s in rows],
+                [s.at for _, _, s in rows],
+            ],
+        )
+        cursor.execute("UPDATE federation_cluster SET figures_at = now() WHERE id = %s", [cluster.pk])
+    _stream(cluster, rows)
+
+
+def _stream(cluster: Cluster, rows: Sequence[tuple[UUID, int, UsageSample]]) -> None:
+    """Whole numbers only: a frame for 500 devices is about 25 kB. Only the platform's people see all devices."""
+    streams.send_figures(
+        str(cluster.pk),
+        rows[0][2].at.isoformat() if rows else "",
+        [
+            [str(pk), None if s.busy_percent is None else round(s.busy_percent), s.memory_used_mib, held]
+            for pk, held, s in rows
+        ],
+    )

@@ -1,0 +1,121 @@
+"""The fleet of a pool and the queue before it, as frozen values for the planner."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db.models import Q
+
+from federation.models import Accelerator, Node, Pool, Workload
+from federation.placement.types import DeviceFree, Fleet, NodeFree, Request
+from federation.states import CLUSTER_PLACEABLE, NODE_PLACEABLE, NodeState
+from portal.actions.quotas import CPU
+from portal.models import Quota
+
+
+def fleet_of(pool: Pool) -> Fleet:
+    """Every node of the pool with what is free on it; closed nodes too, so that refusals can name them."""
+    nodes = Node.objects.exclude(state=NodeState.GONE)
+    if clusters := list(pool.clusters.values_list("pk", flat=True)):
+        nodes = nodes.filter(cluster__in=clusters)
+    devices: dict[UUID, list[DeviceFree]] = defaultdict(list)
+    for row in (
+        Accelerator.objects.filter(is_present=True, node__in=nodes.values("pk"))
+        .order_by("node_id", "index")
+        .values_list(
+            "node_id", "index", "model__flavor__name", "model__name", "model__vendor", "memory_mib",
+            "held_milli", "held_memory_mib", "health", "model__smallest_share_milli",
+        )
+        .iterator(5000)
+    ):  # fmt: skip
+        node, index, flavor, model, vendor, memory, held, held_memory, health, smallest = row
+        if pool.model_names and model not in pool.model_names:
+            continue
+        devices[node].append(
+            DeviceFree(
+                index=index,
+                flavor=flavor,
+                model=model,
+                vendor=vendor,
+                free_milli=1000 - held,
+                free_memory_mib=max(memory - held_memory, 0),
+                memory_mib=memory,
+                is_healthy=health == "healthy",
+                can_share=smallest < 1000,
+            )
+        )
+    found = []
+    for row in nodes.order_by("id").values_list(
+        "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
+        "held_memory_mib", "rack", "labels", "state", "cluster__state",
+    ):  # fmt: skip
+        pk, name, cluster, site, cpu, memory, held_cpu, held_memory, rack, labels, state, cluster_state = row
+        if pool.model_names and pk not in devices:
+            continue
+        closed = ""
+        if cluster_state not in CLUSTER_PLACEABLE:
+            closed = f"cluster {cluster_state}"
+        elif state not in NODE_PLACEABLE:
+            closed = f"node {state}"
+        found.append(
+            NodeFree(
+                id=str(pk),
+                name=name,
+                cluster=cluster,
+                site=site,
+                cpu_milli=max(cpu - held_cpu, 0),
+                memory_mib=max(memory - held_memory, 0),
+                devices=tuple(devices.get(pk, ())),
+                rack=rack,
+                labels=labels,
+                is_open=not closed,
+                closed_reason=closed,
+                total_cpu_milli=cpu,
+                total_memory_mib=memory,
+            )
+        )
+    return Fleet(tuple(found))
+
+
+class QuotaRoom:
+    """What each project may still take of each flavor, counted down as a plan is made."""
+
+    def __init__(self, projects: Iterable[tuple[UUID, UUID]]) -> None:
+        """`projects` are (tenant, project) pairs."""
+        self._free: dict[tuple[UUID, UUID | None, str], int] = {}
+        pairs = set(projects)
+        wanted = Q(project__in={p for _, p in pairs}) | Q(project=None, tenant__in={t for t, _ in pairs})
+        for quota in Quota.objects.filter(wanted).select_related("flavor"):
+            self._free[(quota.tenant_id, quota.project_id, quota.flavor.name)] = (
+                quota.limit_milli - quota.held_milli
+            )
+
+    def of(self, tenant: UUID, project: UUID) -> dict[str, int]:
+        """Flavor -> amount left for this project; both the project's and the tenant's wall count."""
+        room = {}
+        for (_, owner, flavor), free in self._free.items():
+            if owner == project:
+                wall = self._free.get((tenant, None, flavor))
+                room[flavor] = max(min(free, wall) if wall is not None else free, 0)
+        return room
+
+    def take(self, tenant: UUID, project: UUID, flavor: str, milli: int) -> None:
+        for owner in (project, None):
+            if (tenant, owner, flavor) in self._free:
+                self._free[(tenant, owner, flavor)] -= milli
+
+
+def request_of(workload: Workload, room: dict[str, int]) -> Request:
+    """What the planner is asked for one workload. Work without accelerators is counted in cores."""
+    return Request(
+        id=str(workload.pk),
+        cpu_milli=workload.cpu_milli,
+        memory_mib=workload.memory_mib,
+        devices=workload.accelerators,
+        milli=workload.accelerator_milli,
+        device_memory_mib=workload.accelerator_memory_mib,
+        models=frozenset(workload.model_names),
+        sites=frozenset(workload.site_slugs),
+        flavors=room if workload.accelerators else {CPU: room.get(CPU, 0)},
+        replicas=workload.replicas,
+    )

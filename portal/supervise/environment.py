@@ -1,0 +1,163 @@
+"""The Python environment of a checkout: `.local/uv` (the installer) and `.local/venv` (the packages).
+
+Standard library only. Everything installed is pinned with hashes in `requirements/*.lock`; a step whose
+lock has not changed since is skipped.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from portal.supervise.steps import Failed, Step, say
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = Path(os.environ.get("AQUIFER_DATA_DIR") or ROOT / ".local").absolute()
+LOGS = LOCAL / "logs"
+VENV = LOCAL / "venv"
+PYTHON = VENV / "bin" / "python"
+_UV_HOME = LOCAL / "uv"
+_NEEDS_MIB = {"first": 1200, "again": 150}
+
+
+def prepare(lock: str) -> None:
+    """Have `.local/venv` hold exactly what `requirements/<lock>.lock` says, or more where it is a superset."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    _check_room()
+    if _is_installed(lock):
+        return
+    uv = installer()
+    with Step("Packages"):
+        if not _is_of_this_python():
+            _call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], "making .local/venv")
+        sync(uv, PYTHON, lock)
+    _stamp(VENV).write_text(f"{lock} {_hash(lock)}\n", encoding="utf-8")
+
+
+def sync(uv: str, python: Path, lock: str) -> None:
+    lock_file = ROOT / "requirements" / f"{lock}.lock"
+    _call(
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock_file],
+        f"installing requirements/{lock}.lock",
+    )
+
+
+def installer() -> str:
+    """A uv to install with: the one on PATH, else our pinned one in .local/uv."""
+    os.environ.update(mirrors(dict(os.environ)))
+    if found := shutil.which("uv"):
+        return found
+    uv = _UV_HOME / "bin" / "uv"
+    if _stamp(_UV_HOME).exists() and _stamp(_UV_HOME).read_text().split()[-1:] == [_hash("uv")]:
+        return str(uv)
+    with Step("Installer"):
+        python = _UV_HOME / "bin" / "python"
+        has_pip = importlib.util.find_spec("ensurepip") is not None or _install_venv_package()
+        if has_pip:
+            _call([sys.executable, "-m", "venv", "--clear", _UV_HOME], "making .local/uv")
+            pip: list[str | Path] = [python, "-m", "pip"]
+        elif importlib.util.find_spec("pip") is not None:  # Debian's python3-pip without python3-venv
+            _call([sys.executable, "-m", "venv", "--clear", "--without-pip", _UV_HOME], "making .local/uv")
+            pip = [sys.executable, "-m", "pip", "--python", python]
+        else:
+            raise Failed(
+                "Python's venv module is not complete here. Type this once, then start again:\n"
+                f"    {'' if os.geteuid() == 0 else 'sudo '}apt-get install -y {venv_package()}",
+                code=2,
+            )
+        lock = ROOT / "requirements" / "uv.lock"
+        quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+        _call([*pip, "install", *quiet, "--require-hashes", "-r", lock], "installing uv")
+        _stamp(_UV_HOME).write_text(f"uv {_hash('uv')}\n", encoding="utf-8")
+    return str(uv)
+
+
+def mirrors(env: dict[str, str]) -> dict[str, str]:
+    """pip and uv read different names for the same mirror and certificates; told one, we tell the other."""
+    told: dict[str, str] = {"UV_PYTHON_DOWNLOADS": "never"}
+    for one, other in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_CERT", "SSL_CERT_FILE")):
+        if env.get(one) and not env.get(other):
+            told[other] = env[one]
+        elif env.get(other) and not env.get(one):
+            told[one] = env[other]
+    if not os.access(Path(env.get("HOME") or "/"), os.W_OK) and not env.get("UV_CACHE_DIR"):
+        told["UV_CACHE_DIR"] = str(LOCAL / "cache")
+    return told
+
+
+def venv_package() -> str:
+    return f"python3.{sys.version_info.minor}-venv"
+
+
+def _install_venv_package() -> bool:
+    """Only root on Debian or Ubuntu can; True when ensurepip is there afterwards."""
+    apt = shutil.which("apt-get")
+    if os.geteuid() != 0 or apt is None:
+        return False
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    say(f"    installing {venv_package()} with apt-get")
+    install = [apt, "install", "-y", "-qq", "--no-install-recommends", venv_package()]
+    with (LOGS / "setup.log").open("ab") as log:
+        for command in (install, [apt, "update", "-qq"], install):
+            done = subprocess.run(command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            if command is install and done.returncode == 0:
+                importlib.invalidate_caches()
+                return importlib.util.find_spec("ensurepip") is not None
+    return False
+
+
+def _call(command: list[str | Path], doing: str) -> None:
+    """Run one installer command; its words go to .local/logs/setup.log, the last of them to the user."""
+    words = [str(part) for part in command]
+    done = subprocess.run(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+    )
+    with (LOGS / "setup.log").open("a", encoding="utf-8") as log:
+        log.write(f"$ {' '.join(words)}\n{done.stdout}\n")
+    if done.returncode:
+        if "No space left on device" in done.stdout or "os error 28" in done.stdout:
+            raise Failed(f"The disk is full: {doing} stopped. Make room in {LOCAL} and start again.")
+        last = " ".join(done.stdout.split())[-300:]
+        raise Failed(f"Stopped while {doing}: {last or 'no message'}\n    All of it: {LOGS / 'setup.log'}")
+
+
+def _check_room() -> None:
+    free = shutil.disk_usage(LOCAL).free // 2**20
+    needed = _NEEDS_MIB["again" if PYTHON.exists() else "first"]
+    if free < needed:
+        raise Failed(
+            f"Only {free} MiB are free in {LOCAL}; Aquifer needs {needed} MiB there. Make room and start again."
+        )
+    if not os.access(LOCAL, os.W_OK):
+        raise PermissionError(13, "not writable", str(LOCAL))
+
+
+def _stamp(home: Path) -> Path:
+    return home / ".aquifer-lock"
+
+
+def _hash(lock: str) -> str:
+    return hashlib.sha256((ROOT / "requirements" / f"{lock}.lock").read_bytes()).hexdigest()
+
+
+def _is_of_this_python() -> bool:
+    """False when there is none, or the system's Python has moved on since it was made."""
+    here = VENV / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    return here.is_dir() and os.access(PYTHON, os.X_OK)
+
+
+def _is_installed(lock: str) -> bool:
+    """What tests need includes what running needs, so a checkout made for tests also runs."""
+    try:
+        name, installed = _stamp(VENV).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return False
+    return _is_of_this_python() and name in {lock, "dev"} and installed == _hash(name)

@@ -1,0 +1,171 @@
+"""`manage.py up`: everything on this machine, from an empty folder to a page with a login, until Ctrl-C."""
+
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from portal.supervise import console, product
+from portal.supervise.environment import LOCAL, LOGS
+from portal.supervise.postgres import Postgres
+from portal.supervise.processes import Child
+from portal.supervise.product import Address
+from portal.supervise.steps import Failed, Step, paint, say
+from portal.supervise.supervisor import Probe, Stopped, Supervisor
+
+LOCK = LOCAL / "run.lock"
+DATABASE = "aquifer"
+
+
+@dataclass(frozen=True)
+class Options:
+    address: Address
+    has_demo: bool = True
+    is_reset: bool = False
+
+
+def up(options: Options) -> int:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with take_lock(options.address), Supervisor(LOGS) as supervisor:
+        try:
+            _start(supervisor, options)
+            supervisor.run()
+        except Stopped:
+            say("\nStopping.")
+        supervisor.stop()
+    say("Stopped. Nothing is left running.")
+    return 0
+
+
+def take_lock(address: Address) -> IO[str]:
+    """Held while running; whoever comes second is told where the first one is."""
+    inherited = os.environ.pop("AQUIFER_RUN_LOCK", "")
+    file = os.fdopen(int(inherited), "r+", encoding="utf-8") if inherited else LOCK.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise Failed(
+            f"Aquifer is running already: {_address_of(file.read())}. Ctrl-C in its terminal stops it."
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(json.dumps({"pid": os.getpid(), "url": address.url}))
+    file.flush()
+    return file
+
+
+def _address_of(text: str) -> str:
+    try:
+        told = json.loads(text)
+        return f"{told['url']} (process {told['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return "it is just starting"
+
+
+def _start(supervisor: Supervisor, options: Options) -> None:
+    if options.is_reset:
+        with Step("Erase"):
+            _erase()
+    has_console = console.is_built()
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        with Step("Database"):
+            url = start_postgres(supervisor, Postgres(LOCAL / "pg"))
+    env = product.environment(options.address, url)
+    console_build = product.console_build(env)
+    if not has_console:
+        supervisor.start(console_build)
+    (LOCAL / "broker" / "queue").mkdir(parents=True, exist_ok=True)
+    (LOCAL / "broker" / "control").mkdir(parents=True, exist_ok=True)
+    product.AGENT_STATE.mkdir(mode=0o700, exist_ok=True)
+
+    with tempfile.TemporaryDirectory(prefix="aquifer-") as private:
+        answers = Answers(Path(private, "answers"))
+        preparing = supervisor.start(product.prepare(env, answers.file, has_demo=options.has_demo))
+        with Step("Tables"):
+            _await(supervisor, preparing, lambda: answers.has("migrated"), 120)
+        web = supervisor.start(product.web(env, options.address))
+        with Step("Demo data" if options.has_demo else "First account"):
+            _await(supervisor, preparing, lambda: answers.has("ready"), 300)
+        join_token, login = answers.get("join"), answers.get("login")
+    with Step("Web server"):
+        _await(supervisor, web, lambda: answers_http(options.address), 60)
+    with Step("Workers"):
+        supervisor.start(product.worker(env))
+        supervisor.start(product.beat(env))
+        product.PROBE.touch()
+        supervisor.probes.append(Probe(product.PROBE, product.PROBE_SECONDS, ("worker", "beat")))
+        supervisor.start(product.agent(env, options.address, join_token))
+    say()
+    say(f"  {paint('Aquifer is ready:', 1)} {options.address.url}{login}")
+    say("  The link logs you in once, as the administrator. Ctrl-C stops everything.")
+    if not has_console:
+        say("  The console is being built; the page says so until it is there.")
+    say()
+    supervisor.output.is_shown = True
+
+
+def start_postgres(supervisor: Supervisor, postgres: Postgres, database: str = DATABASE) -> str:
+    """An embedded server with an empty or earlier database of that name; its URL."""
+    postgres.prepare()
+    child = supervisor.start(postgres.child())
+    _await(supervisor, child, postgres.is_ready, 60)
+    postgres.create_database(database)
+    return postgres.url(database)
+
+
+class Answers:
+    """What `prepare` has told so far."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        file.touch(mode=0o600)
+
+    def _told(self) -> dict[str, str]:
+        lines = self.file.read_text(encoding="utf-8").splitlines()
+        return {name: value for name, _, value in (line.partition(" ") for line in lines)}
+
+    def has(self, name: str) -> bool:
+        return name in self._told()
+
+    def get(self, name: str) -> str:
+        return self._told().get(name, "")
+
+
+def _await(supervisor: Supervisor, child: Child, until: Callable[[], bool], seconds: float) -> None:
+    """Wait for a sign from a child that is starting; one that ends instead has said why in its log."""
+    is_there = supervisor.wait(lambda: until() or not child.is_running(), seconds) and until()
+    if not is_there:
+        what = "does not start" if child.is_running() else "ended"
+        last = supervisor.output.tail(child.name, 1) or "it said nothing"
+        raise Failed(f"{child.name} {what}: {last}\n    All of it: {LOGS / f'{child.name}.log'}")
+
+
+def answers_http(address: Address) -> bool:
+    """Whether the web server answers at all."""
+    host = address.url.removeprefix("http://").rsplit(":", 1)[0]
+    connection = http.client.HTTPConnection(host.strip("[]"), address.port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _erase() -> None:
+    """The database, the broker's files and the agent's state; not the packages."""
+    if not os.environ.get("DATABASE_URL"):
+        Postgres(LOCAL / "pg").erase()
+    for name in ("broker", "agent"):
+        shutil.rmtree(LOCAL / name, ignore_errors=True)
+    for name in ("beat-schedule", "worker-probe"):
+        (LOCAL / name).unlink(missing_ok=True)
