@@ -4,15 +4,18 @@ Standard library only. Everything installed is pinned with hashes in `requiremen
 lock has not changed since is skipped.
 """
 
+# ruff: noqa: S603 - every command here is our own
+
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from portal.supervise.steps import Failed, Step, say
+from portal.supervise.steps import Failed, Step, tick
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = Path(os.environ.get("AQUIFER_DATA_DIR") or ROOT / ".local").absolute()
@@ -27,7 +30,7 @@ def prepare(lock: str) -> None:
     """Have `.local/venv` hold exactly what `requirements/<lock>.lock` says, or more where it is a superset."""
     LOGS.mkdir(parents=True, exist_ok=True)
     _check_room()
-    if _is_installed(lock):
+    if is_installed(lock):
         return
     uv = installer()
     with Step("Packages"):
@@ -53,10 +56,10 @@ def installer() -> str:
     uv = _UV_HOME / "bin" / "uv"
     if _stamp(_UV_HOME).exists() and _stamp(_UV_HOME).read_text().split()[-1:] == [_hash("uv")]:
         return str(uv)
+    python = _UV_HOME / "bin" / "python"
+    has_ensurepip = importlib.util.find_spec("ensurepip") is not None or _install_venv_package()
     with Step("Installer"):
-        python = _UV_HOME / "bin" / "python"
-        has_pip = importlib.util.find_spec("ensurepip") is not None or _install_venv_package()
-        if has_pip:
+        if has_ensurepip:
             _call([sys.executable, "-m", "venv", "--clear", _UV_HOME], "making .local/uv")
             pip: list[str | Path] = [python, "-m", "pip"]
         elif importlib.util.find_spec("pip") is not None:  # Debian's python3-pip without python3-venv
@@ -97,41 +100,50 @@ def _install_venv_package() -> bool:
     apt = shutil.which("apt-get")
     if os.geteuid() != 0 or apt is None:
         return False
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    say(f"    installing {venv_package()} with apt-get")
     install = [apt, "install", "-y", "-qq", "--no-install-recommends", venv_package()]
-    with (LOGS / "setup.log").open("ab") as log:
-        for command in (install, [apt, "update", "-qq"], install):
-            done = subprocess.run(command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-            if command is install and done.returncode == 0:
-                importlib.invalidate_caches()
-                return importlib.util.find_spec("ensurepip") is not None
-    return False
+    with Step(f"apt-get {venv_package()}"):
+        for command in (install, [apt, "update", "-qq"], install):  # a fresh system has no package lists yet
+            code, _ = _logged(command, DEBIAN_FRONTEND="noninteractive")
+            if command is install and code == 0:
+                break
+    importlib.invalidate_caches()
+    return importlib.util.find_spec("ensurepip") is not None
 
 
 def _call(command: list[str | Path], doing: str) -> None:
     """Run one installer command; its words go to .local/logs/setup.log, the last of them to the user."""
-    words = [str(part) for part in command]
-    done = subprocess.run(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-    )
-    with (LOGS / "setup.log").open("a", encoding="utf-8") as log:
-        log.write(f"$ {' '.join(words)}\n{done.stdout}\n")
-    if done.returncode:
-        if "No space left on device" in done.stdout or "os error 28" in done.stdout:
-            raise Failed(f"The disk is full: {doing} stopped. Make room in {LOCAL} and start again.")
-        last = " ".join(done.stdout.split())[-300:]
-        raise Failed(f"Stopped while {doing}: {last or 'no message'}\n    All of it: {LOGS / 'setup.log'}")
+    code, said = _logged([str(part) for part in command])
+    if code == 0:
+        return
+    if "No space left on device" in said or "os error 28" in said:
+        raise Failed(f"The disk is full: stopped while {doing}. Make room in {LOCAL} and start again.")
+    last = " ".join(said.split())[-300:]
+    raise Failed(f"Stopped while {doing}: {last or 'no message'}\n    All of it: {LOGS / 'setup.log'}")
+
+
+def _logged(words: list[str], **env: str) -> tuple[int, str]:
+    """Exit code and what was said, which also is in the log."""
+    with (LOGS / "setup.log").open("a+", encoding="utf-8", errors="replace") as log:
+        log.write(f"$ {' '.join(words)}\n")
+        log.flush()
+        begin = log.tell()
+        with subprocess.Popen(
+            words, env={**os.environ, **env}, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None:
+                tick()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+        log.seek(begin)
+        return process.returncode, log.read()
+
+
+def needed_mib() -> int:
+    return _NEEDS_MIB["again" if PYTHON.exists() else "first"]
 
 
 def _check_room() -> None:
-    free = shutil.disk_usage(LOCAL).free // 2**20
-    needed = _NEEDS_MIB["again" if PYTHON.exists() else "first"]
+    free, needed = shutil.disk_usage(LOCAL).free // 2**20, needed_mib()
     if free < needed:
         raise Failed(
             f"Only {free} MiB are free in {LOCAL}; Aquifer needs {needed} MiB there. Make room and start again."
@@ -154,7 +166,7 @@ def _is_of_this_python() -> bool:
     return here.is_dir() and os.access(PYTHON, os.X_OK)
 
 
-def _is_installed(lock: str) -> bool:
+def is_installed(lock: str) -> bool:
     """What tests need includes what running needs, so a checkout made for tests also runs."""
     try:
         name, installed = _stamp(VENV).read_text(encoding="utf-8").split()

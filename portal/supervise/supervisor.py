@@ -14,6 +14,7 @@ from typing import Self
 
 from portal.supervise.output import Output
 from portal.supervise.processes import Child, adopt_orphans, reap_strangers, sweep_up
+from portal.supervise.steps import tick
 
 STOP_SECONDS = 9.5
 STEADY_SECONDS = 60.0  # a child that ran this long starts its count of crashes anew
@@ -85,6 +86,7 @@ class Supervisor:
         if self.wishes:
             raise Stopped
         self.output.pump(seconds)
+        tick()
         now = time.monotonic()
         for child in self.children:
             self._look_at(child, now)

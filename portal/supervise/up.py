@@ -1,17 +1,14 @@
 """`manage.py up`: everything on this machine, from an empty folder to a page with a login, until Ctrl-C."""
 
-import fcntl
 import http.client
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from portal.supervise import console, product
+from portal.supervise import console, lock, product
 from portal.supervise.environment import LOCAL, LOGS
 from portal.supervise.postgres import Postgres
 from portal.supervise.processes import Child
@@ -32,41 +29,17 @@ class Options:
 
 def up(options: Options) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
-    with take_lock(options.address), Supervisor(LOGS) as supervisor:
+    held = lock.take(LOCK)
+    lock.write(held, options.address.url)
+    with Supervisor(LOGS) as supervisor:
         try:
             _start(supervisor, options)
             supervisor.run()
         except Stopped:
             say("\nStopping.")
-        supervisor.stop()
+    os.close(held)
     say("Stopped. Nothing is left running.")
     return 0
-
-
-def take_lock(address: Address) -> IO[str]:
-    """Held while running; whoever comes second is told where the first one is."""
-    inherited = os.environ.pop("AQUIFER_RUN_LOCK", "")
-    file = os.fdopen(int(inherited), "r+", encoding="utf-8") if inherited else LOCK.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        raise Failed(
-            f"Aquifer is running already: {_address_of(file.read())}. Ctrl-C in its terminal stops it."
-        ) from None
-    file.seek(0)
-    file.truncate()
-    file.write(json.dumps({"pid": os.getpid(), "url": address.url}))
-    file.flush()
-    return file
-
-
-def _address_of(text: str) -> str:
-    try:
-        told = json.loads(text)
-        return f"{told['url']} (process {told['pid']})"
-    except (ValueError, KeyError, TypeError):
-        return "it is just starting"
 
 
 def _start(supervisor: Supervisor, options: Options) -> None:
