@@ -27,19 +27,19 @@ def admit_pool(pk: str) -> None:
 
 @shared_task
 def sweep_allocations() -> None:
-    for pk in Allocation.objects.due().order_by("next_check_at").values_list("pk", flat=True)[:_MOST]:
+    for pk in Allocation.objects.take_due(_MOST):
         hints.send("federation.tasks.reconcile_allocation", str(pk))
 
 
 @shared_task
 def sweep_clusters() -> None:
-    for pk in Cluster.objects.due().order_by("next_check_at").values_list("pk", flat=True)[:_MOST]:
+    for pk in Cluster.objects.take_due(_MOST):
         hints.send("federation.tasks.reconcile_cluster", str(pk))
 
 
 @shared_task
 def sweep_pools() -> None:
-    for pk in Pool.objects.due().order_by("next_check_at").values_list("pk", flat=True)[:_MOST]:
+    for pk in Pool.objects.take_due(_MOST):
         hints.send("federation.tasks.admit_pool", str(pk))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Least, Now
 
@@ -62,6 +62,19 @@ class LeasedQuerySet(ScopedQuerySet[M]):
     def due(self) -> Self:
         """Rows to look at now, and nobody is looking."""
         return self.filter(Q(next_check_at__lte=Now()) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now())))
+
+    def take_due(self, limit: int, *, again_in: float = 5.0) -> list[Any]:
+        """Ids that are due, oldest first, each handed out once per `again_in` seconds: a message that is
+        lost costs that long, and a queue that is behind is not filled up with repeats."""
+        with transaction.atomic():
+            pks = list(
+                self.due()
+                .order_by("next_check_at")
+                .select_for_update(skip_locked=True, of=("self",))
+                .values_list("pk", flat=True)[:limit]
+            )
+            self.filter(pk__in=pks).update(next_check_at=seconds_from_now(again_in))
+        return pks
 
     def wake(self, pks: Iterable[Any]) -> int:
         """Ask for a look as soon as possible."""

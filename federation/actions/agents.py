@@ -1,0 +1,199 @@
+"""The agent's two calls: enrol once, then report and be told.
+
+Reports are complete: what an agent does not mention, it does not hold. They are taken in order, under the
+agent's row lock, and an older one is refused.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, LogPart
+from federation.states import AllocationState as A
+from federation.states import ClusterState
+from portal import audit, hints
+from portal.audit import SYSTEM
+from portal.errors import AgentIdentityInUse, BadCredential, ReportOutOfOrder
+from portal.models.tokens import digest, new_secret
+
+POLL_SECONDS = 1.0
+IDENTITY_LEASE_SECONDS = 10.0
+MOST_LOG_BYTES = 16 * 1024 * 1024  # of one allocation; the agent cuts there as well
+_LIVE = (A.RESERVED, A.STARTING, A.ACTIVE, A.STOPPING, A.LOST)
+
+
+@transaction.atomic
+def enrol(*, secret: str, machine_id: str, hostname: str, agent_version: str) -> tuple[Agent, str]:
+    """Use up a join token; the agent and its own secret. Used, expired and unknown tokens look the same."""
+    token = JoinToken.objects.select_for_update().filter(digest=digest(secret)).select_related("cluster").first()
+    if token is None or token.used_at or token.expires_at < timezone.now():
+        raise BadCredential("This join token is not valid, has expired or was used already.")
+    if token.cluster.state == ClusterState.RETIRED:
+        raise BadCredential("This cluster has been retired.")
+    JoinToken.objects.filter(pk=token.pk).update(used_at=Now())
+    own = new_secret("agent")
+    Agent.objects.filter(cluster=token.cluster).delete()
+    agent = Agent.objects.create(
+        cluster=token.cluster,
+        digest=digest(own),
+        machine_id=machine_id,
+        hostname=hostname,
+        agent_version=agent_version,
+    )
+    audit.record(by=SYSTEM, what="agent.enrol", target=token.cluster, detail={"hostname": hostname})
+    return agent, own
+
+
+def authenticate(secret: str) -> Agent:
+    """The agent that this secret belongs to."""
+    agent = (
+        Agent.objects.select_related("cluster")
+        .filter(digest=digest(secret), revoked_at=None)
+        .exclude(cluster__state=ClusterState.RETIRED)
+        .first()
+    )
+    if agent is None:
+        raise BadCredential("This agent is not known here (any more).")
+    return agent
+
+
+@transaction.atomic
+def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
+    """Take one report, and answer with the full list of what this site is to run and to end."""
+    agent = Agent.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=agent.pk)
+    boot, seq = UUID(str(report["boot_id"])), int(report["seq"])
+    is_first = _check_order(agent, boot, seq)
+    _note_report(agent, report, boot, seq)
+    cluster = agent.cluster
+    work = {str(item["ref"]): item for item in report.get("work", [])}
+    _take_work(cluster, work)
+    offsets = _take_logs(cluster, report.get("logs", []))
+    if is_first or cluster.state in (ClusterState.PENDING, ClusterState.STALE, ClusterState.DISCONNECTED):
+        Cluster.objects.filter(pk=cluster.pk).update(next_check_at=Now())
+        hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
+    return {
+        "epoch": cluster.epoch,
+        "orders": _orders(cluster, work),
+        "log_offsets": offsets,
+        "want_inventory": agent.inventory is None and report.get("inventory") is None,
+        "poll_seconds": POLL_SECONDS,
+    }
+
+
+def _check_order(agent: Agent, boot: UUID, seq: int) -> bool:
+    """Refuse an older report, and a second agent while the first one lives. True for a new process."""
+    if agent.boot_id == boot:
+        if seq <= agent.seq:
+            raise ReportOutOfOrder()
+        return False
+    if agent.boot_id is not None and agent.reported_at is not None:
+        age = (timezone.now() - agent.reported_at).total_seconds()
+        if age < IDENTITY_LEASE_SECONDS:
+            raise AgentIdentityInUse(f"Another process with this identity reported {age:.0f} s ago.")
+    return True
+
+
+def _note_report(agent: Agent, report: dict[str, Any], boot: UUID, seq: int) -> None:
+    values: dict[str, Any] = {
+        "boot_id": boot,
+        "seq": seq,
+        "reported_at": Now(),
+        "figures": report.get("figures", []),
+    }
+    sent = report.get("sent_at")
+    if isinstance(sent, datetime):
+        values["clock_skew_seconds"] = (sent - timezone.now()).total_seconds()
+    if report.get("inventory") is not None:
+        values["inventory"] = report["inventory"]
+        Cluster.objects.filter(pk=agent.cluster_id).update(inventory_at=None)
+    Agent.objects.filter(pk=agent.pk).update(**values)
+
+
+def _take_work(cluster: Cluster, work: dict[str, Any]) -> None:
+    """Write down what the agent says of each order; wake those whose state is news."""
+    woken: list[UUID] = []
+    for order in AgentOrder.objects.filter(cluster=cluster).filter(
+        Q(desired=AgentOrder.Desired.RUN) | ~Q(observed__state="absent") | Q(observed=None)
+    ):
+        said = work.get(str(order.ref))
+        was = (order.observed or {}).get("state")
+        if said is None:
+            # Wanted, and never yet seen: it has not been taken on. Otherwise its absence is the proof.
+            if order.desired == AgentOrder.Desired.RUN and was is None:
+                continue
+            said = {"state": "absent"}
+        AgentOrder.objects.filter(pk=order.pk).update(observed=said, observed_at=Now())
+        if said["state"] != was:
+            woken.append(order.ref)
+    running = [ref for ref, item in work.items() if item.get("state") == "running"]
+    for allocation in Allocation.objects.filter(pk__in=running, cluster=cluster):
+        item = work[str(allocation.pk)]
+        Allocation.objects.filter(pk=allocation.pk).update(
+            used_cpu_milli=item.get("cpu_milli"), used_memory_mib=item.get("memory_mib"), proof_at=Now()
+        )
+    Allocation.objects.wake(woken)
+    for ref in woken:
+        hints.soon("federation.tasks.reconcile_allocation", ref)
+
+
+def _take_logs(cluster: Cluster, parts: list[dict[str, Any]]) -> dict[str, int]:
+    """Append the pieces that follow on what is there; the offsets wanted next, for all live work."""
+    for part in parts:
+        size = len(str(part["text"]).encode())
+        order = AgentOrder.objects.filter(ref=part["ref"], cluster=cluster).first()
+        if (
+            order is None
+            or order.log_offset != int(part["offset"])
+            or order.log_offset + size > MOST_LOG_BYTES
+            or not size
+        ):
+            continue
+        LogPart.objects.create(
+            allocation_id=part["ref"],
+            start=order.log_offset,
+            size=int(part.get("size") or size),
+            text=part["text"],
+        )
+        AgentOrder.objects.filter(pk=order.pk).update(log_offset=F("log_offset") + int(part.get("size") or size))
+    live = AgentOrder.objects.filter(cluster=cluster).exclude(observed__state="absent")
+    return {str(ref): offset for ref, offset in live.values_list("ref", "log_offset")}
+
+
+def _orders(cluster: Cluster, work: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is wanted, and an end for everything the agent holds that is not."""
+    rows = AgentOrder.objects.filter(cluster=cluster).filter(
+        Q(desired=AgentOrder.Desired.RUN) | Q(ref__in=list(work))
+    )
+    wanted = set(Allocation.objects.filter(cluster=cluster, state__in=_LIVE).values_list("pk", flat=True))
+    orders, known = [], set()
+    for row in rows:
+        known.add(str(row.ref))
+        is_run = row.desired == AgentOrder.Desired.RUN and row.ref in wanted
+        if row.desired == AgentOrder.Desired.RUN and (row.observed or {}).get("state") == "absent":
+            continue  # it ended and is gone: not to be started again
+        orders.append(
+            {
+                "ref": str(row.ref),
+                "generation": row.generation,
+                "epoch": row.epoch,
+                "desired": "run" if is_run else "absent",
+                "spec": row.spec if is_run else None,
+            }
+        )
+    for ref, item in work.items():
+        if ref not in known:
+            orders.append(
+                {
+                    "ref": ref,
+                    "generation": int(item.get("generation") or 0),
+                    "epoch": cluster.epoch,
+                    "desired": "absent",
+                    "spec": None,
+                }
+            )
+    return orders

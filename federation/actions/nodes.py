@@ -1,0 +1,33 @@
+"""Nodes: empty one, take it back."""
+
+from django.db import transaction
+
+from federation.actions.sites import evict
+from federation.models import Node
+from federation.reconcile import workloads
+from federation.states import AllocationState as A
+from federation.states import NodeState as N
+from portal import audit
+from portal.audit import Actor
+from portal.transitions import move
+
+
+@transaction.atomic
+def drain(*, by: Actor, node: Node) -> Node:
+    """No new work here; what runs is stopped and queued anew for elsewhere."""
+    move(node, N.DRAINING, by=by, reason="DrainedByOperator")
+    audit.record(by=by, what="node.drain", target=node)
+    evict(by, node.allocations.filter(state__in=(A.RESERVED, A.STARTING, A.ACTIVE)), "NodeDrained", node.name)
+    if not node.allocations.holding().exists():
+        move(node, N.DRAINED, by=by, reason="Empty")
+    return node
+
+
+@transaction.atomic
+def undrain(*, by: Actor, node: Node) -> Node:
+    """Open for work again."""
+    move(node, N.READY, by=by, reason="OpenedByOperator")
+    audit.record(by=by, what="node.undrain", target=node)
+    for pool_id in node.cluster.pools.values_list("pk", flat=True):
+        workloads.wake_pool(pool_id)
+    return node

@@ -1,0 +1,123 @@
+"""Sites and clusters: add, close to new work, empty, open again, retire."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from federation.models import Cluster, JoinToken, Site
+from federation.reconcile import workloads
+from federation.states import AllocationState as A
+from federation.states import ClusterState as C
+from portal import audit, events, hints
+from portal.audit import Actor
+from portal.errors import ConcurrentUpdate, Conflict, Invalid
+from portal.models.tokens import digest, new_secret
+from portal.transitions import move
+
+JOIN_TOKEN_LIFE = timedelta(hours=24)
+
+
+@transaction.atomic
+def add(*, by: Actor, slug: str, name: str, **facts: Any) -> Site:
+    """A place; clusters are added to it next."""
+    site = Site.objects.create(slug=slug, name=name, **facts)
+    audit.record(by=by, what="site.create", target=site)
+    events.publish("site", site.pk)
+    return site
+
+
+@transaction.atomic
+def edit(*, by: Actor, site: Site, **facts: Any) -> Site:
+    if not Site.objects.filter(pk=site.pk, version=site.version).update(version=F("version") + 1, **facts):
+        raise ConcurrentUpdate()
+    site.refresh_from_db()
+    audit.record(by=by, what="site.edit", target=site, detail={k: str(v) for k, v in facts.items()})
+    events.publish("site", site.pk)
+    return site
+
+
+@transaction.atomic
+def add_cluster(
+    *, by: Actor, site: Site, slug: str, name: str, kind: str, driver: str, settings_: dict[str, Any] | None = None
+) -> Cluster:
+    """One control endpoint at a site. It is pending until it first answers."""
+    if driver not in settings.FEDERATION_DRIVERS:
+        raise Invalid.field("driver", f"There is no driver {driver}.", "unknown-driver")
+    if driver == "agent" and kind != "baremetal":
+        raise Invalid.field("kind", "An agent serves bare metal.", "driver-kind")
+    cluster = Cluster.objects.create(
+        site=site, slug=slug, name=name, kind=kind, driver=driver, settings=settings_ or {}, reason="NeverAnswered"
+    )
+    audit.record(by=by, what="cluster.create", target=cluster, detail={"kind": kind, "driver": driver})
+    events.publish("cluster", cluster.pk)
+    hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
+    return cluster
+
+
+@transaction.atomic
+def invite_agent(*, by: Actor, cluster: Cluster) -> tuple[JoinToken, str]:
+    """A one-time token with which one agent enrols this cluster; its secret is shown this once."""
+    if cluster.driver != "agent":
+        raise Invalid.field("cluster", "This cluster is not served by an agent.", "not-an-agent")
+    if hasattr(cluster, "agent") and cluster.agent.revoked_at is None:
+        raise Conflict("An agent has enrolled here already; retire the cluster or revoke the agent first.")
+    secret = new_secret("join")
+    token = JoinToken.objects.create(
+        cluster=cluster, prefix=secret[:13], digest=digest(secret), expires_at=timezone.now() + JOIN_TOKEN_LIFE
+    )
+    audit.record(by=by, what="join-token.create", target=token, detail={"cluster": cluster.slug})
+    return token, secret
+
+
+@transaction.atomic
+def pause(*, by: Actor, cluster: Cluster) -> Cluster:
+    """No new work; what runs goes on."""
+    return _wish(by, cluster, C.MAINTENANCE, "pause", "PausedByOperator")
+
+
+@transaction.atomic
+def drain(*, by: Actor, cluster: Cluster) -> Cluster:
+    """No new work, and what runs is stopped here and queued anew for elsewhere."""
+    _wish(by, cluster, C.DRAINING, "drain", "DrainedByOperator")
+    evict(
+        by,
+        cluster.allocations.filter(state__in=(A.RESERVED, A.STARTING, A.ACTIVE)),
+        "ClusterDrained",
+        cluster.name,
+    )
+    return cluster
+
+
+@transaction.atomic
+def resume(*, by: Actor, cluster: Cluster) -> Cluster:
+    """Open for work again, as soon as it answers."""
+    return _wish(by, cluster, C.PENDING, "resume", "ResumedByOperator", next_check_at=Now())
+
+
+@transaction.atomic
+def retire(*, by: Actor, cluster: Cluster) -> Cluster:
+    """The end. Only when nothing is held there any more."""
+    if cluster.allocations.holding().exists():
+        raise Conflict("Work still holds hardware here. Drain the cluster first.")
+    return _wish(by, cluster, C.RETIRED, "retire", "RetiredByOperator", next_check_at=None)
+
+
+def _wish(by: Actor, cluster: Cluster, to: C, verb: str, reason: str, **values: Any) -> Cluster:
+    move(cluster, to, by=by, reason=reason, **values)
+    audit.record(by=by, what=f"cluster.{verb}", target=cluster)
+    hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
+    return cluster
+
+
+def evict(by: Actor, allocations: Any, reason: str, where: str) -> None:
+    """Stop these allocations; their workloads go back to the queue. Workloads are locked in id order."""
+    for workload_id in allocations.order_by("workload_id").values_list("workload_id", flat=True).distinct():
+        workload = workloads.lock(workload_id)
+        for allocation in allocations.filter(workload=workload).order_by("pk"):
+            workloads.stop(allocation, by=by, reason=reason, message=f"{where} is being emptied.")
+        workloads.follow(workload)

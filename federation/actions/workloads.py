@@ -1,0 +1,109 @@
+"""What people do with work: submit, cancel, suspend, resume, try again."""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from federation.models import AcceleratorModel, Pool, Site, Workload
+from federation.reconcile import workloads as flow
+from federation.states import WorkloadState as W
+from portal import audit, events
+from portal.audit import Actor
+from portal.errors import Invalid
+from portal.models import Project
+from portal.transitions import move
+
+
+@transaction.atomic
+def submit(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
+    """Queue a workload. Whether it can ever run is for admission to say, with the reason."""
+    _check(pool, spec)
+    workload = Workload.objects.create(
+        tenant_id=project.tenant_id,
+        project=project,
+        pool=pool,
+        submitted_by=by.actor_name,
+        reason="Submitted",
+        **spec,
+    )
+    audit.record(by=by, what="workload.create", target=workload)
+    events.publish("workload", workload.pk, workload.tenant_id)
+    flow.wake_pool(pool.pk)
+    return workload
+
+
+def _check(pool: Pool, spec: dict[str, Any]) -> None:
+    """Refuse what makes no sense, naming the field."""
+    devices, milli = spec.get("accelerators", 0), spec.get("accelerator_milli", 1000)
+    if milli < 1000 and devices != 1:
+        raise Invalid.field(
+            "accelerator_milli", "A share is of one accelerator: ask for accelerators = 1.", "share-of-one"
+        )
+    if names := set(spec.get("model_names", ())):
+        known = set(AcceleratorModel.objects.filter(name__in=names).values_list("name", flat=True))
+        if unknown := sorted(names - known):
+            raise Invalid.field("model_names", f"No site has shown a {', '.join(unknown)} yet.", "unknown-model")
+        if not devices:
+            raise Invalid.field(
+                "model_names", "A model is named, but no accelerators are asked for.", "no-accelerators"
+            )
+    if slugs := set(spec.get("site_slugs", ())):
+        known = set(Site.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+        if unknown := sorted(slugs - known):
+            raise Invalid.field("site_slugs", f"There is no site {', '.join(unknown)}.", "unknown-site")
+    if pool.model_names and not devices:
+        raise Invalid.field("pool", f"{pool.name} is for accelerators only.", "pool-for-accelerators")
+
+
+@transaction.atomic
+def cancel(*, by: Actor, workload: Workload) -> Workload:
+    """The end, by wish. What runs is stopped; its hardware is free once the site has let go."""
+    workload = flow.lock(workload.pk)
+    move(workload, W.CANCELLED, by=by, reason="CancelledByUser", finished_at=Now())
+    flow.stop_allocations(workload, by=by, reason="CancelledByUser")
+    audit.record(by=by, what="workload.cancel", target=workload)
+    return workload
+
+
+@transaction.atomic
+def suspend(*, by: Actor, workload: Workload) -> Workload:
+    """Stop for now; `resume` queues it again, to start from where the work itself saved."""
+    workload = flow.lock(workload.pk)
+    move(workload, W.SUSPENDED, by=by, reason="SuspendedByUser", attempt=F("attempt") + 1)
+    workload.refresh_from_db(fields=["attempt"])
+    flow.stop_allocations(workload, by=by, reason="SuspendedByUser")
+    audit.record(by=by, what="workload.suspend", target=workload)
+    return workload
+
+
+@transaction.atomic
+def resume(*, by: Actor, workload: Workload) -> Workload:
+    return _queue_again(by, workload, "resume", "ResumedByUser")
+
+
+@transaction.atomic
+def retry(*, by: Actor, workload: Workload) -> Workload:
+    """Run what has ended once more, as a new attempt."""
+    return _queue_again(by, workload, "retry", "RetriedByUser")
+
+
+def _queue_again(by: Actor, workload: Workload, verb: str, reason: str) -> Workload:
+    workload = flow.lock(workload.pk)
+    move(
+        workload,
+        W.QUEUED,
+        by=by,
+        reason=reason,
+        attempt=F("attempt") + 1,
+        retries=0,
+        queued_at=Now(),
+        started_at=None,
+        finished_at=None,
+        exit_code=None,
+    )
+    workload.refresh_from_db(fields=["attempt", "queued_at"])
+    audit.record(by=by, what=f"workload.{verb}", target=workload)
+    flow.wake_pool(workload.pool_id)
+    return workload
