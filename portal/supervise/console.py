@@ -2,6 +2,7 @@
 
 `python -m portal.supervise.console` builds when `frontend/dist` is not of the sources that are there, and
 only then. The new build replaces the old one in one rename, so a page is never served in halves.
+`python -m portal.supervise.console npm run dev` calls npm, after having installed what is needed.
 """
 
 # ruff: noqa: S603 - every command here is our own
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from portal.supervise import environment
-from portal.supervise.environment import LOCAL, LOGS, ROOT
+from portal.supervise.environment import LOCAL, ROOT
 from portal.supervise.steps import Failed, main, say
 
 SOURCES = ROOT / "frontend"
@@ -103,14 +104,16 @@ def _call(command: list[str | Path], env: dict[str, str]) -> None:
         words[0] = str(_NODE / "bin" / "npm")
     done = subprocess.run(words, cwd=SOURCES, env=env, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise Failed(f"The console could not be built: {' '.join(words[:3])} failed; see {LOGS / 'console.log'}")
+        raise Failed(f"{' '.join(map(str, command[:3]))} failed with exit code {done.returncode}")
 
 
-def _build_if_needed() -> int:
-    if not is_built():
+def _as_told() -> int:
+    if sys.argv[1:]:
+        _call([*sys.argv[1:]], install())
+    elif not is_built():
         build()
     return 0
 
 
 if __name__ == "__main__":
-    main(_build_if_needed)
+    main(_as_told)

@@ -1,6 +1,7 @@
 """The children's lines: each to its own log file, and to the terminal with its name in front."""
 
 import os
+import re
 import selectors
 from pathlib import Path
 from typing import BinaryIO
@@ -9,6 +10,7 @@ from portal.supervise.processes import Child
 from portal.supervise.steps import paint, say
 
 _KEPT = 3  # earlier logs of each child
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could move the cursor or recolour the terminal
 
 
 class Output:
@@ -20,9 +22,11 @@ class Output:
         self._selector = selectors.DefaultSelector()
         self._is_full = False
         self.is_shown = False
+        self.has_names = True
 
     def listen(self, child: Child) -> None:
-        assert child.process is not None and child.process.stdout is not None
+        if child.process is None or child.process.stdout is None:
+            return
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
         if child.name not in self._files:
             path = self.folder / f"{child.name}.log"
@@ -45,6 +49,14 @@ class Output:
                 data, child.rest = (child.rest + b"\n" if child.rest else b""), b""
             self._pass_on(child, data)
 
+    def drain(self, child: Child) -> None:
+        """Read what an ended child still had to say; a grandchild that keeps the pipe open is not waited for."""
+        stream = child.process.stdout if child.process else None
+        for _ in range(40):
+            if stream is None or stream.closed:
+                return
+            self.pump(0.05)
+
     def note(self, text: str, colour: int = 33) -> None:
         """A line of the supervisor's own."""
         say(f"{paint('aquifer'.ljust(8), colour)} {text}")
@@ -62,9 +74,9 @@ class Output:
             lines, child.rest = [*lines, child.rest], b""
         for line in lines:
             self._write(child.name, line)
-            if self.is_shown and not child.is_quiet:
-                text = "".join(c if c.isprintable() or c == "\t" else "?" for c in line.decode(errors="replace"))
-                say(f"{paint(child.name.ljust(8), child.colour)} {text}")
+            if self.is_shown:
+                text = _UNSAFE.sub("?", line.decode(errors="replace"))
+                say(f"{paint(child.name.ljust(8), child.colour)} {text}" if self.has_names else text)
 
     def _write(self, name: str, line: bytes) -> None:
         try:

@@ -33,9 +33,9 @@ _SOCKET_PATH_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
 class Postgres:
     """One data folder. `prepare()` makes it, `child()` is what to start, `wait_command` answers when it is up."""
 
-    def __init__(self, data: Path, log_name: str = "postgres", *, is_for_tests: bool = False) -> None:
+    def __init__(self, data: Path, log: Path, *, is_for_tests: bool = False) -> None:
         self.data = data.absolute()
-        self.log_name = log_name
+        self.log = log
         self.programs = _programs()
         self.is_for_tests = is_for_tests
         self.user: pwd.struct_passwd | None = None
@@ -71,7 +71,7 @@ class Postgres:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return Child(
-            name=self.log_name,
+            name="postgres",
             command=[self.programs / "postgres", "-D", self.data, "-k", self.socket, *settings],
             env=self._env(),
             user=self.user.pw_uid if self.user else None,
@@ -79,7 +79,7 @@ class Postgres:
             cwd=self.data,
             stop_signal=signal.SIGINT,  # "fast": ends sessions, then writes everything down
             stop_seconds=1.75,
-            is_quiet=True,
+            log=self.log,
         )
 
     def is_ready(self) -> bool:

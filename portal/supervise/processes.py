@@ -45,7 +45,7 @@ class Child:
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 2.0
-    is_quiet: bool = False  # its lines go to the log file alone
+    log: Path | None = None  # its lines go straight there, and not to the terminal
     is_restarted: bool = True
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
@@ -59,12 +59,13 @@ class Child:
 
     def start(self) -> None:
         self.restart_at, self.started_at, self.rest = None, time.monotonic(), b""
+        log = self.log.open("ab") if self.log else None
         self.process = subprocess.Popen(
             [str(part) for part in self.command],
             env=dict(self.env),
             cwd=self.cwd,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             user=self.user,
@@ -73,8 +74,10 @@ class Child:
             # One thread only in this process, so running Python between fork and exec is safe.
             preexec_fn=dies_with_parent(self.stop_signal),
         )
-        assert self.process.stdout is not None
-        os.set_blocking(self.process.stdout.fileno(), False)
+        if log:
+            log.close()
+        if self.process.stdout:
+            os.set_blocking(self.process.stdout.fileno(), False)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from portal.supervise import console, lock, product
 from portal.supervise.environment import LOCAL, LOGS
+from portal.supervise.output import rotate
 from portal.supervise.postgres import Postgres
 from portal.supervise.processes import Child
 from portal.supervise.product import Address
@@ -50,7 +51,7 @@ def _start(supervisor: Supervisor, options: Options) -> None:
     url = os.environ.get("DATABASE_URL", "")
     if not url:
         with Step("Database"):
-            url = start_postgres(supervisor, Postgres(LOCAL / "pg"))
+            url = start_postgres(supervisor, Postgres(LOCAL / "pg", LOGS / "postgres.log"))
     env = product.environment(options.address, url)
     console_build = product.console_build(env)
     if not has_console:
@@ -87,6 +88,7 @@ def _start(supervisor: Supervisor, options: Options) -> None:
 
 def start_postgres(supervisor: Supervisor, postgres: Postgres, database: str = DATABASE) -> str:
     """An embedded server with an empty or earlier database of that name; its URL."""
+    rotate(postgres.log)
     postgres.prepare()
     child = supervisor.start(postgres.child())
     _await(supervisor, child, postgres.is_ready, 60)
@@ -137,7 +139,7 @@ def answers_http(address: Address) -> bool:
 def _erase() -> None:
     """The database, the broker's files and the agent's state; not the packages."""
     if not os.environ.get("DATABASE_URL"):
-        Postgres(LOCAL / "pg").erase()
+        Postgres(LOCAL / "pg", LOGS / "postgres.log").erase()
     for name in ("broker", "agent"):
         shutil.rmtree(LOCAL / name, ignore_errors=True)
     for name in ("beat-schedule", "worker-probe"):
