@@ -1,0 +1,467 @@
+"""`./run`: refusals in words, an environment made once, and a supervisor that leaves nothing behind."""
+
+import ast
+import errno
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from portal.supervise import console, environment, lock, product
+from portal.supervise.output import rotate
+from portal.supervise.steps import Failed, in_words
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = ROOT / "run"
+
+
+def start(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RUN), *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def test_older_python_can_read_the_file_as_far_as_the_refusal() -> None:
+    ast.parse(RUN.read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_older_python_is_refused_in_words() -> None:
+    code = f"import sys; sys.version_info = (3, 9, 2); exec(open({str(RUN)!r}).read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr.strip()
+        == "Aquifer needs Python 3.11 or newer; this is 3.9. Install a newer one and start again."
+    )
+
+
+def test_a_port_in_use_is_one_line_with_a_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = start("--port", str(port), AQUIFER_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert f"./run --port {port + 1}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("port", ["0", "70000"])
+def test_an_impossible_port_is_one_line(tmp_path: Path, port: str) -> None:
+    done = start("--port", port, AQUIFER_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"{port} is not a port" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line() -> None:
+    done = start(AQUIFER_DATA_DIR="/proc/aquifer")
+    assert done.returncode == 1
+    assert "/proc/aquifer" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_second_start_is_told_where_the_first_one_is(tmp_path: Path) -> None:
+    held = lock.take(tmp_path / "run.lock")
+    lock.write(held, "http://127.0.0.1:8123")
+    try:
+        done = start(AQUIFER_DATA_DIR=str(tmp_path))
+    finally:
+        os.close(held)
+    assert done.returncode == 1
+    assert f"running already at http://127.0.0.1:8123 (process {os.getpid()})" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    os.close(lock.take(tmp_path / "run.lock"))
+    os.close(lock.take(tmp_path / "run.lock"))
+
+
+def test_a_full_disk_is_said_before_anything_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "LOCAL", tmp_path)
+    monkeypatch.setattr(environment, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / "venv" / "bin" / "python")
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: SimpleNamespace(free=20 * 2**20))
+    with pytest.raises(Failed, match=r"Only 20 MiB are free in .*; Aquifer needs 1200 MiB"):
+        environment.prepare("run")
+
+
+def test_a_disk_that_fills_up_is_said_in_words() -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/x/y")
+    assert in_words(error) == "The disk is full (/x/y). Make room and start again."
+
+
+def test_doctor_changes_nothing(tmp_path: Path) -> None:
+    done = start("--doctor", AQUIFER_DATA_DIR=str(tmp_path / "new"), PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    assert "package index http://127.0.0.1:9/simple/uv/ cannot be reached" in done.stdout
+    assert done.returncode == 1
+    assert not (tmp_path / "new").exists()
+
+
+# -- the environment -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "copied"),
+    [
+        ({"PIP_INDEX_URL": "https://a/simple"}, {"UV_DEFAULT_INDEX": "https://a/simple"}),
+        ({"UV_DEFAULT_INDEX": "https://b/simple"}, {"PIP_INDEX_URL": "https://b/simple"}),
+        ({"PIP_INDEX_URL": "https://a/simple", "UV_DEFAULT_INDEX": "https://b/simple"}, {}),
+        ({"PIP_CERT": "/ca.pem"}, {"SSL_CERT_FILE": "/ca.pem"}),
+    ],
+)
+def test_a_mirror_told_to_one_installer_is_told_to_the_other(told: dict[str, str], copied: dict[str, str]) -> None:
+    assert environment.mirrors({"HOME": "/tmp", **told}) == {"UV_PYTHON_DOWNLOADS": "never", **copied}
+
+
+def test_packages_are_installed_anew_when_the_lock_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name in ("run", "dev"):
+        (tmp_path / "requirements" / f"{name}.lock").write_text(f"{name} 1")
+    venv = tmp_path / "venv"
+    (venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages").mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    for name, value in {"ROOT": tmp_path, "LOCAL": tmp_path, "LOGS": tmp_path / "logs", "VENV": venv}.items():
+        monkeypatch.setattr(environment, name, value)
+    monkeypatch.setattr(environment, "PYTHON", venv / "bin" / "python")
+    synced: list[str] = []
+    monkeypatch.setattr(environment, "installer", lambda: "uv")
+    monkeypatch.setattr(environment, "sync", lambda uv, python, name: synced.append(name))
+
+    environment.prepare("run")
+    environment.prepare("run")
+    assert synced == ["run"]
+    (tmp_path / "requirements" / "run.lock").write_text("run 2")
+    environment.prepare("run")
+    environment.prepare("dev")
+    assert synced == ["run", "run", "dev"]
+    environment.prepare("run")  # what tests need includes what running needs
+    assert synced == ["run", "run", "dev"]
+
+
+def test_the_console_is_built_again_when_a_source_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "SOURCES", tmp_path)
+    monkeypatch.setattr(console, "DIST", tmp_path / "dist")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.ts").write_text("one")
+    assert not console.is_built()
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "sources.sha256").write_text(console.digest(tmp_path) + "\n")
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "x.js").write_text("not ours")
+    assert console.is_built()
+    (tmp_path / "src" / "main.ts").write_text("two")
+    assert not console.is_built()
+
+
+def test_the_secret_key_is_made_once_and_readable_by_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AQUIFER_SECRET_KEY", raising=False)
+    key = product.secret_key(tmp_path / "key")
+    assert len(key) >= 32
+    assert product.secret_key(tmp_path / "key") == key
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_agent_gets_none_of_the_hubs_secrets() -> None:
+    env = {"AQUIFER_SECRET_KEY": "k", "DATABASE_URL": "d", "REDIS_URL": "r", "PATH": "/bin"}
+    child = product.agent(env, product.Address("127.0.0.1", 8000), "token")
+    assert not {"k", "d", "r"} & set(child.env.values())
+    assert "token" not in " ".join(map(str, child.command))  # the process list is public
+
+
+def test_logs_of_earlier_starts_are_kept_thrice(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    for number in range(6):
+        log.write_text(str(number))
+        rotate(log)
+    assert [(tmp_path / f"web.log.{n}").read_text() for n in (1, 2, 3)] == ["5", "4", "3"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+# -- the supervisor, each time in a process of its own since it adopts and ends whatever is below it --------
+
+
+PRELUDE = """
+import os, signal, sys, time
+from pathlib import Path
+from portal.supervise.processes import Child, children_of
+from portal.supervise.supervisor import Probe, Stopped, Supervisor
+here = Path(sys.argv[1])
+def child(name, code, **more):
+    return Child(name=name, command=[sys.executable, "-c", code], env={**os.environ, "HERE": str(here)}, **more)
+def lines(name):
+    return (here / name).read_text().split() if (here / name).exists() else []
+NOTE = '''
+import os, signal, sys, time
+def note(name, text):
+    with open(os.environ["HERE"] + "/" + name, "a") as file:
+        file.write(text + "\\\\n")
+'''
+"""
+
+
+def supervise(tmp_path: Path, script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + script, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
+    supervise(
+        tmp_path,
+        """
+code = NOTE + '''
+name = sys.argv[0]
+def stop(*_):
+    note("stopped", os.environ["NAME"])
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+note("up", os.environ["NAME"])
+while True: signal.pause()
+'''
+with Supervisor(here) as supervisor:
+    for name in ("postgres", "web", "worker", "agent"):
+        one = child(name, code)
+        one.env = {**one.env, "NAME": name}
+        supervisor.start(one)
+    assert supervisor.wait(lambda: len(lines("up")) == 4, 30)
+assert lines("stopped") == ["agent", "worker", "web", "postgres"], lines("stopped")
+""",
+    )
+
+
+def test_a_child_that_will_not_stop_goes_with_all_it_started(tmp_path: Path) -> None:
+    supervise(
+        tmp_path,
+        """
+code = NOTE + '''
+import subprocess
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+stay = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); signal.pause()"
+for is_own_session in (False, True):
+    kid = subprocess.Popen([sys.executable, "-c", stay], start_new_session=is_own_session, stdout=subprocess.PIPE)
+    kid.stdout.readline()
+    note("kids", str(kid.pid))
+note("kids", str(os.getpid()))
+signal.pause()
+'''
+with Supervisor(here) as supervisor:
+    supervisor.start(child("stubborn", code, stop_seconds=0.2))
+    assert supervisor.wait(lambda: len(lines("kids")) == 3, 30)
+assert [pid for pid in lines("kids") if Path("/proc", pid).exists()] == []
+assert children_of(os.getpid()) == {}
+""",
+    )
+
+
+def test_a_crashed_child_is_started_again_and_said_so(tmp_path: Path) -> None:
+    said = supervise(
+        tmp_path,
+        """
+code = NOTE + '''
+note("starts", "x")
+if not os.path.exists(os.environ["HERE"] + "/enough"):
+    open(os.environ["HERE"] + "/enough", "w").close()
+    sys.exit(3)
+signal.pause()
+'''
+with Supervisor(here) as supervisor:
+    supervisor.start(child("worker", code))
+    assert supervisor.wait(lambda: len(lines("starts")) == 2, 30)
+""",
+    )
+    assert "worker ended (exit code 3); starting it again in 1 s" in said
+
+
+def test_a_hung_child_is_killed_and_started_again(tmp_path: Path) -> None:
+    said = supervise(
+        tmp_path,
+        """
+code = NOTE + 'note("starts", str(os.getpid())); signal.pause()'
+(here / "probe").touch()
+os.utime(here / "probe", (1, 1))
+with Supervisor(here) as supervisor:
+    supervisor.start(child("worker", code))
+    supervisor.probes.append(Probe(here / "probe", 0.5, ("worker",)))
+    assert supervisor.wait(lambda: len(lines("starts")) >= 2, 30)
+""",
+    )
+    assert "worker gave no sign of life" in said
+
+
+def test_a_fresh_probe_leaves_its_child_alone(tmp_path: Path) -> None:
+    supervise(
+        tmp_path,
+        """
+code = NOTE + 'note("starts", str(os.getpid())); signal.pause()'
+(here / "probe").touch()
+with Supervisor(here) as supervisor:
+    supervisor.start(child("worker", code))
+    supervisor.probes.append(Probe(here / "probe", 3600, ("worker",)))
+    supervisor.children[0].started_at -= 7200
+    assert not supervisor.wait(lambda: len(lines("starts")) >= 2, 1)
+""",
+    )
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_asks_it_to_stop(tmp_path: Path, sign: signal.Signals) -> None:
+    supervise(
+        tmp_path,
+        f"""
+with Supervisor(here) as supervisor:
+    supervisor.start(child("web", "import signal; signal.pause()"))
+    os.kill(os.getpid(), {int(sign)})
+    try:
+        supervisor.run()
+    except Stopped:
+        print("asked")
+assert children_of(os.getpid()) == {{}}
+""",
+    )
+
+
+def test_children_go_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    script = """
+with Supervisor(here) as supervisor:
+    one = supervisor.start(child("web", NOTE + 'note("up", str(os.getpid())); signal.pause()'))
+    supervisor.wait(lambda: lines("up"), 30)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + script, str(tmp_path)], cwd=ROOT, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    (pid,) = (tmp_path / "up").read_text().split()
+    assert until(lambda: not is_alive(pid))
+
+
+def test_what_a_child_writes_cannot_move_the_cursor(tmp_path: Path) -> None:
+    said = supervise(
+        tmp_path,
+        """
+with Supervisor(here) as supervisor:
+    supervisor.output.is_shown = True
+    one = supervisor.start(child("web", "print('a' + chr(27) + '[2Jb', flush=True)", is_restarted=False))
+    supervisor.wait(lambda: not one.is_running(), 30)
+    supervisor.output.drain(one)
+""",
+    )
+    assert re.search(r"web +a\?\[2Jb", said)
+    assert "\x1b" not in said
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def is_alive(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# -- all of it, as processes -------------------------------------------------------------------------
+
+
+@pytest.mark.processes
+def test_the_embedded_postgres_is_private_and_comes_back(tmp_path: Path) -> None:
+    supervise(
+        tmp_path,
+        """
+import psycopg
+from portal.supervise.postgres import Postgres
+from portal.supervise.up import start_postgres
+here.chmod(0o755)
+for turn in (1, 2):
+    with Supervisor(here) as supervisor:
+        postgres = Postgres(here / "pg", here / "postgres.log", is_for_tests=True)
+        url = start_postgres(supervisor, postgres, "mine")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS kept (turn int)")
+            connection.execute("INSERT INTO kept VALUES (%s)", [turn])
+            rows = connection.execute("SELECT count(*) FROM kept").fetchone()
+            listens = connection.execute("SHOW listen_addresses").fetchone()
+        assert (rows, listens) == ((turn,), ("",)), (rows, listens)
+        assert (postgres.data.stat().st_mode & 0o777) == 0o700
+    assert not (here / "pg" / "postmaster.pid").exists()
+""",
+    )
+
+
+@pytest.mark.processes
+def test_the_product_starts_stops_within_ten_seconds_and_starts_again(tmp_path: Path) -> None:
+    """What `./run` hands over to, on an empty folder and then on the one it left."""
+    tmp_path.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "AQUIFER_SECRET_KEY"}}
+    env |= {"AQUIFER_DATA_DIR": str(tmp_path), "AQUIFER_MODE": "local", "AQUIFER_FRONTEND_DIST": str(tmp_path)}
+    command = [sys.executable, "manage.py", "up", "--no-demo", "--port", str(port)]
+    for _ in range(2):
+        log = (tmp_path / "said").open("w+")
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process:
+            assert until(lambda: "Aquifer is ready" in said(tmp_path) or process.poll() is not None, 120)
+            assert f"http://127.0.0.1:{port}/login/once#" in said(tmp_path), said(tmp_path)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+            connection.close()
+            asked = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+            assert time.monotonic() - asked < 10
+        assert of_this_folder(tmp_path) == []
+        assert "Nothing is left running" in said(tmp_path)
+
+
+def said(folder: Path) -> str:
+    return (folder / "said").read_text()
+
+
+def of_this_folder(folder: Path) -> list[str]:
+    """Processes that carry this folder in their environment or command."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if os.fsencode(str(folder)) in text:
+                found.append(process.name)
+    return found
