@@ -1,0 +1,27 @@
+"""Celery entry points. Both sweeps look at rows, so a lost message costs one beat."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from billing import metering
+from billing.actions import invoices
+from billing.policy import policy
+from portal import hints
+
+
+@shared_task
+def sweep_usage() -> None:
+    if metering.step():
+        hints.send("billing.tasks.sweep_usage")
+
+
+@shared_task
+def sweep_invoices() -> None:
+    for tenant_id in invoices.due():
+        hints.send("billing.tasks.refresh_drafts", str(tenant_id))
+
+
+@shared_task
+def refresh_drafts(tenant_id: str) -> None:
+    invoices.refresh(tenant_id=UUID(tenant_id), policy=policy())
