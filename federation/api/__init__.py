@@ -1,0 +1,27 @@
+"""Routes of the federation."""
+
+from typing import Any
+
+from django.urls import path
+
+from federation.api.agents import AgentEnrolView, AgentSyncView
+from federation.api.inventory import AcceleratorModelViewSet, AcceleratorViewSet, NodeViewSet, PoolViewSet
+from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
+from federation.api.workloads import AllocationViewSet, WorkloadViewSet
+
+paths = [
+    path("agent/enrol", AgentEnrolView.as_view()),
+    path("agent/sync", AgentSyncView.as_view()),
+]
+
+
+def routes(router: Any) -> None:
+    router.register("sites", SiteViewSet, "sites")
+    router.register("clusters", ClusterViewSet, "clusters")
+    router.register("join-tokens", JoinTokenViewSet, "join_tokens")
+    router.register("nodes", NodeViewSet, "nodes")
+    router.register("accelerators", AcceleratorViewSet, "accelerators")
+    router.register("accelerator-models", AcceleratorModelViewSet, "accelerator_models")
+    router.register("pools", PoolViewSet, "pools")
+    router.register("workloads", WorkloadViewSet, "workloads")
+    router.register("allocations", AllocationViewSet, "allocations")

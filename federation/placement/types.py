@@ -6,6 +6,8 @@ Compute is in 1/1000 of a device, memory in MiB, CPU in 1/1000 of a core. No dat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+CPU_FLAVOR = "cpu"  # what quota counts work without accelerators as, in 1/1000 of a core
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceFree:
@@ -33,7 +35,7 @@ class NodeFree:
     labels: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = True  # takes new work (ready, not drained, its cluster answers)
     closed_reason: str = ""
-    total_cpu_milli: int = 0  # of the empty node, to tell "never fits" from "has to wait"; 0: as free
+    total_cpu_milli: int = 0  # of the empty node, to tell "never fits" from "has to wait"; 0: unknown, may be any
     total_memory_mib: int = 0
 
 
@@ -47,8 +49,9 @@ class Request:
     """One workload: `replicas` equal members, all or nothing, each wanting `devices` devices on one node.
 
     `milli` below 1000 asks for a share of one device (`devices` is then 1). `models` empty means any model.
+    `device_memory_mib` is the least memory of each device, or of the share; 0 for a share means in proportion.
     `flavors` maps each flavor the tenant has quota for to the amount (in 1/1000) it may still take there;
-    None means quota does not limit this plan.
+    None means quota does not limit this plan. What other requests of a plan take is the caller's to count down.
     """
 
     id: str
@@ -95,7 +98,7 @@ class Placement:
     request: str
     members: tuple[MemberPlacement, ...]
     policy: str
-    best: tuple[Candidate, ...] = ()  # the chosen node and the next best, of the first member
+    best: tuple[Candidate, ...] = ()  # the chosen node and the five next best, of the first member
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from federation.models import Allocation, Pool, Workload
-from federation.states import AllocationState as A
 from federation.states import WORKLOAD_HOLDING
+from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
 from portal import hints
 from portal.audit import SYSTEM, Actor

@@ -1,0 +1,183 @@
+"""What agents call. They dial in, prove who they are, report, and are told; nothing else is open to them."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from federation.actions import agents
+from federation.models import Agent
+from portal.errors import BadCredential
+
+_BIG = 2**53
+
+
+class AgentAuthentication(BaseAuthentication):
+    """`Authorization: Bearer agent_…`, good for the agent's own calls and for nothing else."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        try:
+            agent = agents.authenticate(secret.strip())
+        except BadCredential as error:
+            raise exceptions.AuthenticationFailed(error.detail) from error
+        return None, agent
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class IsAgent(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.auth, Agent)
+
+
+class EnrolSerializer(serializers.Serializer[Any]):
+    join_token = serializers.CharField(max_length=200)
+    machine_id = serializers.CharField(max_length=100)
+    hostname = serializers.CharField(max_length=253)
+    agent_version = serializers.CharField(max_length=32)
+
+
+class EnrolledSerializer(serializers.Serializer[Any]):
+    agent_token = serializers.CharField()
+    cluster_id = serializers.UUIDField()
+    cluster = serializers.CharField()
+    epoch = serializers.IntegerField()
+    poll_seconds = serializers.FloatField()
+
+
+class AgentDeviceSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField(min_value=0, max_value=1024)
+    uuid = serializers.CharField(max_length=100)
+    vendor = serializers.CharField(max_length=32)
+    model = serializers.CharField(max_length=64)
+    memory_mib = serializers.IntegerField(min_value=1, max_value=1 << 31)
+    health = serializers.CharField(max_length=16, required=False)
+    numa = serializers.IntegerField(required=False, allow_null=True)
+
+
+class AgentInventorySerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=253)
+    cpu_milli = serializers.IntegerField(min_value=1, max_value=10_000_000)
+    memory_mib = serializers.IntegerField(min_value=1, max_value=1 << 34)
+    rack = serializers.CharField(max_length=63, required=False, allow_blank=True)
+    labels = serializers.DictField(child=serializers.CharField(max_length=256, allow_blank=True), required=False)
+    is_ready = serializers.BooleanField(required=False)
+    message = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    devices = AgentDeviceSerializer(many=True, required=False)
+
+
+class AgentWorkSerializer(serializers.Serializer[Any]):
+    ref = serializers.UUIDField()
+    generation = serializers.IntegerField(min_value=0, max_value=_BIG)
+    epoch = serializers.IntegerField(min_value=0, max_value=_BIG)
+    state = serializers.ChoiceField(choices=["starting", "running", "succeeded", "failed", "stopping", "rejected"])
+    ran_seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=10**10)
+    exit_code = serializers.IntegerField(required=False, allow_null=True, min_value=-(2**31), max_value=2**31 - 1)
+    reason = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    message = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    cpu_milli = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    memory_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    log_bytes = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=_BIG)
+
+
+class AgentLogSerializer(serializers.Serializer[Any]):
+    ref = serializers.UUIDField()
+    offset = serializers.IntegerField(min_value=0, max_value=_BIG)
+    text = serializers.CharField(max_length=300_000, trim_whitespace=False, allow_blank=True)
+    size = serializers.IntegerField(required=False, min_value=0, max_value=1_200_000)
+
+
+class AgentFigureSerializer(serializers.Serializer[Any]):
+    uuid = serializers.CharField(max_length=100)
+    busy_percent = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=100)
+    memory_used_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    power_watts = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=100_000)
+    temperature_celsius = serializers.FloatField(required=False, allow_null=True, min_value=-273, max_value=1000)
+
+
+class AgentHostSerializer(serializers.Serializer[Any]):
+    cpu_milli = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=_BIG)
+    memory_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=_BIG)
+
+
+class ReportSerializer(serializers.Serializer[Any]):
+    """Complete each time: work that is not mentioned is not there."""
+
+    boot_id = serializers.UUIDField()
+    seq = serializers.IntegerField(min_value=0, max_value=_BIG)
+    epoch = serializers.IntegerField(min_value=0, max_value=_BIG)
+    sent_at = serializers.DateTimeField(required=False)
+    uptime_seconds = serializers.FloatField(required=False)
+    inventory = AgentInventorySerializer(required=False, allow_null=True)
+    work = AgentWorkSerializer(many=True)
+    figures = AgentFigureSerializer(many=True, required=False)
+    host = AgentHostSerializer(required=False)
+    logs = AgentLogSerializer(many=True, required=False)
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    ref = serializers.UUIDField()
+    generation = serializers.IntegerField()
+    epoch = serializers.IntegerField()
+    desired = serializers.ChoiceField(choices=["run", "absent"])
+    spec = serializers.DictField(allow_null=True)
+
+
+class OrdersSerializer(serializers.Serializer[Any]):
+    epoch = serializers.IntegerField()
+    orders = OrderSerializer(many=True)
+    log_offsets = serializers.DictField(child=serializers.IntegerField())
+    want_inventory = serializers.BooleanField()
+    poll_seconds = serializers.FloatField()
+
+
+class AgentEnrolView(APIView):
+    """Open to whoever has a join token."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+    basename = "agent_enrol"
+
+    @extend_schema(request=EnrolSerializer, responses={201: EnrolledSerializer})
+    def post(self, request: Request) -> Response:
+        sent = EnrolSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        data = dict(sent.validated_data)
+        agent, own = agents.enrol(secret=data.pop("join_token"), **data)
+        return Response(
+            {
+                "agent_token": own,
+                "cluster_id": str(agent.cluster_id),
+                "cluster": agent.cluster.name,
+                "epoch": agent.cluster.epoch,
+                "poll_seconds": agents.POLL_SECONDS,
+            },
+            status=201,
+        )
+
+
+class AgentSyncView(APIView):
+    """Report and be told."""
+
+    authentication_classes = [AgentAuthentication]
+    permission_classes = [IsAgent]
+    basename = "agent_sync"
+
+    @extend_schema(request=ReportSerializer, responses=OrdersSerializer)
+    def post(self, request: Request) -> Response:
+        sent = ReportSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        # `work` and `inventory` are kept as JSON, so ids go back to text.
+        report = dict(sent.validated_data)
+        report["work"] = [{**item, "ref": str(item["ref"])} for item in report["work"]]
+        assert isinstance(request.auth, Agent)
+        return Response(agents.sync(agent=request.auth, report=report))

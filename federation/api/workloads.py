@@ -1,0 +1,276 @@
+"""Workloads and allocations."""
+
+from typing import Any
+
+import django_filters
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from federation.actions import allocations, workloads
+from federation.drivers.base import LogReader, Unavailable
+from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
+from federation.registry import driver_for
+from federation.states import AllocationState as A
+from federation.states import WorkloadState as W
+from portal.api.audit import StateChangeSerializer
+from portal.api.tenants import project_here
+from portal.errors import Invalid, NotFound
+from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
+from portal.models import StateChange
+
+_VERBS = {
+    "cancel": ("workload.control", frozenset({W.QUEUED, W.ADMITTED, W.RUNNING, W.SUSPENDED})),
+    "suspend": ("workload.control", frozenset({W.QUEUED, W.ADMITTED, W.RUNNING})),
+    "resume": ("workload.control", frozenset({W.SUSPENDED})),
+    "retry": ("workload.control", frozenset({W.SUCCEEDED, W.FAILED, W.CANCELLED})),
+}
+_SPEC = [
+    "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib", "model_names",
+    "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds", "max_seconds", "max_retries",
+]  # fmt: skip
+
+
+class WorkloadSerializer(serializers.ModelSerializer[Workload]):
+    tenant = serializers.UUIDField(source="tenant_id")
+    tenant_name = serializers.CharField(source="tenant.name")
+    project = serializers.UUIDField(source="project_id")
+    project_name = serializers.CharField(source="project.name")
+    pool = serializers.UUIDField(source="pool_id")
+    pool_name = serializers.CharField(source="pool.name")
+    actions = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Workload
+        fields = [
+            "id", "tenant", "tenant_name", "project", "project_name", "pool", "pool_name", *_SPEC, "state", "reason",
+            "message", "state_since", "attempt", "retries", "submitted_by", "queued_at", "started_at", "finished_at",
+            "exit_code", "created_at", "version", "actions",
+        ]  # fmt: skip
+
+    def get_actions(self, workload: Workload) -> list[str]:
+        return allowed_verbs(self.context["request"].user, workload, _VERBS)
+
+
+class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
+    project = serializers.UUIDField()
+    pool = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=WorkloadKind.choices, required=False)
+    replicas = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
+    accelerators = serializers.IntegerField(required=False, min_value=0, max_value=1024)
+    accelerator_milli = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+    cpu_milli = serializers.IntegerField(required=False, min_value=1, max_value=10_000_000)
+    memory_mib = serializers.IntegerField(required=False, min_value=1, max_value=1 << 30)
+    env = serializers.DictField(child=serializers.CharField(max_length=32_000), required=False)
+    run_seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=10**9)
+
+    class Meta:
+        model = Workload
+        fields = ["project", "pool", *_SPEC]
+
+
+class WorkloadFilter(django_filters.FilterSet):
+    state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in W])
+    name = django_filters.CharFilter(lookup_expr="icontains")
+
+    class Meta:
+        model = Workload
+        fields = ["state", "kind", "reason", "tenant", "project", "pool", "name"]
+
+
+class LogSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(allow_blank=True)
+    next_offset = serializers.IntegerField()
+    is_complete = serializers.BooleanField()
+    message = serializers.CharField(
+        allow_blank=True, help_text="Why there is no more, when the site cannot be asked."
+    )
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    state = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class WorkloadViewSet(ReadViewSet):
+    queryset = Workload.objects.select_related("tenant", "project", "pool")
+    serializer_class = WorkloadSerializer
+    filterset_class = WorkloadFilter
+    permissions = {
+        **dict.fromkeys(["list", "retrieve", "history", "logs", "explanation", "counts"], "workload.view"),
+        "create": "workload.create",
+        **dict.fromkeys(_VERBS, "workload.control"),
+    }
+
+    @extend_schema(request=NewWorkloadSerializer, responses={201: WorkloadSerializer})
+    def create(self, request: Request) -> Response:
+        data = self.valid(NewWorkloadSerializer)
+        project = project_here(self.user, data.pop("project"))
+        self.require(project)
+        pool = Pool.objects.filter(pk=data.pop("pool")).first()
+        if pool is None:
+            raise NotFound("There is no such pool.")
+        return self.created(lambda: workloads.submit(by=self.user, project=project, pool=pool, **data))
+
+    def _do(self, verb: str, act: Any) -> Response:
+        workload = self.get_object()
+        self.require(workload)
+        must_be(workload, _VERBS[verb][1], verb)
+        return self.answer(act(by=self.user, workload=workload), 202)
+
+    @extend_schema(request=None, responses={202: WorkloadSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """End it. Its hardware is free once its site has let go."""
+        return self._do("cancel", workloads.cancel)
+
+    @extend_schema(request=None, responses={202: WorkloadSerializer})
+    @action(detail=True, methods=["post"])
+    def suspend(self, request: Request, pk: str) -> Response:
+        """Stop it for now and give its hardware back."""
+        return self._do("suspend", workloads.suspend)
+
+    @extend_schema(request=None, responses={202: WorkloadSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Queue a suspended workload again."""
+        return self._do("resume", workloads.resume)
+
+    @extend_schema(request=None, responses={202: WorkloadSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        """Run what has ended once more."""
+        return self._do("retry", workloads.retry)
+
+    @extend_schema(responses=StateChangeSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def history(self, request: Request, pk: str) -> Response:
+        """Every change of state of the workload and of its allocations, oldest first (the last 500)."""
+        workload = self.get_object()
+        ids = [workload.pk, *workload.allocations.order_by("-id").values_list("pk", flat=True)[:200]]
+        rows = StateChange.objects.filter(object_id__in=ids).order_by("-id")[:500]
+        return Response(StateChangeSerializer(list(reversed(rows)), many=True).data)
+
+    @extend_schema(responses=serializers.DictField(), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def explanation(self, request: Request, pk: str) -> Response:
+        """The last decision of placement: the candidates and their scores, or what each filter removed."""
+        return Response(self.get_object().decision)
+
+    @extend_schema(responses=CountsSerializer(many=True))
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def counts(self, request: Request) -> Response:
+        """How many workloads are in each state, under the same filters as the list."""
+        rows = self.filter_queryset(self.get_queryset()).order_by().values_list("state")
+        found = dict(rows.annotate(count=_count()))
+        return Response([{"state": state.value, "count": found.get(state.value, 0)} for state in W])
+
+    @extend_schema(
+        responses=LogSerializer,
+        filters=False,
+        parameters=[OpenApiParameter("offset", int), OpenApiParameter("replica", int)],
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def logs(self, request: Request, pk: str) -> Response:
+        """The output of one member of the latest attempt, from `offset`; ask again with `next_offset`."""
+        workload = self.get_object()
+        offset, replica = _number(request, "offset"), _number(request, "replica")
+        latest = (
+            workload.allocations.filter(replica=replica).select_related("cluster").order_by("-attempt").first()
+        )
+        empty = {"text": "", "next_offset": offset, "is_complete": workload.has_ended, "message": ""}
+        if latest is None:
+            return Response(empty)
+        driver = driver_for(latest.cluster)
+        if not isinstance(driver, LogReader):
+            return Response({**empty, "is_complete": True, "message": "This kind of site shows no logs."})
+        try:
+            chunk = driver.logs(str(latest.pk), offset)
+        except Unavailable as error:
+            return Response({**empty, "is_complete": False, "message": str(error)})
+        is_complete = chunk.is_complete or (latest.state == A.RELEASED and not chunk.text)
+        return Response(
+            {"text": chunk.text, "next_offset": chunk.next_offset, "is_complete": is_complete, "message": ""}
+        )
+
+
+def _count() -> Any:
+    from django.db.models import Count
+
+    return Count("pk")
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise Invalid.field(name, f"{name} is a whole number from 0.", "not-a-number")
+    return int(text)
+
+
+class ShareSerializer(serializers.ModelSerializer[Share]):
+    accelerator = serializers.UUIDField(source="accelerator_id")
+    index = serializers.IntegerField(source="accelerator.index")
+    uuid = serializers.CharField(source="accelerator.uuid")
+    model = serializers.CharField(source="accelerator.model.name")
+
+    class Meta:
+        model = Share
+        fields = ["accelerator", "index", "uuid", "model", "milli", "memory_mib"]
+
+
+_ALLOCATION_VERBS = {"release": ("allocation.release", frozenset({A.RESERVED, A.STARTING, A.ACTIVE}))}
+
+
+class AllocationSerializer(serializers.ModelSerializer[Allocation]):
+    tenant = serializers.UUIDField(source="tenant_id")
+    tenant_name = serializers.CharField(source="tenant.name")
+    project = serializers.UUIDField(source="project_id")
+    workload = serializers.UUIDField(source="workload_id")
+    workload_name = serializers.CharField(source="workload.name")
+    cluster = serializers.UUIDField(source="cluster_id")
+    cluster_name = serializers.CharField(source="cluster.name")
+    node = serializers.UUIDField(source="node_id")
+    node_name = serializers.CharField(source="node.name")
+    flavor = serializers.CharField(source="flavor.name")
+    shares = ShareSerializer(many=True)
+    actions = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Allocation
+        fields = [
+            "id", "tenant", "tenant_name", "project", "workload", "workload_name", "cluster", "cluster_name", "node",
+            "node_name", "flavor", "attempt", "replica", "state", "reason", "message", "state_since", "epoch",
+            "generation", "cpu_milli", "memory_mib", "held_milli", "shares", "started_at", "ended_at", "proof_at",
+            "exit_code", "used_cpu_milli", "used_memory_mib", "is_stuck", "created_at", "version", "actions",
+        ]  # fmt: skip
+
+    def get_actions(self, allocation: Allocation) -> list[str]:
+        return allowed_verbs(self.context["request"].user, allocation, _ALLOCATION_VERBS)
+
+
+class AllocationFilter(django_filters.FilterSet):
+    state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in A])
+
+    class Meta:
+        model = Allocation
+        fields = ["state", "tenant", "project", "workload", "cluster", "node"]
+
+
+class AllocationViewSet(ReadViewSet):
+    queryset = Allocation.objects.select_related(
+        "tenant", "workload", "cluster", "node", "flavor"
+    ).prefetch_related("shares__accelerator__model")
+    serializer_class = AllocationSerializer
+    filterset_class = AllocationFilter
+    permissions = {"list": "allocation.view", "retrieve": "allocation.view", "release": "allocation.release"}
+
+    @extend_schema(request=None, responses={202: AllocationSerializer})
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str) -> Response:
+        """Take the hardware back; the workload returns to the queue."""
+        allocation = self.get_object()
+        self.require(allocation)
+        must_be(allocation, _ALLOCATION_VERBS["release"][1], "release")
+        return self.answer(allocations.release(by=self.user, allocation=allocation), 202)

@@ -1,0 +1,157 @@
+"""The one answer behind the Overview page: a few grouped queries over all apps, nothing stored."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, Q, Sum
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from billing.models import UsageRecord
+from federation.models import Accelerator, Allocation, Cluster, Node, Workload
+from federation.states import ClusterState, NodeState, WorkloadState
+from portal.permissions import Scope, scope_of
+
+BUSY_PERCENT = 5.0  # above this a device counts as working
+_FRESH = timedelta(minutes=5)
+
+
+class CountSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class EstateSerializer(serializers.Serializer[Any]):
+    """Devices, and their 1/1000 where shares count. `placeable_milli` is free on open, healthy devices."""
+
+    total = serializers.IntegerField()
+    unhealthy = serializers.IntegerField()
+    capacity_milli = serializers.IntegerField()
+    held_milli = serializers.IntegerField()
+    placeable_milli = serializers.IntegerField()
+    busy = serializers.IntegerField()
+    idle_held = serializers.IntegerField()
+    largest_free_block = serializers.IntegerField()
+    observed_at = serializers.DateTimeField(allow_null=True)
+
+
+class MoneySerializer(serializers.Serializer[Any]):
+    amount = serializers.DecimalField(max_digits=38, decimal_places=2)
+    currency = serializers.CharField()
+
+
+class NeedSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    severity = serializers.ChoiceField(choices=["error", "warning", "info"])
+    title_code = serializers.CharField()
+    params = serializers.DictField()
+    target_type = serializers.CharField()
+    target_id = serializers.UUIDField()
+
+
+class OverviewSerializer(serializers.Serializer[Any]):
+    clusters = CountSerializer(many=True)
+    nodes = CountSerializer(many=True)
+    accelerators = EstateSerializer()
+    workloads = CountSerializer(many=True)
+    waiting = CountSerializer(many=True)
+    spend_today = MoneySerializer(many=True)
+    needs_you = NeedSerializer(many=True)
+
+
+class OverviewView(APIView):
+    permissions = {"get": "overview.view"}
+    basename = "overview"
+
+    @extend_schema(responses=OverviewSerializer)
+    def get(self, request: Request) -> Response:
+        """What is owned, held, busy, idle and free, who waits and why, today's spend, and what needs somebody."""
+        user = request.user
+        return Response(
+            {
+                "clusters": _by(Cluster.objects.in_scope(scope_of(user, "cluster.view")), "state"),
+                "nodes": _by(Node.objects.in_scope(scope_of(user, "node.view")), "state"),
+                "accelerators": _estate(scope_of(user, "accelerator.view")),
+                "workloads": _by(Workload.objects.in_scope(scope_of(user, "workload.view")), "state"),
+                "waiting": _by(Workload.objects.in_scope(scope_of(user, "workload.view")).waiting(), "reason"),
+                "spend_today": [
+                    {"currency": currency, "amount": amount}
+                    for currency, amount in UsageRecord.objects.spend_today(scope_of(user, "usage.view")).items()
+                ],
+                "needs_you": _needs(user),
+            }
+        )
+
+
+def _by(rows: Any, field: str) -> list[dict[str, Any]]:
+    counted = rows.order_by().values_list(field).annotate(n=Count("pk", distinct=True)).order_by("-n")
+    return [{"name": name, "count": n} for name, n in counted]
+
+
+def _estate(scope: Scope) -> dict[str, Any]:
+    rows = Accelerator.objects.in_scope(scope).filter(is_present=True).exclude(node__cluster__state="retired")
+    is_open = Q(health="healthy", node__state=NodeState.READY) & Q(
+        node__cluster__state__in=(ClusterState.CONNECTED, ClusterState.DEGRADED)
+    )
+    is_fresh = Q(figures__at__gte=timezone.now() - _FRESH)
+    is_busy = is_fresh & Q(figures__busy_percent__gte=BUSY_PERCENT)
+    found = rows.order_by().aggregate(
+        total=Count("pk"),
+        unhealthy=Count("pk", filter=~Q(health="healthy")),
+        held_milli=Sum("held_milli", default=0),
+        placeable_milli=Sum(1000 - F("held_milli"), filter=is_open, default=0),
+        busy=Count("pk", filter=is_busy),
+        idle_held=Count("pk", filter=is_fresh & Q(held_milli__gt=0, figures__busy_percent__lt=BUSY_PERCENT)),
+    )
+    block = (
+        rows.filter(is_open, held_milli=0)
+        .order_by()
+        .values("node_id")
+        .annotate(n=Count("pk"))
+        .order_by("-n")
+        .first()
+    )
+    clusters = Cluster.objects.in_scope(scope).order_by("-figures_at").exclude(figures_at=None)
+    latest = clusters.values_list("figures_at", flat=True).first()
+    return {
+        **found,
+        "capacity_milli": found["total"] * 1000,
+        "largest_free_block": block["n"] if block else 0,
+        "observed_at": latest,
+    }
+
+
+def _needs(user: Any) -> list[dict[str, Any]]:
+    """Silent and degraded sites, sick devices, stuck grants, and work that failed lately: the worst first."""
+    found: list[dict[str, Any]] = []
+
+    def add(severity: str, code: str, kind: str, pk: Any, **params: Any) -> None:
+        found.append(
+            {"kind": code, "severity": severity, "title_code": code, "params": params, "target_type": kind,
+             "target_id": str(pk)}
+        )  # fmt: skip
+
+    if scope_of(user, "cluster.edit").is_everything:
+        troubled = Cluster.objects.filter(
+            state__in=(ClusterState.STALE, ClusterState.DISCONNECTED, ClusterState.DEGRADED, ClusterState.PENDING)
+        )
+        for cluster in troubled.order_by("state_since")[:10]:
+            is_gone = cluster.state == ClusterState.DISCONNECTED
+            add("error" if is_gone else "warning", f"cluster-{cluster.state}", "cluster", cluster.pk,
+                name=cluster.name, since=cluster.state_since.isoformat())  # fmt: skip
+        sick = Node.objects.filter(accelerators__health="unhealthy", accelerators__is_present=True)
+        for node in sick.exclude(state=NodeState.GONE).annotate(n=Count("accelerators")).order_by("-n")[:10]:
+            add("warning", "node-unhealthy-accelerators", "node", node.pk, name=node.name, count=node.n)
+        for allocation in Allocation.objects.holding().filter(attempts__gt=10).select_related("workload")[:10]:
+            add("error", "allocation-stuck", "allocation", allocation.pk, name=allocation.workload.name)
+    recent = timezone.now() - timedelta(hours=24)
+    failed = Workload.objects.in_scope(scope_of(user, "workload.control")).filter(
+        state=WorkloadState.FAILED, state_since__gte=recent
+    )
+    for workload in failed.order_by("-state_since")[:5]:
+        add("info", "workload-failed", "workload", workload.pk, name=workload.name, reason=workload.reason)
+    return found
