@@ -4,11 +4,15 @@ AQUIFER_MODE: `production` (the default), `local` (what `./run` sets) or `test`.
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
+
+from federation import states as federation_states
+from portal import states as portal_states
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MODE = os.environ.get("AQUIFER_MODE", "production")
@@ -242,6 +246,13 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
+
+
+def _choices(states: type[StrEnum]) -> list[tuple[str, str]]:
+    """As the models declare them; gives the enum its name in the OpenAPI document."""
+    return [(state.value, state.value) for state in states]
+
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Aquifer",
     "DESCRIPTION": "One control plane for every accelerator an organisation owns. Amounts of accelerators are in "
@@ -252,7 +263,17 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SORT_OPERATIONS": False,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "ClusterState": _choices(federation_states.ClusterState),
+        "NodeState": _choices(federation_states.NodeState),
+        "WorkloadState": _choices(federation_states.WorkloadState),
+        "AllocationState": _choices(federation_states.AllocationState),
+        "TenantState": _choices(portal_states.TenantState),
+        "ClusterKind": "federation.models.sites.ClusterKind",
+        "WorkloadKind": "federation.models.workloads.WorkloadKind",
+        "JoinTokenState": ["open", "used"],
+        "OrderDesired": ["run", "absent"],
+    },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
     "AUTHENTICATION_WHITELIST": [],
 }

@@ -3,6 +3,8 @@
 from typing import Any
 
 import django_filters
+from django.db.models import Count
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -28,8 +30,9 @@ _VERBS = {
     "retry": ("workload.control", frozenset({W.SUCCEEDED, W.FAILED, W.CANCELLED})),
 }
 _SPEC = [
-    "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib", "model_names",
-    "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds", "max_seconds", "max_retries",
+    "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
+    "model_names", "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
+    "max_seconds", "max_retries",
 ]  # fmt: skip
 
 
@@ -153,7 +156,7 @@ class WorkloadViewSet(ReadViewSet):
         rows = StateChange.objects.filter(object_id__in=ids).order_by("-id")[:500]
         return Response(StateChangeSerializer(list(reversed(rows)), many=True).data)
 
-    @extend_schema(responses=serializers.DictField(), filters=False)
+    @extend_schema(responses=OpenApiTypes.OBJECT, filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
     def explanation(self, request: Request, pk: str) -> Response:
         """The last decision of placement: the candidates and their scores, or what each filter removed."""
@@ -164,7 +167,7 @@ class WorkloadViewSet(ReadViewSet):
     def counts(self, request: Request) -> Response:
         """How many workloads are in each state, under the same filters as the list."""
         rows = self.filter_queryset(self.get_queryset()).order_by().values_list("state")
-        found = dict(rows.annotate(count=_count()))
+        found = dict(rows.annotate(count=Count("pk")))
         return Response([{"state": state.value, "count": found.get(state.value, 0)} for state in W])
 
     @extend_schema(
@@ -194,12 +197,6 @@ class WorkloadViewSet(ReadViewSet):
         return Response(
             {"text": chunk.text, "next_offset": chunk.next_offset, "is_complete": is_complete, "message": ""}
         )
-
-
-def _count() -> Any:
-    from django.db.models import Count
-
-    return Count("pk")
 
 
 def _number(request: Request, name: str) -> int:
