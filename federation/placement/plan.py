@@ -81,7 +81,7 @@ class Planner:
             choice = ranking.choose(shape)
             slots = shape.layout.slots
             shares = {
-                s: DeviceShare(slots[s].index, request.milli, share_memory(ranking.wish, slots[s]))
+                s: DeviceShare(slots[s].device_index, request.milli, share_memory(ranking.wish, slots[s]))
                 for s in choice.slots
             }
             before = self._board.take(position, request.cpu_milli, request.memory_mib, shares)
@@ -113,13 +113,15 @@ class Planner:
                 self._emptied = Planner(Fleet(tuple(_emptied(node) for node in self._fleet.nodes)))
             self._finals[key] = self._emptied._refusal_when_empty(replace(request, flavors=None))
         final = self._finals[key]
-        return final and replace(final, request=request.id)
+        return None if final is None else replace(final, request=request.id)
 
     def _refusal_when_empty(self, request: Request) -> Refusal | None:
         # Members are equal and no quota counts here, so how many a node takes does not depend on their
         # order: if this finds no room for all, there is none.
         attempt = self._attempt(request)
-        refusal = attempt.stuck and never(request, attempt.stuck, self._board, len(attempt.members))
+        refusal = None
+        if attempt.stuck is not None:
+            refusal = never(request, attempt.stuck, self._board, len(attempt.members))
         self._undo(attempt)
         return refusal
 
@@ -162,9 +164,7 @@ def _check(request: Request) -> None:
 
 
 def _emptied(node: NodeFree) -> NodeFree:
-    devices = tuple(
-        replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True) for d in node.devices
-    )
+    devices = tuple(replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True) for d in node.devices)
     return replace(
         node,
         cpu_milli=max(node.total_cpu_milli, node.cpu_milli) if node.total_cpu_milli else _ANY_AMOUNT,

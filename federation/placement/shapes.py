@@ -14,7 +14,7 @@ from federation.placement.types import DeviceShare, Fleet, NodeFree
 class Slot(NamedTuple):
     """What does not change about one device while planning."""
 
-    index: int
+    device_index: int
     flavor: str
     model: str
     vendor: str
@@ -100,8 +100,7 @@ class Board:
 
     def _layout(self, node: NodeFree) -> Layout:
         slots = tuple(
-            Slot(d.index, d.flavor, d.model, d.vendor, d.memory_mib, d.is_healthy, d.can_share)
-            for d in node.devices
+            Slot(d.index, d.flavor, d.model, d.vendor, d.memory_mib, d.is_healthy, d.can_share) for d in node.devices
         )
         key = (node.site, node.is_open, slots)
         layout = self._layouts.get(key)
