@@ -1,0 +1,197 @@
+"""A site that is not there: it acts as each kind of site for demonstrations and tests, and is strict as few are.
+
+All that it is set up with is in docs/drivers.md. Its state lives in a store outside the driver, and what is true
+of its work is read off the clock, so any number of workers may speak to it and all may be restarted.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar
+
+from federation.drivers.base import (
+    CALL_TIMEOUT_SECONDS,
+    DriverConfig,
+    LogChunk,
+    NodeSeen,
+    Observation,
+    Rejected,
+    SiteDriver,
+    SiteInfo,
+    Unavailable,
+    UsageSample,
+    WorkloadSpec,
+)
+from federation.drivers.fake_course import lay_down, look_at, take_away
+from federation.drivers.fake_figures import log_of, samples
+from federation.drivers.fake_knobs import Knobs, draw, flavour_of, knobs_of
+from federation.drivers.fake_nodes import fleet_of, seen_nodes
+from federation.drivers.fake_postgres import PostgresStore, link_to
+from federation.drivers.fake_store import FORGET_SECONDS, Grant, MemoryStore, Shown, Store, Turn
+
+_LONGEST_SLEEP_SECONDS = 0.05  # latency is felt, yet no worker is kept
+
+
+@dataclass(frozen=True)
+class World:
+    """What a test puts in `DriverConfig.port`: a store of its own, and its own clock (seconds)."""
+
+    store: Store
+    clock: Callable[[], float] = time.time
+
+
+_in_this_process: dict[str, MemoryStore] = {}
+
+
+def store_of(config: DriverConfig) -> Store:
+    """Where this fake site keeps its state: given by a test, in PostgreSQL, or (without a dsn) in this process."""
+    if isinstance(config.port, World):
+        return config.port.store
+    if dsn := config.settings.get("dsn"):
+        return PostgresStore(link_to(str(dsn)), config.cluster_id)
+    return _in_this_process.setdefault(config.cluster_id, MemoryStore())
+
+
+class FakeDriver(SiteDriver):
+    """Also a LogReader, a WorkLister and a BulkObserver."""
+
+    kind: ClassVar[str] = "fake"  # config.kind says what it acts as
+
+    def __init__(self, config: DriverConfig) -> None:
+        super().__init__(config)
+        self.store = store_of(config)
+        self._clock = config.port.clock if isinstance(config.port, World) else time.time
+
+    def check(self) -> SiteInfo:
+        shown = self.store.look(())
+        knobs = self._answer(shown, "check")
+        if self.config.epoch > shown.epoch:  # from now on nothing of an older epoch is taken
+            with self.store.turn() as turn:
+                turn.raise_epoch(self.config.epoch)
+        versions = flavour_of(self.config.kind).versions
+        version = versions[int(draw(knobs.seed, self.config.kind, "version") * len(versions))]
+        return SiteInfo(version, knobs.degraded, is_degraded=bool(knobs.degraded))
+
+    def inventory(self) -> Iterable[NodeSeen]:
+        knobs = self._answer(self.store.look(()), "inventory")
+        return seen_nodes(fleet_of(self.config.settings, self.config.kind), knobs)
+
+    def ensure(self, spec: WorkloadSpec) -> Observation:
+        knobs = self._answer(self.store.look(()), spec.ref)
+        with self.store.turn() as turn:
+            seen = self._ensure(turn, spec, knobs)
+        self._may_lose_answer(knobs, spec.ref)
+        return seen
+
+    def _ensure(self, turn: Turn, spec: WorkloadSpec, knobs: Knobs) -> Observation:
+        now = self._clock()
+        work = turn.get(spec.ref)
+        if work is not None and work.removed_at is not None:
+            raise Rejected("OldGeneration", "This was taken back already.")
+        if spec.epoch < turn.epoch:
+            raise Rejected("OldGeneration", f"The site has seen epoch {turn.epoch}, this is of {spec.epoch}.")
+        if work is not None and spec.generation < work.generation:
+            raise Rejected("OldGeneration", f"The site has generation {work.generation}, this is {spec.generation}.")
+        if work is None:
+            grants = self._grants(turn, spec, knobs, now)
+            work = lay_down(spec, kind=self.config.kind, knobs=knobs, grants=grants, now=now)
+        else:
+            if work.node != spec.node or {(g.uuid, g.milli) for g in work.grants} != {
+                (g.uuid, g.milli) for g in spec.devices
+            }:
+                raise Rejected("GrantChanged", "A grant never changes: remove it and ask for another.")
+            work = replace(work, generation=spec.generation, epoch=spec.epoch)
+        turn.raise_epoch(spec.epoch)
+        turn.put(work)
+        return look_at(work, spec.ref, missing=knobs.missing_nodes, now=now)
+
+    def _grants(self, turn: Turn, spec: WorkloadSpec, knobs: Knobs, now: float) -> tuple[Grant, ...]:
+        """The devices of new work, after the site has made sure that it has them and that they are free."""
+        node = fleet_of(self.config.settings, self.config.kind).by_name.get(spec.node)
+        if node is None or node.name in knobs.missing_nodes:
+            raise Rejected("NodeGone", f"There is no node {spec.node} at the site.")
+        taken: dict[str, int] = {}
+        for other in turn.there(spec.node, now):
+            for grant in other.grants:
+                taken[grant.uuid] = taken.get(grant.uuid, 0) + grant.milli
+        known = {(device.index, device.uuid) for device in node.devices}
+        for wanted in spec.devices:
+            if (wanted.index, wanted.uuid) not in known:
+                raise Rejected("DeviceGone", f"{spec.node} has no device {wanted.index} ({wanted.uuid}).")
+            taken[wanted.uuid] = taken.get(wanted.uuid, 0) + wanted.milli
+            if taken[wanted.uuid] > 1000:
+                raise Rejected("DeviceBusy", f"Device {wanted.index} of {spec.node} is taken by other work.")
+        if draw(knobs.seed, spec.ref, "refused") < knobs.reject_rate:
+            raise Rejected(*flavour_of(self.config.kind).refusal)
+        return tuple(Grant(d.uuid, d.milli, d.memory_mib) for d in spec.devices)
+
+    def observe(self, ref: str) -> Observation:
+        shown = self.store.look((ref,))
+        knobs = self._answer(shown, ref)
+        return look_at(shown.work.get(ref), ref, missing=knobs.missing_nodes, now=self._clock())
+
+    def observe_many(self, refs: Sequence[str]) -> Iterable[Observation]:
+        shown = self.store.look(refs)
+        knobs = self._answer(shown, "observe_many")
+        now = self._clock()
+        return [look_at(shown.work.get(ref), ref, missing=knobs.missing_nodes, now=now) for ref in refs]
+
+    def remove(self, ref: str) -> Observation:
+        knobs = self._answer(self.store.look(()), ref)
+        with self.store.turn() as turn:
+            now = self._clock()
+            turn.raise_epoch(self.config.epoch)
+            was = turn.get(ref)
+            work = take_away(was, ref, knobs=knobs, now=now)
+            if work != was:
+                turn.put(work)
+                turn.forget(now - FORGET_SECONDS)
+            seen = look_at(work, ref, missing=knobs.missing_nodes, now=now)
+        self._may_lose_answer(knobs, ref)
+        return seen
+
+    def refs(self) -> Iterable[str]:
+        shown = self.store.there(self._clock())
+        self._answer(shown, "refs")
+        return list(shown.work)
+
+    def usage(self, start: datetime, end: datetime) -> Iterable[UsageSample]:
+        now = self._clock()
+        shown = self.store.there(now)
+        knobs = self._answer(shown, "usage")
+        fleet = fleet_of(self.config.settings, self.config.kind)
+        nodes = (node for node in fleet.nodes if node.name not in knobs.missing_nodes)
+        return samples(nodes, shown.work.values(), seed=knobs.seed, at=end, now=now)
+
+    def logs(self, ref: str, offset: int = 0, limit: int = 65536) -> LogChunk:
+        now = self._clock()
+        shown = self.store.look((ref,))
+        knobs = self._answer(shown, ref)
+        work = shown.work.get(ref)
+        if work is None or not work.is_there(now):
+            return LogChunk("", offset, is_complete=True)
+        if work.node in knobs.missing_nodes:
+            raise Unavailable(f"{work.node} is not at the site just now.")
+        return log_of(work, offset=offset, limit=limit, now=now)
+
+    def _answer(self, shown: Shown, key: str) -> Knobs:
+        """How the site is set just now, if it answers this call at all."""
+        knobs = knobs_of(self.config.settings, shown.control)
+        if knobs.down:
+            raise Unavailable("The site does not answer.")
+        if knobs.latency_seconds > CALL_TIMEOUT_SECONDS:
+            raise Unavailable(f"The site did not answer within {CALL_TIMEOUT_SECONDS:.0f} s.")
+        if knobs.latency_seconds > 0:
+            time.sleep(min(knobs.latency_seconds, _LONGEST_SLEEP_SECONDS))
+        if knobs.error_rate > 0 and self._draw(knobs, key, "error") < knobs.error_rate:
+            raise Unavailable("The site answered with an error (503).")
+        return knobs
+
+    def _may_lose_answer(self, knobs: Knobs, ref: str) -> None:
+        if knobs.lost_answer_rate > 0 and self._draw(knobs, ref, "lost") < knobs.lost_answer_rate:
+            raise Unavailable("The connection was lost before the answer came.")
+
+    def _draw(self, knobs: Knobs, key: str, what: str) -> float:
+        """A new draw for each call, and the same ones for the same seed and the same calls."""
+        return draw(knobs.seed, key, what, self.store.count(f"{what} {key}", self._clock()))
