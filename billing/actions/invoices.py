@@ -100,9 +100,7 @@ def due(limit: int = 500) -> list[UUID]:
             drafted_at=Subquery(marks.values("at")[:1]),
         )
         .filter(used_at__isnull=False)
-        .filter(
-            Q(drafted_at=None) | Q(used_at__gt=F("drafted_at") - _LATE) | Q(priced_at__gt=F("drafted_at") - _LATE)
-        )
+        .filter(Q(drafted_at=None) | Q(used_at__gt=F("drafted_at") - _LATE) | Q(priced_at__gt=F("drafted_at") - _LATE))
         .order_by(F("drafted_at").asc(nulls_first=True), "pk")
         .values_list("pk", flat=True)[:limit]
     )

@@ -14,14 +14,16 @@ _PIECE = 1000  # rows
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 INVOICE_COLUMNS = [
-    "invoice", "state", "refers_to", "tenant", "period_start", "period_end", "position", "category", "project",
-    "site", "flavor", "unit", "milli_seconds", "quantity", "unit_price", "cost", "currency", "is_rated",
-    "price_id",
+    "invoice", "state", "refers_to", "tenant_id", "tenant_name", "period_start", "period_end", "position", "category",
+    "project_id", "project_name", "site", "flavor", "unit", "milli_seconds", "quantity", "unit_price", "cost",
+    "currency", "is_rated", "price_id",
 ]  # fmt: skip
 USAGE_COLUMNS = [
-    "start_at", "end_at", "tenant", "project", "workload", "site", "cluster", "node", "flavor", "unit",
-    "seconds", "held_milli", "milli_seconds", "quantity", "workload_id", "allocation_id", "id",
+    "id", "start_at", "end_at", "tenant_id", "tenant_name", "project_id", "project_name", "workload_id",
+    "workload_name", "allocation_id", "site", "cluster", "node", "flavor", "unit", "seconds", "held_milli",
+    "milli_seconds", "quantity",
 ]  # fmt: skip
+_NAMES = {"tenant_name": "tenant", "project_name": "project", "workload_name": "workload"}
 
 
 def invoice_csv(invoice: Invoice) -> Iterator[str]:
@@ -30,21 +32,26 @@ def invoice_csv(invoice: Invoice) -> Iterator[str]:
         "invoice": invoice.number or "",
         "state": invoice.state,
         "refers_to": (invoice.refers_to and invoice.refers_to.number) or "",
-        "tenant": invoice.tenant,
+        "tenant_id": invoice.tenant_id,
+        "tenant_name": invoice.tenant,
         "period_start": invoice.period_start,
         "period_end": invoice.period_end,
     }
     lines = InvoiceLine.objects.filter(invoice=invoice).order_by("position").iterator(_PIECE)
     return _stream(
         INVOICE_COLUMNS,
-        ([head.get(name) if name in head else getattr(line, name) for name in INVOICE_COLUMNS] for line in lines),
+        ([head.get(name) if name in head else _value(line, name) for name in INVOICE_COLUMNS] for line in lines),
     )
 
 
 def usage_csv(records: Any) -> Iterator[str]:
     """Usage records, as filtered and scoped by the caller."""
     found: Iterable[UsageRecord] = records.iterator(_PIECE)
-    return _stream(USAGE_COLUMNS, ([getattr(record, name) for name in USAGE_COLUMNS] for record in found))
+    return _stream(USAGE_COLUMNS, ([_value(record, name) for name in USAGE_COLUMNS] for record in found))
+
+
+def _value(row: Any, column: str) -> Any:
+    return getattr(row, _NAMES.get(column, column))
 
 
 def _stream(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:

@@ -51,9 +51,7 @@ class Invoice(StatefulRow):
                 condition=Q(state="draft", number__isnull=True, issued_at__isnull=True)
                 | (~Q(state="draft") & Q(number__isnull=False, issued_at__isnull=False)),
             ),
-            models.CheckConstraint(
-                name="invoice_period_has_length", condition=Q(period_end__gt=F("period_start"))
-            ),
+            models.CheckConstraint(name="invoice_period_has_length", condition=Q(period_end__gt=F("period_start"))),
         ]
         indexes = [
             models.Index(fields=["tenant_id", "-id"], name="invoice_tenant_newest"),

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def whole_second(field: str) -> Exact:
-    return Exact(
-        F(field), Func(Value("second"), F(field), function="date_trunc", output_field=models.DateTimeField())
-    )
+    return Exact(F(field), Func(Value("second"), F(field), function="date_trunc", output_field=models.DateTimeField()))
 
 
 class PriceQuerySet(ScopedQuerySet["Price"]):

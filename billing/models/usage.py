@@ -169,9 +169,7 @@ class Mark(models.Model):
     objects: ClassVar = MarkQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["sweep", "tenant_id"], name="mark_once", nulls_distinct=False)
-        ]
+        constraints = [models.UniqueConstraint(fields=["sweep", "tenant_id"], name="mark_once", nulls_distinct=False)]
 
     def __str__(self) -> str:
         return f"{self.sweep} {self.tenant_id or ''} {self.at}"

@@ -1,0 +1,76 @@
+"""Usage records: the proof of every line."""
+
+from typing import Any
+
+import django_filters
+from django.http import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+
+from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
+from billing.api.filters import month_filter, period_named
+from billing.exports.csv import usage_csv
+from billing.models import UsageRecord
+from portal.http.viewsets import ReadViewSet
+
+
+class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
+    """At most an hour of one allocation. `milli_seconds` = `seconds` x `held_milli`; `quantity` is in hours."""
+
+    allocation = serializers.UUIDField(source="allocation_id")
+    workload = serializers.UUIDField(source="workload_id")
+    workload_name = serializers.CharField(source="workload")
+    tenant = serializers.UUIDField(source="tenant_id")
+    tenant_name = serializers.CharField(source="tenant")
+    project = serializers.UUIDField(source="project_id")
+    project_name = serializers.CharField(source="project")
+
+    class Meta:
+        model = UsageRecord
+        fields = [
+            "id", "allocation", "workload", "workload_name", "tenant", "tenant_name", "project", "project_name",
+            "flavor", "unit", "site", "cluster", "node", "start_at", "end_at", "seconds", "held_milli",
+            "milli_seconds", "quantity", "metered_at", "created_at", "version",
+        ]  # fmt: skip
+
+
+class UsageFilter(django_filters.FilterSet):
+    tenant = django_filters.UUIDFilter(field_name="tenant_id")
+    project = django_filters.UUIDFilter(field_name="project_id")
+    workload = django_filters.UUIDFilter(field_name="workload_id")
+    allocation = django_filters.UUIDFilter(field_name="allocation_id")
+    since = django_filters.IsoDateTimeFilter(
+        field_name="start_at", lookup_expr="gte", help_text="Started then or later."
+    )
+    until = django_filters.IsoDateTimeFilter(field_name="start_at", lookup_expr="lt", help_text="Started before.")
+    period = month_filter("in_period")
+
+    class Meta:
+        model = UsageRecord
+        fields = ["flavor", "site", "cluster", "node"]
+
+    def in_period(self, rows: Any, name: str, label: str) -> Any:
+        period = period_named(label)
+        return rows.between(period.start, period.end)
+
+
+class UsageRecordViewSet(ReadViewSet):
+    queryset = UsageRecord.objects.all()
+    serializer_class = UsageRecordSerializer
+    filterset_class = UsageFilter
+    permissions = {"list": "usage.view", "retrieve": "usage.view", "export": "usage.view"}
+
+    @extend_schema(responses=CSV_SCHEMA)
+    @action(
+        detail=False,
+        methods=["get"],
+        url_path=r"export\.csv",
+        pagination_class=None,
+        renderer_classes=CSV_RENDERERS,
+    )
+    def export(self, request: Request) -> HttpResponseBase:
+        """All records under the same filters as the list, oldest first."""
+        records = self.filter_queryset(self.get_queryset()).order_by("start_at", "id")
+        return CsvResponse(usage_csv(records), "usage")
