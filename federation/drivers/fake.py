@@ -4,7 +4,9 @@ All that it is set up with is in docs/drivers.md. Its state lives in a store out
 of its work is read off the clock, so any number of workers may speak to it and all may be restarted.
 """
 
+import math
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -61,6 +63,8 @@ class FakeDriver(SiteDriver):
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)
         self.store = store_of(config)
+        # Two sites that nobody gave a seed must not show the same cards.
+        self._settings = {"seed": zlib.crc32(config.cluster_id.encode()), **config.settings}
         self._clock = config.port.clock if isinstance(config.port, World) else time.time
 
     def check(self) -> SiteInfo:
@@ -75,7 +79,7 @@ class FakeDriver(SiteDriver):
 
     def inventory(self) -> Iterable[NodeSeen]:
         knobs = self._answer(self.store.look(()), "inventory")
-        return seen_nodes(fleet_of(self.config.settings, self.config.kind), knobs)
+        return seen_nodes(fleet_of(self._settings, self.config.kind), knobs)
 
     def ensure(self, spec: WorkloadSpec) -> Observation:
         knobs = self._answer(self.store.look(()), spec.ref)
@@ -85,6 +89,7 @@ class FakeDriver(SiteDriver):
         return seen
 
     def _ensure(self, turn: Turn, spec: WorkloadSpec, knobs: Knobs) -> Observation:
+        _check_sense(spec)
         now = self._clock()
         work = turn.get(spec.ref)
         if work is not None and work.removed_at is not None:
@@ -108,7 +113,7 @@ class FakeDriver(SiteDriver):
 
     def _grants(self, turn: Turn, spec: WorkloadSpec, knobs: Knobs, now: float) -> tuple[Grant, ...]:
         """The devices of new work, after the site has made sure that it has them and that they are free."""
-        node = fleet_of(self.config.settings, self.config.kind).by_name.get(spec.node)
+        node = fleet_of(self._settings, self.config.kind).by_name.get(spec.node)
         if node is None or node.name in knobs.missing_nodes:
             raise Rejected("NodeGone", f"There is no node {spec.node} at the site.")
         taken: dict[str, int] = {}
@@ -160,7 +165,7 @@ class FakeDriver(SiteDriver):
         now = self._clock()
         shown = self.store.there(now)
         knobs = self._answer(shown, "usage")
-        fleet = fleet_of(self.config.settings, self.config.kind)
+        fleet = fleet_of(self._settings, self.config.kind)
         nodes = (node for node in fleet.nodes if node.name not in knobs.missing_nodes)
         return samples(nodes, shown.work.values(), seed=knobs.seed, at=end, now=now)
 
@@ -177,7 +182,7 @@ class FakeDriver(SiteDriver):
 
     def _answer(self, shown: Shown, key: str) -> Knobs:
         """How the site is set just now, if it answers this call at all."""
-        knobs = knobs_of(self.config.settings, shown.control)
+        knobs = knobs_of(self._settings, shown.control)
         if knobs.down:
             raise Unavailable("The site does not answer.")
         if knobs.latency_seconds > CALL_TIMEOUT_SECONDS:
@@ -195,3 +200,10 @@ class FakeDriver(SiteDriver):
     def _draw(self, knobs: Knobs, key: str, what: str) -> float:
         """A new draw for each call, and the same ones for the same seed and the same calls."""
         return draw(knobs.seed, key, what, self.store.count(f"{what} {key}", self._clock()))
+
+
+def _check_sense(spec: WorkloadSpec) -> None:
+    if any(not 1 <= grant.milli <= 1000 or grant.memory_mib < 0 for grant in spec.devices):
+        raise Rejected("BadGrant", "A share is 1 to 1000 of a device.")
+    if spec.run_seconds is not None and not math.isfinite(spec.run_seconds):
+        raise Rejected("BadSpec", "run_seconds is a number.")

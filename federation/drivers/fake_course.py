@@ -7,6 +7,7 @@ from federation.drivers.base import Observation, ObservedState, WorkloadSpec
 from federation.drivers.fake_knobs import Failure, Knobs, draw, flavour_of
 from federation.drivers.fake_store import Grant, Work
 
+_ENDED = (ObservedState.SUCCEEDED, ObservedState.FAILED)
 _TIME_LIMIT = Failure("TimeLimit", 124, "It ran as long as it may.")
 
 
@@ -68,8 +69,14 @@ def ran_seconds(work: Work, now: float) -> float | None:
 
 
 def is_running(work: Work, now: float) -> bool:
-    has_ended = work.ends_at is not None and now >= work.ends_at
-    return work.starts_at <= now and not has_ended and work.removed_at is None
+    return work.starts_at <= now and not has_ended(work, now) and work.removed_at is None
+
+
+def has_ended(work: Work, now: float) -> bool:
+    """By itself: what was removed before its end has none."""
+    if work.ends_at is None or now < work.ends_at:
+        return False
+    return work.removed_at is None or work.ends_at <= work.removed_at
 
 
 def look_at(work: Work | None, ref: str, *, missing: Collection[str], now: float) -> Observation:
@@ -77,14 +84,13 @@ def look_at(work: Work | None, ref: str, *, missing: Collection[str], now: float
     if work is None:
         return Observation(ref, ObservedState.ABSENT)
     state, reason, message = _state(work, missing, now)
-    has_ended = state in (ObservedState.SUCCEEDED, ObservedState.FAILED)
     return Observation(
         ref=ref,
         state=state,
         generation=work.generation,
         epoch=work.epoch,
         ran_seconds=None if state in (ObservedState.ABSENT, ObservedState.BROKEN) else ran_seconds(work, now),
-        exit_code=work.exit_code if has_ended else None,
+        exit_code=work.exit_code if state in _ENDED else None,
         reason=reason,
         message=message,
     )
@@ -104,7 +110,7 @@ def _state(work: Work, missing: Collection[str], now: float) -> tuple[ObservedSt
         return ObservedState.BROKEN, "NodeMissing", f"{work.node} is not at the site just now."
     if now < work.starts_at:
         return ObservedState.STARTING, "", ""
-    if work.ends_at is not None and now >= work.ends_at:
+    if has_ended(work, now):
         state = ObservedState.FAILED if work.exit_code else ObservedState.SUCCEEDED
         return state, work.reason, work.message
     return ObservedState.RUNNING, "", ""

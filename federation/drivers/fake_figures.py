@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from federation.drivers.base import LogChunk, NodeSeen, UsageSample
-from federation.drivers.fake_course import is_running, ran_seconds
+from federation.drivers.fake_course import has_ended, is_running, ran_seconds
 from federation.drivers.fake_knobs import draw
 from federation.drivers.fake_store import Work
 
@@ -55,26 +55,33 @@ def _level(ref: str, seed: int, now: float) -> float:
 def log_of(work: Work, *, offset: int, limit: int, now: float) -> LogChunk:
     """The log of work, one line a second of its run. The same bytes whenever and in whatever parts they are read."""
     ran = ran_seconds(work, now)
-    has_ended = work.ends_at is not None and now >= work.ends_at
-    is_complete = has_ended or work.removed_at is not None
-    lines = 1 if ran is None else 2 + int(ran)
-    total = (lines + (1 if has_ended else 0)) * _LINE
+    is_ended = has_ended(work, now)
+    lines = (1 if ran is None else 2 + int(ran)) + (1 if is_ended else 0)
     offset = max(offset, 0)
-    end = min(offset + max(limit, 0), total)
+    end = min(offset + max(limit, 0), lines * _LINE)
+    is_complete = (is_ended or work.removed_at is not None) and max(offset, end) >= lines * _LINE
     if end <= offset:
-        return LogChunk("", offset, is_complete and offset >= total)
+        return LogChunk("", offset, is_complete)
     first, last = offset // _LINE, (end - 1) // _LINE
-    text = "".join(_line(work, number, is_last=has_ended and number == lines) for number in range(first, last + 1))
-    return LogChunk(text[offset - first * _LINE : end - first * _LINE], end, is_complete and end == total)
+    text = "".join(
+        _line(_ending(work) if is_ended and number == lines - 1 else _words(work, number))
+        for number in range(first, last + 1)
+    )
+    return LogChunk(text[offset - first * _LINE : end - first * _LINE], end, is_complete)
 
 
-def _line(work: Work, number: int, *, is_last: bool) -> str:
+def _line(text: str) -> str:
+    """Of one length, and of one byte a character, whatever a reference is made of."""
+    return text.encode("ascii", "replace").decode()[: _LINE - 1].ljust(_LINE - 1) + "\n"
+
+
+def _words(work: Work, number: int) -> str:
     if number == 0:
-        text = f"preparing {work.ref[:36]}"
-    elif is_last:
-        text = f"ended with exit code {work.exit_code} {work.reason}"
-    else:
-        second = number - 1
-        loss = 0.2 + 2.3 * math.exp(-second / 900) + 0.05 * draw(work.ref, "loss", second)
-        text = f"{second:8d} s  step {second * 4:9d}  loss {loss:7.4f}"
-    return text[: _LINE - 1].ljust(_LINE - 1, ".") + "\n" if number == 0 or is_last else text.ljust(_LINE - 1) + "\n"
+        return f"preparing {work.ref}"
+    second = number - 1
+    loss = 0.2 + 2.3 * math.exp(-second / 900) + 0.05 * draw(work.ref, "loss", second)
+    return f"{second:8d} s  step {second * 4:9d}  loss {loss:7.4f}"
+
+
+def _ending(work: Work) -> str:
+    return f"ended with exit code {work.exit_code} {work.reason}"

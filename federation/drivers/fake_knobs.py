@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from federation.drivers.base import Rejected
@@ -26,6 +26,9 @@ class Knobs:
     missing_nodes: frozenset[str]
     not_ready_nodes: frozenset[str]
     unhealthy_devices: frozenset[str]  # by uuid
+
+
+CONTROLS = frozenset(knob.name for knob in fields(Knobs)) - {"seed"}  # what can be turned while the site lives
 
 
 def knobs_of(settings: Mapping[str, Any], control: Mapping[str, Any]) -> Knobs:

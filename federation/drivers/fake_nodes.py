@@ -9,7 +9,7 @@ from typing import Any
 from federation.drivers.base import DeviceSeen, Health, NodeSeen, Rejected
 from federation.drivers.fake_knobs import Knobs
 
-_KEYS = ("seed", "accelerators", "nodes", "nodes_file", "rows")
+_KEYS = ("seed", "accelerators", "nodes", "nodes_file", "rows", "mix")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def _make(key: str, kind: str) -> Fleet:
 def _nodes(settings: Mapping[str, Any], kind: str) -> Iterable[NodeSeen]:
     if "nodes" in settings:
         return [_node(given) for given in settings["nodes"]]
-    from federation import fleets  # here, so that a site listed by hand needs no catalogue of fleets
+    from federation.fleets import generate, openb_nodes  # here: a site listed by hand needs no catalogue
 
     if "nodes_file" in settings:
-        start, stop = settings["rows"]
-        return fleets.openb_nodes(settings["nodes_file"], int(start), int(stop))
-    return fleets.generate(int(settings.get("seed", 0)), int(settings.get("accelerators", 16)), kind)
+        start, stop = settings.get("rows", (0, None))
+        return openb_nodes(settings["nodes_file"])[start:stop]
+    return generate(int(settings["seed"]), int(settings.get("accelerators", 16)), kind, mix=settings.get("mix"))
 
 
 def _node(given: Mapping[str, Any]) -> NodeSeen:

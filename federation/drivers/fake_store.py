@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from federation.drivers.fake_knobs import CONTROLS
+
 FORGET_SECONDS = 7 * 86400.0  # a tombstone outlives every worker that could still send a late ensure
 
 
@@ -102,7 +104,9 @@ class Store(Protocol):
 
 def set_control(store: Store, **changes: Any) -> None:
     """Override settings of a fake site while it lives: `set_control(store, down=True)`; None takes it back."""
-    store.set_control(changes)
+    if unknown := changes.keys() - CONTROLS:
+        raise ValueError(f"A fake site has no such control: {', '.join(sorted(unknown))}.")
+    store.set_control({k: sorted(v) if isinstance(v, (set, frozenset)) else v for k, v in changes.items()})
 
 
 def get_control(store: Store) -> Mapping[str, Any]:
