@@ -108,12 +108,7 @@ def _estate(scope: Scope) -> dict[str, Any]:
         idle_held=Count("pk", filter=is_fresh & Q(held_milli__gt=0, figures__busy_percent__lt=BUSY_PERCENT)),
     )
     block = (
-        rows.filter(is_open, held_milli=0)
-        .order_by()
-        .values("node_id")
-        .annotate(n=Count("pk"))
-        .order_by("-n")
-        .first()
+        rows.filter(is_open, held_milli=0).order_by().values("node_id").annotate(n=Count("pk")).order_by("-n").first()
     )
     clusters = Cluster.objects.in_scope(scope).order_by("-figures_at").exclude(figures_at=None)
     latest = clusters.values_list("figures_at", flat=True).first()
@@ -144,8 +139,9 @@ def _needs(user: Any) -> list[dict[str, Any]]:
             add("error" if is_gone else "warning", f"cluster-{cluster.state}", "cluster", cluster.pk,
                 name=cluster.name, since=cluster.state_since.isoformat())  # fmt: skip
         sick = Node.objects.filter(accelerators__health="unhealthy", accelerators__is_present=True)
-        for node in sick.exclude(state=NodeState.GONE).annotate(n=Count("accelerators")).order_by("-n")[:10]:
-            add("warning", "node-unhealthy-accelerators", "node", node.pk, name=node.name, count=node.n)
+        counted = sick.exclude(state=NodeState.GONE).annotate(n=Count("accelerators")).order_by("-n")
+        for pk, name, count in counted.values_list("pk", "name", "n")[:10]:
+            add("warning", "node-unhealthy-accelerators", "node", pk, name=name, count=count)
         for allocation in Allocation.objects.holding().filter(attempts__gt=10).select_related("workload")[:10]:
             add("error", "allocation-stuck", "allocation", allocation.pk, name=allocation.workload.name)
     recent = timezone.now() - timedelta(hours=24)

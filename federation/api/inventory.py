@@ -13,9 +13,8 @@ from rest_framework.response import Response
 from federation.actions import nodes, pools
 from federation.models import Accelerator, AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
 from federation.states import NodeState as N
-from portal.api.quotas import CatalogueViewSet
 from portal.errors import Invalid
-from portal.http.viewsets import ReadViewSet, allowed_verbs
+from portal.http.viewsets import CatalogueViewSet, ReadViewSet, allowed_verbs
 from portal.permissions import scope_of
 
 _NODE_VERBS = {
@@ -202,7 +201,7 @@ def estate(scope: Any) -> dict[str, Any]:
 
 
 class PoolSerializer(serializers.ModelSerializer[Pool]):
-    clusters = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+    clusters: Any = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
 
     class Meta:
         model = Pool

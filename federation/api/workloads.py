@@ -17,9 +17,9 @@ from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
-from portal.api.audit import StateChangeSerializer
-from portal.api.tenants import project_here
 from portal.errors import Invalid, NotFound
+from portal.http.history import StateChangeSerializer
+from portal.http.scope import project_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
 from portal.models import StateChange
 
@@ -87,9 +87,7 @@ class LogSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(allow_blank=True)
     next_offset = serializers.IntegerField()
     is_complete = serializers.BooleanField()
-    message = serializers.CharField(
-        allow_blank=True, help_text="Why there is no more, when the site cannot be asked."
-    )
+    message = serializers.CharField(allow_blank=True, help_text="Why there is no more, when the site cannot be asked.")
 
 
 class CountsSerializer(serializers.Serializer[Any]):
@@ -180,9 +178,7 @@ class WorkloadViewSet(ReadViewSet):
         """The output of one member of the latest attempt, from `offset`; ask again with `next_offset`."""
         workload = self.get_object()
         offset, replica = _number(request, "offset"), _number(request, "replica")
-        latest = (
-            workload.allocations.filter(replica=replica).select_related("cluster").order_by("-attempt").first()
-        )
+        latest = workload.allocations.filter(replica=replica).select_related("cluster").order_by("-attempt").first()
         empty = {"text": "", "next_offset": offset, "is_complete": workload.has_ended, "message": ""}
         if latest is None:
             return Response(empty)
@@ -256,9 +252,9 @@ class AllocationFilter(django_filters.FilterSet):
 
 
 class AllocationViewSet(ReadViewSet):
-    queryset = Allocation.objects.select_related(
-        "tenant", "workload", "cluster", "node", "flavor"
-    ).prefetch_related("shares__accelerator__model")
+    queryset = Allocation.objects.select_related("tenant", "workload", "cluster", "node", "flavor").prefetch_related(
+        "shares__accelerator__model"
+    )
     serializer_class = AllocationSerializer
     filterset_class = AllocationFilter
     permissions = {"list": "allocation.view", "retrieve": "allocation.view", "release": "allocation.release"}

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from federation.models import Allocation, Pool, QueueOrder, Workload
+from federation.models.workloads import WorkloadQuerySet
 from federation.placement.plan import Planner
 from federation.placement.types import Placement, Refusal
 from federation.reconcile import grants
@@ -39,11 +40,11 @@ def run(pk: str) -> bool:
     return has_more
 
 
-def waiting(pool: Pool) -> "Sequence[Workload]":
+def waiting(pool: Pool) -> WorkloadQuerySet:
     """The queue in its order. Work whose earlier attempt still holds hardware waits until that is released."""
     order = ("queued_at", "id") if pool.queue_order == QueueOrder.FIFO else ("-priority", "queued_at", "id")
     still_there = Allocation.objects.filter(workload=OuterRef("pk")).exclude(state__in=(A.RELEASED, A.LOST))
-    rows: Sequence[Workload] = (
+    rows: WorkloadQuerySet = (
         Workload.objects.waiting()
         .filter(pool=pool)
         .exclude(tenant__state="suspended")

@@ -171,9 +171,7 @@ def _from_stopping(allocation: Allocation, workload: Workload, seen: Observation
     """The one way to RELEASED: the driver saw ABSENT."""
     if seen.state != O.ABSENT:
         return
-    move(
-        allocation, A.RELEASED, by=SYSTEM, reason=allocation.reason, message=allocation.message, next_check_at=None
-    )
+    move(allocation, A.RELEASED, by=SYSTEM, reason=allocation.reason, message=allocation.message, next_check_at=None)
     _finish_drain(allocation.node_id)
     workloads.wake_pool(workload.pool_id)
 
@@ -190,9 +188,7 @@ def _from_lost(allocation: Allocation, workload: Workload, seen: Observation) ->
     elif seen.state in _ENDED and is_wanted:
         _end(allocation, seen)
     else:
-        workloads.stop(
-            allocation, by=SYSTEM, reason="FoundAgain", message="Its work was moved elsewhere meanwhile."
-        )
+        workloads.stop(allocation, by=SYSTEM, reason="FoundAgain", message="Its work was moved elsewhere meanwhile.")
 
 
 _STEPS = {

@@ -62,9 +62,7 @@ def run(pk: str) -> None:
     if cluster.state == C.RETIRED:
         Cluster.objects.settle(pk, token, check_in=None)
         return
-    live = list(
-        Allocation.objects.filter(cluster=cluster, state__in=(A.STARTING, A.ACTIVE)).values_list("pk", "state")
-    )
+    live = list(Allocation.objects.filter(cluster=cluster, state__in=(A.STARTING, A.ACTIVE)).values_list("pk", "state"))
     look = _look(cluster, driver_for(cluster), dict(live))
     try:
         _apply(cluster, token, look, dict(live))
@@ -135,9 +133,7 @@ def _follow_liveness(cluster: Cluster, look: Look) -> None:
         to = C.DEGRADED if look.info.is_degraded or look.complaints else C.CONNECTED
         if cluster.state == C.PENDING and to == C.DEGRADED:
             move(cluster, C.CONNECTED, by=SYSTEM, reason="Answers")
-        if not move(
-            cluster, to, by=SYSTEM, reason="Degraded" if to == C.DEGRADED else "Answers", message=complaint
-        ):
+        if not move(cluster, to, by=SYSTEM, reason="Degraded" if to == C.DEGRADED else "Answers", message=complaint):
             explain(cluster, reason="Degraded" if to == C.DEGRADED else "Answers", message=complaint)
         if was_away:
             Allocation.objects.filter(cluster=cluster, state=A.LOST).update(next_check_at=Now(), attempts=0)
@@ -210,6 +206,4 @@ def _give_up_if_overdue(cluster: Cluster) -> None:
             workload = workloads.lock(workload_id)
             for allocation in rows.filter(workload=workload).order_by("pk"):
                 inventory.lose(allocation, message=f"{cluster.name} has been silent for too long.")
-            workloads.give_up_on(
-                workload, reason="SiteLost", message=f"{cluster.name} has been silent for too long."
-            )
+            workloads.give_up_on(workload, reason="SiteLost", message=f"{cluster.name} has been silent for too long.")

@@ -4,6 +4,8 @@ The planner worked on a snapshot. Here the database decides: its triggers refuse
 more (migration 0002), the transaction rolls back whole, and the workload is planned again.
 """
 
+from uuid import UUID
+
 from django.db import IntegrityError, OperationalError, transaction
 
 from federation.models import Accelerator, Allocation, Node, Share, Workload
@@ -20,7 +22,7 @@ from portal.transitions import move
 _RETRYABLE = {"40P01", "40001", "55P03"}  # deadlock, serialization, lock timeout: somebody else was first
 
 
-def commit(workload_id: object, version: int, placement: Placement) -> bool:
+def commit(workload_id: UUID | str, version: int, placement: Placement) -> bool:
     """Reserve what was planned. False when the workload has changed since; raises OverCapacity when the loser."""
     try:
         with transaction.atomic():
@@ -43,14 +45,13 @@ def commit(workload_id: object, version: int, placement: Placement) -> bool:
 def _reserve(workload: Workload, placement: Placement) -> None:
     """Rows of the grant. Nodes, then devices, in id order, as everywhere: two grants never wait in a ring."""
     nodes = {
-        str(n.pk): n
-        for n in Node.objects.filter(pk__in={m.node for m in placement.members}).select_related("cluster")
+        str(n.pk): n for n in Node.objects.filter(pk__in={m.node for m in placement.members}).select_related("cluster")
     }
     flavors = dict(ResourceFlavor.objects.values_list("name", "pk"))
     numbered: list[tuple[int, MemberPlacement]] = sorted(enumerate(placement.members), key=lambda m: m[1].node)
     devices = {
         (str(node), index): (pk, memory)
-        for node, index, pk, memory in Accelerator.objects.filter(node__in=nodes, is_present=True).values_list(
+        for node, index, pk, memory in Accelerator.objects.filter(node__in=list(nodes), is_present=True).values_list(
             "node_id", "index", "pk", "memory_mib"
         )
     }

@@ -30,9 +30,7 @@ def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
         devices_fit = len(node.devices) <= _MOST_DEVICES and all(
             0 < d.memory_mib <= _MOST_MIB and d.index >= 0 and d.uuid for d in node.devices
         )
-        is_single = (
-            len({d.uuid for d in node.devices}) == len(node.devices) == len({d.index for d in node.devices})
-        )
+        is_single = len({d.uuid for d in node.devices}) == len(node.devices) == len({d.index for d in node.devices})
         if not node.name or node.name in good or not (amounts_fit and devices_fit and is_single):
             complaints.append(node.name or "(no name)")
         else:
@@ -141,9 +139,7 @@ def flavor_name(vendor: str, model: str) -> str:
 
 def _devices(cluster: Cluster, nodes_seen: list[NodeSeen], models: dict[tuple[str, str], Any]) -> bool:
     node_ids = dict(Node.objects.filter(cluster=cluster).values_list("name", "pk"))
-    known = {
-        (row.node_id, row.uuid): row for row in Accelerator.objects.filter(node__cluster=cluster).iterator(5000)
-    }
+    known = {(row.node_id, row.uuid): row for row in Accelerator.objects.filter(node__cluster=cluster).iterator(5000)}
     fresh: list[Accelerator] = []
     changed: list[Accelerator] = []
     for node in nodes_seen:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -45,10 +46,11 @@ def fleet_of(pool: Pool) -> Fleet:
             )
         )
     found = []
-    for row in nodes.order_by("id").values_list(
+    columns: Any = nodes.order_by("id").values_list(
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
         "held_memory_mib", "rack", "labels", "state", "cluster__state",
-    ):  # fmt: skip
+    )  # fmt: skip
+    for row in columns:
         pk, name, cluster, site, cpu, memory, held_cpu, held_memory, rack, labels, state, cluster_state = row
         if pool.model_names and pk not in devices:
             continue
@@ -86,9 +88,7 @@ class QuotaRoom:
         pairs = set(projects)
         wanted = Q(project__in={p for _, p in pairs}) | Q(project=None, tenant__in={t for t, _ in pairs})
         for quota in Quota.objects.filter(wanted).select_related("flavor"):
-            self._free[(quota.tenant_id, quota.project_id, quota.flavor.name)] = (
-                quota.limit_milli - quota.held_milli
-            )
+            self._free[(quota.tenant_id, quota.project_id, quota.flavor.name)] = quota.limit_milli - quota.held_milli
 
     def of(self, tenant: UUID, project: UUID) -> dict[str, int]:
         """Flavor -> amount left for this project; both the project's and the tenant's wall count."""

@@ -4,6 +4,8 @@ Whoever calls these holds the workload's row lock, taken before any lock on its 
 """
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -23,7 +25,7 @@ MOST_REFUSALS = 5  # a site that keeps refusing is not asked for ever
 _LIVE = (A.RESERVED, A.STARTING, A.ACTIVE)
 
 
-def lock(workload_id: object) -> Workload:
+def lock(workload_id: UUID | str) -> Workload:
     """The row, locked until the transaction ends."""
     return Workload.objects.select_for_update(of=("self",)).get(pk=workload_id)
 
@@ -38,7 +40,7 @@ def stop_allocations(
     return len(rows)
 
 
-def stop(allocation: Allocation, *, by: Actor, reason: str, message: str = "", **values: object) -> None:
+def stop(allocation: Allocation, *, by: Actor, reason: str, message: str = "", **values: Any) -> None:
     """One allocation to STOPPING. What was running counts as run until now, unless the site proved less."""
     if allocation.state == A.LOST:
         values.setdefault("ended_at", allocation.ended_at or allocation.proof_at or allocation.started_at)
@@ -48,7 +50,7 @@ def stop(allocation: Allocation, *, by: Actor, reason: str, message: str = "", *
     hints.soon("federation.tasks.reconcile_allocation", allocation.pk)
 
 
-def wake_pool(pool_id: object) -> None:
+def wake_pool(pool_id: UUID | str) -> None:
     """Something may fit now: look at the queue soon."""
     Pool.objects.filter(pk=pool_id).update(next_check_at=Now())
     hints.soon("federation.tasks.admit_pool", pool_id)
@@ -86,9 +88,7 @@ def _explain_start(workload: Workload, members: list[Allocation]) -> None:
         return
     waiting = sum(m.state == A.RESERVED for m in members)
     if waiting:
-        explain(
-            workload, reason="WaitingForSite", message=f"{waiting} of {len(members)} not yet accepted by the site."
-        )
+        explain(workload, reason="WaitingForSite", message=f"{waiting} of {len(members)} not yet accepted by the site.")
     else:
         explain(workload, reason="Starting")
 
@@ -119,7 +119,7 @@ def _requeue_or_fail(workload: Workload, member: Allocation) -> None:
     _requeue(workload, reason=member.reason, message=member.message)
 
 
-def _requeue(workload: Workload, *, reason: str, message: str = "", **values: object) -> None:
+def _requeue(workload: Workload, *, reason: str, message: str = "", **values: Any) -> None:
     move(
         workload,
         W.QUEUED,

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from portal.http.viewsets import ReadViewSet
-from portal.models import AuditEntry, StateChange
+from portal.models import AuditEntry
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
@@ -20,11 +20,3 @@ class AuditEntryViewSet(ReadViewSet):
     serializer_class = AuditEntrySerializer
     filterset_fields = ["what", "actor_id", "target_type", "target_id", "tenant_id"]
     permissions = {"list": "audit.view", "retrieve": "audit.view"}
-
-
-class StateChangeSerializer(serializers.ModelSerializer[StateChange]):
-    class Meta:
-        model = StateChange
-        fields = [
-            "id", "at", "effective_at", "object_type", "object_id", "from_state", "to_state", "reason", "message", "by",
-        ]  # fmt: skip

@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.actions import members, tokens
-from portal.api.tenants import project_here, tenant_here
 from portal.errors import NotAllowed, NotFound
 from portal.http.idempotency import once
+from portal.http.scope import project_here, tenant_here
 from portal.http.viewsets import ReadMixin, ReadViewSet, ResourceViewSet
 from portal.models import AccessToken, Membership, User
 from portal.permissions import Role, scope_of
@@ -105,9 +105,7 @@ class MembershipViewSet(ReadViewSet):
         if user is None:
             raise NotFound("There is no such user.")
         role = Role(data["role"])
-        return self.created(
-            lambda: members.add(by=self.user, user=user, role=role, tenant=tenant, project=project)
-        )
+        return self.created(lambda: members.add(by=self.user, user=user, role=role, tenant=tenant, project=project))
 
     def destroy(self, request: Request, pk: str) -> Response:
         membership = self.get_object()

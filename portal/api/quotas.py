@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.actions import quotas
-from portal.api.tenants import project_here, tenant_here
 from portal.errors import NotFound
-from portal.http.viewsets import ReadMixin, ReadViewSet, ResourceViewSet
+from portal.http.scope import project_here, tenant_here
+from portal.http.viewsets import CatalogueViewSet, ReadViewSet
 from portal.models import Quota, ResourceFlavor
 
 
@@ -18,14 +18,6 @@ class FlavorSerializer(serializers.ModelSerializer[ResourceFlavor]):
     class Meta:
         model = ResourceFlavor
         fields = ["id", "name", "unit", "vendor", "model", "created_at", "version"]
-
-
-class CatalogueViewSet(ReadMixin, ResourceViewSet):
-    """What everybody who is signed in may read: it names no tenant."""
-
-    def get_queryset(self) -> Any:
-        assert self.queryset is not None
-        return self.queryset.all()
 
 
 class FlavorViewSet(CatalogueViewSet):
@@ -55,7 +47,7 @@ class QuotaSerializer(serializers.ModelSerializer[Quota]):
         ]  # fmt: skip
 
 
-_MILLI = {"min_value": 0, "max_value": 10**12}
+_MILLI: dict[str, Any] = {"min_value": 0, "max_value": 10**12}
 
 
 class NewQuotaSerializer(serializers.Serializer[Any]):

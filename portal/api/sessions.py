@@ -122,6 +122,7 @@ class LanguageView(APIView):
         """Remember the language of the console."""
         sent = LanguageSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        User.objects.filter(pk=request.user.pk).update(language=sent.validated_data["language"])
-        request.user.refresh_from_db(fields=["language"])
-        return Response(_describe(request, request.user))  # type: ignore[arg-type]  # permission has seen to it
+        user: Any = request.user
+        User.objects.filter(pk=user.pk).update(language=sent.validated_data["language"])
+        user.refresh_from_db(fields=["language"])
+        return Response(_describe(request, user))

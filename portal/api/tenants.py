@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from portal.actions import tenants
 from portal.errors import NotFound
+from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs
 from portal.models import Department, Project, Tenant
-from portal.permissions import scope_of
 
 _VERBS = {
     "suspend": ("tenant.suspend", frozenset({"active"})),
@@ -80,26 +80,6 @@ class TenantViewSet(ReadViewSet):
     @action(detail=True, methods=["post"])
     def reinstate(self, request: Request, pk: str) -> Response:
         return self.verb(lambda tenant: tenants.reinstate(by=self.user, tenant=tenant))
-
-
-def tenant_here(user: Any, tenant_id: Any, permission: str = "tenant.view") -> Tenant:
-    """The tenant a body names, if the caller may know of it; 404 otherwise."""
-    found: Tenant | None = Tenant.objects.in_scope(scope_of(user, permission)).filter(pk=tenant_id).first()
-    if found is None:
-        raise NotFound("There is no such tenant.")
-    return found
-
-
-def project_here(user: Any, project_id: Any) -> Project:
-    found: Project | None = (
-        Project.objects.in_scope(scope_of(user, "project.view"))
-        .select_related("tenant")
-        .filter(pk=project_id)
-        .first()
-    )
-    if found is None:
-        raise NotFound("There is no such project.")
-    return found
 
 
 class DepartmentSerializer(serializers.ModelSerializer[Department]):
@@ -189,9 +169,7 @@ class ProjectViewSet(ReadViewSet):
             department = Department.objects.filter(pk=department_id, tenant=tenant).first()
             if department is None:
                 raise NotFound("There is no such department.")
-        return self.created(
-            lambda: tenants.add_project(by=self.user, tenant=tenant, department=department, **data)
-        )
+        return self.created(lambda: tenants.add_project(by=self.user, tenant=tenant, department=department, **data))
 
     @extend_schema(request=RenameSerializer, responses=ProjectSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:

@@ -36,9 +36,7 @@ class RequestLimits:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
-            response = problems.plain(
-                request, 503, "database-unavailable", "The database cannot be reached just now"
-            )
+            response = problems.plain(request, 503, "database-unavailable", "The database cannot be reached just now")
             response["Retry-After"] = "5"
             return response
         return None

@@ -3,7 +3,8 @@
 A viewset is a queryset, serializers, a filter set, names of permissions, and calls to actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -33,7 +34,7 @@ class ResourceViewSet(viewsets.GenericViewSet[Any]):
         return self.request.user
 
     def get_queryset(self) -> Any:
-        rows = super().get_queryset()
+        rows: Any = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return rows.none()
         return rows.in_scope(scope_of(self.user, self.permissions["list"]))
@@ -99,11 +100,14 @@ class ReadViewSet(ReadMixin, ResourceViewSet):
     """A noun that can be listed and looked at."""
 
 
-class ActionsField(serializers.SerializerMethodField):
-    """`actions`: the verbs that this caller may use on this object now (arrows and permission)."""
+class CatalogueViewSet(ReadMixin, ResourceViewSet):
+    """What everybody who is signed in may read: it names no tenant."""
+
+    def get_queryset(self) -> Any:
+        return super(ResourceViewSet, self).get_queryset()
 
 
-def allowed_verbs(user: Any, obj: Any, verbs: dict[str, tuple[str, frozenset[str]]]) -> list[str]:
+def allowed_verbs(user: Any, obj: Any, verbs: Mapping[str, tuple[str, AbstractSet[str]]]) -> list[str]:
     """Of {verb: (permission, states it works from)}, what `user` may do with `obj` now."""
     paths = type(obj).scope_paths
     tenant = getattr(obj, paths["tenant"]) if paths.get("tenant", "").isidentifier() else None
@@ -115,7 +119,7 @@ def allowed_verbs(user: Any, obj: Any, verbs: dict[str, tuple[str, frozenset[str
     ]
 
 
-def must_be(obj: Any, states: frozenset[str], verb: str) -> None:
+def must_be(obj: Any, states: AbstractSet[str], verb: str) -> None:
     """Refuse a verb that the state does not allow, in plain words."""
     if obj.state not in states:
         raise IllegalTransition(f"Cannot {verb} a {obj.topic} that is {obj.state}.")
