@@ -9,15 +9,11 @@ from portal.audit import SYSTEM
 
 
 class Command(BaseCommand):
-    help = (
-        "Make a bare-metal site of this very machine and print a join token for its agent (nothing if it has one)."
-    )
+    help = "Make a bare-metal site of this very machine and print a join token for its agent (nothing if it has one)."
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--print-join-token", action="store_true")
-        parser.add_argument(
-            "--again", action="store_true", help="The agent has lost its identity: let it join anew."
-        )
+        parser.add_argument("--again", action="store_true", help="The agent has lost its identity: let it join anew.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         site = Site.objects.filter(slug="this-machine").first() or sites.add(
