@@ -1,0 +1,36 @@
+"""Every driver that has a harness. A new driver is one more line in HARNESSES."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from federation.drivers import fake_postgres
+from federation.drivers.fake_knobs import FLAVOURS
+from federation.drivers.fake_postgres import PostgresStore, link_to
+from federation.drivers.fake_store import MemoryStore
+from tests.contracts.agent import AgentHarness
+from tests.contracts.fake import FakeHarness
+from tests.contracts.harness import Harness
+
+
+def _in_memory(kind: str) -> Callable[[pytest.FixtureRequest], Harness]:
+    return lambda request: FakeHarness(kind, MemoryStore())
+
+
+def _in_postgres(request: pytest.FixtureRequest) -> Harness:
+    dsn = request.getfixturevalue("database_dsn")
+    request.addfinalizer(fake_postgres.close_all)  # before the test database is dropped
+    return FakeHarness("kubernetes", PostgresStore(link_to(dsn), f"cluster-{uuid4()}"))
+
+
+HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
+    **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
+    "fake-postgres": _in_postgres,
+    "agent": lambda request: AgentHarness(),
+}
+
+
+@pytest.fixture(params=HARNESSES)
+def site(request: pytest.FixtureRequest) -> Iterator[Harness]:
+    yield HARNESSES[request.param](request)
