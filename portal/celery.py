@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
     "sweep_clusters": {"task": "federation.tasks.sweep_clusters", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_pools": {"task": "federation.tasks.sweep_pools", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_outbox": {"task": "portal.tasks.sweep_outbox", "schedule": 1.0, "options": {"expires": 2}},
+    "probe": {"task": "portal.tasks.probe", "schedule": 10.0, "options": {"expires": 10}},
     "sweep_workloads": {
         "task": "federation.tasks.sweep_workloads",
         "schedule": 15.0,

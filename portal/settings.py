@@ -143,7 +143,7 @@ if REDIS_URL:
         }
     }
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost//"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(CELERY_BROKER_DIR / "queue"),
         "data_folder_out": str(CELERY_BROKER_DIR / "queue"),
@@ -154,12 +154,9 @@ else:
         "default": {
             "BACKEND": "channels_postgres.core.PostgresChannelLayer",
             "CONFIG": {
-                **{
-                    k: v
-                    for k, v in DATABASES["default"].items()
-                    if k in {"NAME", "USER", "PASSWORD", "HOST", "PORT"}
-                },
+                **{k: v for k, v in DATABASES["default"].items() if k in {"NAME", "USER", "PASSWORD", "HOST", "PORT"}},
                 "ENGINE": "django.db.backends.postgresql",
+                "TIME_ZONE": None,
             },
         }
     }

@@ -145,9 +145,7 @@ class Postgres:
 
     def _open_the_way(self) -> None:
         """Let the user pass (not read) the folders above its data and the server's programs."""
-        opened = [
-            folder for path in (self.data, self.programs) for folder in path.parents if _opened(folder, 0o001)
-        ]
+        opened = [folder for path in (self.data, self.programs) for folder in path.parents if _opened(folder, 0o001)]
         if opened:
             say(f"    made {', '.join(map(str, opened))} passable (o+x) for the user {USER}")
         for path in [self.programs.parent, *self.programs.parent.rglob("*")]:

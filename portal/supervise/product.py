@@ -67,9 +67,7 @@ def secret_key(file: Path) -> str:
 
 
 def console_build(env: dict[str, str]) -> Child:
-    return _child(
-        "console", ["-m", "portal.supervise.console"], env, colour=90, stop_seconds=0.2, is_restarted=False
-    )
+    return _child("console", ["-m", "portal.supervise.console"], env, colour=90, stop_seconds=0.2, is_restarted=False)
 
 
 def prepare(env: dict[str, str], answers: Path, *, has_demo: bool) -> Child:
@@ -85,13 +83,13 @@ def web(env: dict[str, str], address: Address) -> Child:
 
 
 def worker(env: dict[str, str]) -> Child:
-    command = ["-m", "celery", "-A", "portal.celery", "worker", "-Q", "core,sites", "-c", "2"]
+    command = ["-m", "celery", "-A", "portal.celery", "--quiet", "worker", "-Q", "core,sites", "-c", "2"]
     command += ["--without-gossip", "--without-mingle", "--loglevel", "warning", "-n", "local@%h"]
     return _child("worker", command, {**env, "AQUIFER_PROCESS": "worker"}, colour=35, stop_seconds=2.5)
 
 
 def beat(env: dict[str, str]) -> Child:
-    command = ["-m", "celery", "-A", "portal.celery", "beat", "--loglevel", "warning"]
+    command = ["-m", "celery", "-A", "portal.celery", "--quiet", "beat", "--loglevel", "warning"]
     command += ["--schedule", str(LOCAL / "beat-schedule"), "--pidfile", ""]
     return _child("beat", command, {**env, "AQUIFER_PROCESS": "beat"}, colour=34, stop_seconds=0.75)
 

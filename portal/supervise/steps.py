@@ -91,9 +91,7 @@ def in_words(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}. Make room and start again."
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return (
-            f"This folder cannot be written{where}. Start as its owner, or set AQUIFER_DATA_DIR to another folder."
-        )
+        return f"This folder cannot be written{where}. Start as its owner, or set AQUIFER_DATA_DIR to another folder."
     return f"{error.strerror or error}{where}"
 
 
