@@ -16,6 +16,7 @@ from django.core.management import call_command, get_commands
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("answers", type=Path)
+    parser.add_argument("agent_state", type=Path)
     parser.add_argument("--no-demo", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -32,7 +33,9 @@ def main() -> None:
         call_command("seed_demo")
     tell("seeded")
     if "enrol_this_machine" in known:
-        tell("join", _printed("enrol_this_machine", "--print-join-token"))
+        # An agent without its state, after `--reset` on a database of one's own, has to join anew.
+        again = [] if any(options.agent_state.iterdir()) else ["--again"]
+        tell("join", _printed("enrol_this_machine", "--print-join-token", *again))
     if "one_time_login" in known:
         tell("login", _printed("one_time_login"))
     tell("ready")

@@ -71,7 +71,7 @@ def console_build(env: dict[str, str]) -> Child:
 
 
 def prepare(env: dict[str, str], answers: Path, *, has_demo: bool) -> Child:
-    command = ["-m", "portal.supervise.prepare", str(answers), *([] if has_demo else ["--no-demo"])]
+    command = ["-m", "portal.supervise.prepare", str(answers), str(AGENT_STATE), *([] if has_demo else ["--no-demo"])]
     return _child("prepare", command, env, colour=90, stop_seconds=0.5, is_restarted=False)
 
 
