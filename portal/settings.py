@@ -148,8 +148,9 @@ else:
         "data_folder_in": str(CELERY_BROKER_DIR / "queue"),
         "data_folder_out": str(CELERY_BROKER_DIR / "queue"),
         "control_folder": str(CELERY_BROKER_DIR / "control"),
-        "polling_interval": 0.1,
+        "polling_interval": 0.05,
     }
+
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_postgres.core.PostgresChannelLayer",
@@ -168,7 +169,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 # Keep this order: driver timeout 10 s < soft limit 60 s < hard limit 75 s < lease 90 s < visibility 300 s.
 CELERY_TASK_ACKS_LATE = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# The broker of files sleeps between looks while the worker holds its fill, so a fill of one would mean one task
+# per look. There it is the only worker: nobody else waits for what it has taken.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1 if REDIS_URL else 16
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the sweep comes back for what a dead worker held
 CELERY_TASK_SOFT_TIME_LIMIT = 60
@@ -290,5 +293,6 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": os.environ.get("AQUIFER_CELERY_LOG_LEVEL", "WARNING")},
         "django.request": {"level": "ERROR"},
         "uvicorn.access": {"level": "WARNING"},
+        "channels_postgres": {"level": "ERROR"},  # warns of every event that no browser is there to see
     },
 }
