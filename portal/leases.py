@@ -6,11 +6,12 @@ out, and the sweep comes back. All clocks are the database's.
 
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Least, Now
 
@@ -30,20 +31,37 @@ def backoff_seconds(attempts: int) -> float:
     return min(2.0**attempts, 600.0) * random.uniform(1.0, 1.2)
 
 
+@contextmanager
+def forgettable() -> Iterator[None]:
+    """A transaction that need not survive a crash of the database: its commit does not wait for the disk.
+
+    For leases, times of the next look and live figures: what is lost of them is found again by the sweep.
+    Inside another transaction it changes nothing: that one decides.
+    """
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
+        yield
+
+
 class LeasedQuerySet(ScopedQuerySet[M]):
     def claim(self, pk: Any) -> uuid.UUID | None:
         """Take the row for LEASE_SECONDS; None when somebody has it. Counts an attempt."""
         token = uuid.uuid4()
-        taken = self.filter(Q(pk=pk) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))).update(
+        with forgettable():
+            taken = self._claim(pk, token)
+        return token if taken else None
+
+    def _claim(self, pk: Any, token: uuid.UUID) -> int:
+        return self.filter(Q(pk=pk) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))).update(
             lease_token=token,
             lease_expires_at=seconds_from_now(LEASE_SECONDS),
             attempts=Least(F("attempts") + 1, 99),
         )
-        return token if taken else None
 
-    def settle(
-        self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any
-    ) -> bool:
+    def settle(self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any) -> bool:
         """Give the row back and write `values`; look again in `check_in` seconds (None: not by itself).
 
         False when the lease was lost: write nothing else then. A bad outcome keeps the count of attempts.
@@ -66,7 +84,7 @@ class LeasedQuerySet(ScopedQuerySet[M]):
     def take_due(self, limit: int, *, again_in: float = 5.0) -> list[Any]:
         """Ids that are due, oldest first, each handed out once per `again_in` seconds: a message that is
         lost costs that long, and a queue that is behind is not filled up with repeats."""
-        with transaction.atomic():
+        with forgettable():
             pks = list(
                 self.due()
                 .order_by("next_check_at")
@@ -77,8 +95,9 @@ class LeasedQuerySet(ScopedQuerySet[M]):
         return pks
 
     def wake(self, pks: Iterable[Any]) -> int:
-        """Ask for a look as soon as possible."""
-        return self.filter(pk__in=list(pks)).update(next_check_at=Now())
+        """Ask for a look by the next sweep, where none is due within seconds anyway (and perhaps on its way)."""
+        with forgettable():
+            return self.filter(pk__in=list(pks), next_check_at__gt=seconds_from_now(6)).update(next_check_at=Now())
 
 
 class Leased(models.Model):

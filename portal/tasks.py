@@ -4,12 +4,13 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal import streams as live
+from portal.leases import forgettable
 from portal.models import IdempotencyRecord, OneTimeLogin, OutboxEvent, StreamPosition
 
 _BATCH = 500
@@ -48,7 +49,7 @@ def deliver_batch() -> int:
 
     A message that is lost on the way shows as a gap in the numbers, and the browser reads again.
     """
-    with transaction.atomic():
+    with forgettable():  # delivered twice is harmless, and the rows stay until delivered
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RELAY_LOCK])
             (is_ours,) = cursor.fetchone()

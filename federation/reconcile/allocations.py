@@ -25,7 +25,7 @@ from portal import hints
 from portal.audit import SYSTEM
 from portal.crash import point
 from portal.errors import ConcurrentUpdate
-from portal.leases import backoff_seconds
+from portal.leases import backoff_seconds, forgettable
 from portal.transitions import explain, move
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def _apply(allocation: Allocation, token: UUID, outcome: Outcome) -> None:
     quiet = _quiet_values(allocation, outcome)
     if quiet is not None:  # nothing to move: one statement, no locks on the workload
         check_in, values = quiet
-        Allocation.objects.settle(allocation.pk, token, check_in=check_in, is_good=not outcome.no_answer, **values)
+        with forgettable():
+            Allocation.objects.settle(allocation.pk, token, check_in=check_in, is_good=not outcome.no_answer, **values)
         return
     with transaction.atomic():
         workload = workloads.lock(allocation.workload_id)
@@ -110,12 +111,18 @@ def _quiet_values(allocation: Allocation, outcome: Outcome) -> tuple[float, dict
     if state == A.ACTIVE and seen.state == O.RUNNING:
         return LATER, {"proof_at": timezone.now()}
     if state == A.STARTING and seen.state in (O.STARTING, O.PENDING):
-        return SOON, {}
+        return _patience(allocation), {}
     if state == A.STOPPING and seen.state != O.ABSENT:
-        return SOON, {}
+        return _patience(allocation), {}
     if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == "WaitingForSite":
         return SOON, {}
     return None
+
+
+def _patience(allocation: Allocation) -> float:
+    """The longer it takes, the less often we ask; the cluster's own look wakes what has changed meanwhile."""
+    age = (timezone.now() - allocation.state_since).total_seconds()
+    return min(max(age / 2, 0.5), 10.0)
 
 
 def _check_in(allocation: Allocation, outcome: Outcome) -> float:

@@ -29,10 +29,9 @@ from federation.reconcile import figures, inventory, workloads
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
-from portal import hints
 from portal.audit import SYSTEM
 from portal.errors import ConcurrentUpdate
-from portal.leases import backoff_seconds
+from portal.leases import backoff_seconds, forgettable
 from portal.transitions import explain, move
 
 logger = logging.getLogger(__name__)
@@ -166,10 +165,9 @@ def _wake_work(live: dict[UUID, str], seen: Sequence[Observation]) -> None:
     states = {observation.ref: observation.state for observation in seen}
     if not states:
         return
-    as_expected = [
-        pk for pk, state in live.items() if state == A.ACTIVE and states.get(str(pk)) == ObservedState.RUNNING
-    ]
-    Allocation.objects.filter(pk__in=as_expected, state=A.ACTIVE).update(proof_at=Now())
+    running = [pk for pk, state in live.items() if state == A.ACTIVE and states.get(str(pk)) == ObservedState.RUNNING]
+    with forgettable():
+        Allocation.objects.filter(pk__in=running, state=A.ACTIVE).update(proof_at=Now())
     differing = [
         pk
         for pk, state in live.items()
@@ -177,8 +175,6 @@ def _wake_work(live: dict[UUID, str], seen: Sequence[Observation]) -> None:
         and not (state == A.STARTING and states.get(str(pk)) == ObservedState.STARTING)
     ]
     Allocation.objects.wake(differing)
-    for pk in differing:
-        hints.send("federation.tasks.reconcile_allocation", str(pk))
 
 
 def _remove_leftover(cluster: Cluster, ref: str) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from federation.drivers.base import UsageSample
 from federation.models import Accelerator, Cluster
 from portal import streams
+from portal.leases import forgettable
 
 
 def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
@@ -22,7 +23,7 @@ def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
         )
         if uuid in by_uuid
     ]
-    with connection.cursor() as cursor:
+    with forgettable(), connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO federation_figures
                  (accelerator_id, busy_percent, memory_used_mib, power_watts, temperature_celsius, at)

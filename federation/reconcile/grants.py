@@ -16,6 +16,7 @@ from portal import hints
 from portal.audit import SYSTEM
 from portal.crash import point
 from portal.errors import OverCapacity
+from portal.leases import seconds_from_now
 from portal.models import ResourceFlavor
 from portal.transitions import move
 
@@ -72,6 +73,7 @@ def _reserve(workload: Workload, placement: Placement) -> None:
             memory_mib=workload.memory_mib,
             held_milli=workload.milli_per_member,
             reason="Reserved",
+            next_check_at=seconds_from_now(3),  # the hint below comes first; this is for when it is lost
         )
         allocations.append(allocation)
         for part in member.devices:

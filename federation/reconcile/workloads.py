@@ -19,6 +19,7 @@ from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
 from portal import hints
 from portal.audit import SYSTEM, Actor
+from portal.leases import seconds_from_now
 from portal.transitions import explain, move
 
 MOST_REFUSALS = 5  # a site that keeps refusing is not asked for ever
@@ -46,7 +47,7 @@ def stop(allocation: Allocation, *, by: Actor, reason: str, message: str = "", *
         values.setdefault("ended_at", allocation.ended_at or allocation.proof_at or allocation.started_at)
     elif allocation.started_at is not None:
         values.setdefault("ended_at", timezone.now())
-    move(allocation, A.STOPPING, by=by, reason=reason, message=message, next_check_at=Now(), **values)
+    move(allocation, A.STOPPING, by=by, reason=reason, message=message, next_check_at=seconds_from_now(2), **values)
     hints.soon("federation.tasks.reconcile_allocation", allocation.pk)
 
 
