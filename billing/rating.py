@@ -188,6 +188,7 @@ def _in_order(lines: Iterable[Line]) -> list[Line]:
             n.item.site,
             str(n.item.project_id),
             str(n.item.flavor_id),
+            n.price_id is None,
             str(n.price_id),
         ),
     )

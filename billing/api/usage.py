@@ -62,7 +62,7 @@ class UsageRecordViewSet(ReadViewSet):
     filterset_class = UsageFilter
     permissions = {"list": "usage.view", "retrieve": "usage.view", "export": "usage.view"}
 
-    @extend_schema(responses=CSV_SCHEMA)
+    @extend_schema(responses=CSV_SCHEMA, filters=True)
     @action(
         detail=False,
         methods=["get"],
