@@ -3,6 +3,7 @@
 import ast
 import errno
 import http.client
+import json
 import os
 import re
 import signal
@@ -26,9 +27,7 @@ RUN = ROOT / "run"
 
 def start(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(RUN), *arguments]
-    return subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False)
 
 
 # -- refusals ------------------------------------------------------------------------------------
@@ -40,13 +39,10 @@ def test_older_python_can_read_the_file_as_far_as_the_refusal() -> None:
 
 def test_older_python_is_refused_in_words() -> None:
     code = f"import sys; sys.version_info = (3, 9, 2); exec(open({str(RUN)!r}).read())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert (
-        done.stderr.strip()
-        == "Aquifer needs Python 3.11 or newer; this is 3.9. Install a newer one and start again."
+        done.stderr.strip() == "Aquifer needs Python 3.11 or newer; this is 3.9. Install a newer one and start again."
     )
 
 
@@ -129,9 +125,7 @@ def test_a_mirror_told_to_one_installer_is_told_to_the_other(told: dict[str, str
     assert environment.mirrors({"HOME": "/tmp", **told}) == {"UV_PYTHON_DOWNLOADS": "never", **copied}
 
 
-def test_packages_are_installed_anew_when_the_lock_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_are_installed_anew_when_the_lock_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "requirements").mkdir()
     for name in ("run", "dev"):
         (tmp_path / "requirements" / f"{name}.lock").write_text(f"{name} 1")
@@ -184,9 +178,25 @@ def test_the_secret_key_is_made_once_and_readable_by_its_owner_alone(
 
 def test_the_agent_gets_none_of_the_hubs_secrets() -> None:
     env = {"AQUIFER_SECRET_KEY": "k", "DATABASE_URL": "d", "REDIS_URL": "r", "PATH": "/bin"}
-    child = product.agent(env, product.Address("127.0.0.1", 8000), "token")
-    assert not {"k", "d", "r"} & set(child.env.values())
-    assert "token" not in " ".join(map(str, child.command))  # the process list is public
+    address = product.Address("127.0.0.1", 8000)
+    for child in (product.agent(env), product.agent_enrolment(env, address, "token")):
+        assert not {"k", "d", "r"} & set(child.env.values())
+        assert "token" not in map(str, child.command)  # the process list is public
+
+
+def test_the_agent_follows_its_hub_to_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "AGENT_STATE", tmp_path)
+    product.point_agent(product.Address("127.0.0.1", 8000))
+    assert list(tmp_path.iterdir()) == []
+    identity = {"hub": "http://127.0.0.1:8000", "agent_token": "t", "allow_http": False}
+    (tmp_path / "identity.json").write_text(json.dumps(identity))
+    product.point_agent(product.Address("localhost", 8001))
+    moved = json.loads((tmp_path / "identity.json").read_text())
+    assert moved == identity | {"hub": "http://localhost:8001"}
+    assert (tmp_path / "identity.json").stat().st_mode & 0o777 == 0o600
+    product.point_agent(product.Address("192.0.2.7", 8001))
+    moved = json.loads((tmp_path / "identity.json").read_text())
+    assert moved == identity | {"hub": "http://192.0.2.7:8001", "allow_http": True}
 
 
 def test_logs_of_earlier_starts_are_kept_thrice(tmp_path: Path) -> None:
@@ -356,9 +366,7 @@ with Supervisor(here) as supervisor:
     supervisor.wait(lambda: lines("up"), 30)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + script, str(tmp_path)], cwd=ROOT, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", PRELUDE + script, str(tmp_path)], cwd=ROOT, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     (pid,) = (tmp_path / "up").read_text().split()
     assert until(lambda: not is_alive(pid))

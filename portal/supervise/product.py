@@ -1,5 +1,6 @@
 """The product's processes on one machine: which there are, with what command and environment."""
 
+import json
 import os
 import secrets
 import socket
@@ -27,6 +28,11 @@ class Address:
     def url(self) -> str:
         name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://{f'[{name}]' if ':' in name and not name.startswith('[') else name}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether `url` stays on this machine for certain."""
+        return self.host in {"localhost", "::1", "0.0.0.0", "::"} or self.host.startswith("127.")  # noqa: S104
 
     @property
     def allowed_hosts(self) -> str:
@@ -94,23 +100,38 @@ def beat(env: dict[str, str]) -> Child:
     return _child("beat", command, {**env, "AQUIFER_PROCESS": "beat"}, colour=34, stop_seconds=0.75)
 
 
-def agent(env: dict[str, str], address: Address, join_token: str) -> Child:
-    """It gets none of the hub's own secrets, only the one-time token to enrol with."""
-    kept = {name: value for name, value in env.items() if name not in _HUB_ONLY}
-    if join_token:
-        kept["AQUIFER_JOIN_TOKEN"] = join_token
-    command = [
-        "-m",
-        "aquifer_agent",
-        "run",
-        "--hub",
-        address.url,
-        "--state-dir",
-        str(AGENT_STATE),
-        "--on-exit",
-        "stop",
-    ]
-    return _child("agent", command, kept, colour=32, stop_seconds=3.0)
+def agent_enrolment(env: dict[str, str], address: Address, join_token: str) -> Child:
+    """Joins this machine to the hub, once. The token goes by environment: the process list is public."""
+    command = ["-m", "aquifer_agent", "enrol", "--hub", address.url, "--state-dir", str(AGENT_STATE)]
+    command += ["--join-token-env", "AQUIFER_JOIN_TOKEN"] + ["--allow-http"] * (not address.is_loopback)
+    kept = _without_hub_secrets(env) | {"AQUIFER_JOIN_TOKEN": join_token}
+    return _child("enrol", command, kept, colour=32, stop_seconds=0.5, is_restarted=False)
+
+
+def agent(env: dict[str, str]) -> Child:
+    command = ["-m", "aquifer_agent", "run", "--state-dir", str(AGENT_STATE), "--on-exit", "stop"]
+    if os.geteuid() == 0:
+        command += ["--run-as", "nobody"]  # who tries Aquifer as root does not mean its work to be root
+    return _child("agent", command, _without_hub_secrets(env), colour=32, stop_seconds=3.0)
+
+
+def point_agent(address: Address) -> None:
+    """Our own hub moves with `--port` and `--host`; its agent's identity stays the same."""
+    file = AGENT_STATE / "identity.json"
+    try:
+        identity = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    moved = identity | {"hub": address.url, "allow_http": not address.is_loopback}
+    if moved != identity:
+        fresh = file.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(moved), encoding="utf-8")
+        fresh.replace(file)
+
+
+def _without_hub_secrets(env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in _HUB_ONLY}
 
 
 _HUB_ONLY = {"AQUIFER_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "AQUIFER_MODE"}

@@ -76,7 +76,8 @@ def _start(supervisor: Supervisor, options: Options) -> None:
         supervisor.start(product.beat(env))
         product.PROBE.touch()
         supervisor.probes.append(Probe(product.PROBE, product.PROBE_SECONDS, ("worker", "beat")))
-        supervisor.start(product.agent(env, options.address, join_token))
+    with Step("This machine's agent"):
+        _start_agent(supervisor, env, options.address, join_token)
     say()
     say(f"  {paint('Aquifer is ready:', 1)} {options.address.url}{login}")
     say("  The link logs you in once, as the administrator. Ctrl-C stops everything.")
@@ -84,6 +85,19 @@ def _start(supervisor: Supervisor, options: Options) -> None:
         say("  The console is being built; the page says so until it is there.")
     say()
     supervisor.output.is_shown = True
+
+
+def _start_agent(supervisor: Supervisor, env: dict[str, str], address: Address, join_token: str) -> None:
+    """Everything else is up; without its agent this machine is just a site that cannot be reached."""
+    product.point_agent(address)
+    if join_token:
+        enrolment = supervisor.start(product.agent_enrolment(env, address, join_token))
+        supervisor.wait(lambda: not enrolment.is_running(), 20)
+        supervisor.output.drain(enrolment)
+    if any(product.AGENT_STATE.glob("identity.json")):
+        supervisor.start(product.agent(env))
+    else:
+        supervisor.output.note(f"This machine could not join: {supervisor.output.tail('enrol', 1)}", 31)
 
 
 def start_postgres(supervisor: Supervisor, postgres: Postgres, database: str = DATABASE) -> str:
