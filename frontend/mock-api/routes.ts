@@ -1,0 +1,196 @@
+/** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
+import type { Accelerator, Overview, Session } from "../src/api/__generated__";
+import { clusters, MODELS, siteId, siteNames } from "./fleet";
+import { nextId } from "./random";
+import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work";
+
+export interface Call {
+  method: string;
+  path: string[];
+  query: URLSearchParams;
+  body: Record<string, unknown>;
+  isSignedIn: boolean;
+}
+
+export interface Answer {
+  status: number;
+  body?: unknown;
+  signIn?: boolean;
+  changed?: [topic: string, id: string];
+}
+
+const PERMISSIONS =
+  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
+    .split(" ")
+    .map((noun) => `${noun}.view`)
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control allocation.release tenant.suspend token.edit invoice.issue price.edit".split(" "));
+
+let language: "en" | "zh-Hans" | "" = "";
+
+function session(query?: unknown): Session {
+  return {
+    id: "me", username: "admin", name: "Ada", language: language || String(query ?? ""), is_platform: true, permissions: PERMISSIONS,
+    memberships: [{ role: "platform-admin", tenant_id: null, tenant_name: null, project_id: null }], csrf: "",
+  };
+}
+
+export function problem(status: number, code: string, title: string, errors: object[] = []): Answer {
+  return { status, body: { type: "about:blank", title, status, detail: title, instance: "", code, errors } };
+}
+
+function counted<Row>(rows: Row[], by: (row: Row) => string): { name: string; count: number }[] {
+  const found = new Map<string, number>();
+  for (const row of rows) found.set(by(row), (found.get(by(row)) ?? 0) + 1);
+  return [...found].map(([name, count]) => ({ name, count }));
+}
+
+function overview(): Overview {
+  const cards = clusters.flatMap(({ nodes }) => nodes.flatMap((node) => node.cards));
+  const held = cards.reduce((sum, card) => sum + card[3], 0);
+  const at = (found: string) => clusters.find(({ row }) => row.state === found)?.row;
+  return {
+    clusters: counted(clusters, ({ row }) => row.state),
+    nodes: counted(clusters.flatMap(({ nodes }) => nodes), ({ row }) => row.state),
+    accelerators: {
+      total: cards.length, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: cards.length * 1000, held_milli: held,
+      placeable_milli: cards.length * 1000 - held - 40_000, busy: cards.filter((card) => (card[4] ?? 0) >= 5).length,
+      idle_held: cards.filter((card) => card[3] > 0 && card[4] === 0).length, largest_free_block: 4, observed_at: new Date().toISOString(),
+    },
+    workloads: counted(workloads, (each) => each.state),
+    waiting: counted(workloads.filter((each) => each.state === "queued"), (each) => each.reason),
+    spend_today: [{ amount: "4821.35", currency: "CNY" }],
+    needs_you: [
+      ...(["stale", "degraded", "pending"] as const).map((state) => ({ kind: "cluster", severity: "warning" as const, title_code: `cluster-${state}`, params: { name: at(state)?.name }, target_type: "cluster", target_id: at(state)?.id ?? "" })),
+      { kind: "node", severity: "warning", title_code: "node-unhealthy-accelerators", params: { name: "k8s-prod-014", count: 2 }, target_type: "node", target_id: clusters[0]?.nodes[13]?.row.id ?? "" },
+      { kind: "workload", severity: "info", title_code: "workload-failed", params: { name: "broken-image", reason: "NonZeroExit" }, target_type: "workload", target_id: workloads[7]?.id ?? "" },
+    ],
+  };
+}
+
+function accelerator(id: string): Accelerator | undefined {
+  for (const cluster of clusters)
+    for (const node of cluster.nodes) {
+      const index = node.cards.findIndex((card) => card[0] === id);
+      const card = node.cards[index];
+      if (!card) continue;
+      const model = MODELS[card[1]];
+      return {
+        id, version: 1, created_at: cluster.row.created_at, node: node.row.id, node_name: node.row.name, cluster: cluster.row.id, index, uuid: "", vendor: model?.vendor ?? "", model: model?.name ?? "",
+        memory_mib: card[6], health: "healthy", is_present: true, held_milli: card[3], held_memory_mib: 0, figures: null,
+        holders: card[3] ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: card[3] }] : [],
+      };
+    }
+  return undefined;
+}
+
+const TABLES: Record<string, () => readonly object[]> = {
+  clusters: () => clusters.map(({ row }) => row),
+  nodes: () => clusters.flatMap(({ nodes }) => nodes.map(({ row }) => row)),
+  sites: siteNames,
+  tenants: () => tenants,
+  projects: () => projects,
+  pools: () => pools,
+  quotas: () => quotas,
+  workloads: () => workloads,
+  allocations: () => allocations,
+  prices: () => prices,
+  "usage-records": () => usage,
+  invoices: () => invoices,
+  tokens: () => tokens,
+  "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
+};
+
+type Row = Record<string, unknown>;
+
+function listed(rows: readonly object[], query: URLSearchParams): Answer {
+  const states = query.getAll("state");
+  const found = (rows as Row[]).filter((row) =>
+    [...query].every(([key, value]) => {
+      if (key === "state") return states.includes(String(row.state));
+      if (key === "name") return String(row.name).includes(value);
+      return !(key in row) || row[key] === value;
+    }),
+  );
+  const limit = Number(query.get("limit") ?? 50);
+  const start = Number(query.get("cursor") ?? 0);
+  const next = start + limit < found.length ? `http://mock/?cursor=${start + limit}` : null;
+  return { status: 200, body: { next, previous: null, results: found.slice(start, start + limit) } };
+}
+
+const AFTER: Record<string, [state: string, reason: string]> = {
+  cancel: ["cancelled", "CancelledByUser"], suspend: ["suspended", "SuspendedByUser"], resume: ["queued", "ResumedByUser"], retry: ["queued", "RetriedByUser"],
+  pause: ["maintenance", "PausedByOperator"], drain: ["draining", "DrainedByOperator"], undrain: ["ready", "OpenedByOperator"], retire: ["retired", "RetiredByOperator"],
+  reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"],
+};
+
+function create(noun: string, body: Row): Answer {
+  const name = String(body.name ?? "");
+  if (name === "error-422") return problem(422, "invalid", "Some of what was sent is not valid", [{ pointer: "/name", detail: "This name is not allowed.", code: "bad-name" }]);
+  if (name === "error-409") return problem(409, "conflict", "This clashes with what is there");
+  if (name === "error-500") return { status: 500, body: "<html>" };
+  if (noun === "workloads") {
+    const made = makeWorkload(name, ["", "queued", "Submitted", ""], 1, body as object);
+    workloads.unshift(made);
+    return { status: 201, body: made, changed: ["workload", made.id] };
+  }
+  if (noun === "sites") return { status: 201, body: { id: siteId(name), name } };
+  if (noun === "clusters") return { status: 201, body: clusters.at(-1)?.row };
+  if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: `AQUIFER_JOIN_TOKEN=join_mock aquifer-agent enrol --hub http://127.0.0.1:8000` } };
+  if (noun === "tokens") return { status: 201, body: { ...tokens[0], id: nextId(), name, secret: "aq_only-for-the-mock" } };
+  return problem(404, "not-found", "There is no such thing here");
+}
+
+export function answer({ method, path, query, body, isSignedIn }: Call): Answer {
+  const [noun = "", id, verb] = path;
+  if (noun === "session") {
+    if (method === "POST" && id === "language") {
+      language = body.language as typeof language;
+      return { status: 200, body: session() };
+    }
+    if (method === "POST") {
+      if (body.password === "wrong") return problem(401, "login-failed", "Name or password is wrong");
+      if (body.token === "used") return problem(401, "bad-credential", "This link was used already or is too old. Start again to get a new one.");
+      return { status: 200, body: session(), signIn: true };
+    }
+    if (method === "DELETE") return { status: 204, signIn: false };
+    return isSignedIn ? { status: 200, body: session() } : problem(401, "not-authenticated", "Sign in first");
+  }
+  if (!isSignedIn) return problem(401, "not-authenticated", "Sign in first");
+  if (noun === "overview") return { status: 200, body: overview() };
+  if (noun === "accelerators" && id === "map") {
+    const found = clusters.map(({ row, nodes }) => ({
+      id: row.id, name: row.name, site: row.site_name, kind: row.kind, state: row.state, figures_at: row.figures_at,
+      nodes: nodes.map((node) => ({ id: node.row.id, name: node.row.name, d: node.cards })),
+    }));
+    return { status: 200, body: { seq: Date.now(), observed_at: new Date().toISOString(), models: MODELS.map((model) => model.name), clusters: found } };
+  }
+  if (noun === "accelerators" && id) return { status: 200, body: accelerator(id) };
+  if (noun === "workloads" && id === "counts") return { status: 200, body: counted(workloads, (each) => each.state).map(({ name, count }) => ({ state: name, count })) };
+  const rows = TABLES[noun]?.() as Row[] | undefined;
+  if (!id) return method === "POST" ? create(noun, body) : rows ? listed(rows, query) : problem(404, "not-found", "There is no such thing here");
+  const row = rows?.find((each) => each.id === id);
+  if (!row) return problem(404, "not-found", "There is no such thing here");
+  if (method === "GET") return look(noun, row, verb, query);
+  if (verb) {
+    const [state, reason] = AFTER[verb] ?? ["", ""];
+    Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
+    return { status: 202, body: row, changed: [noun.slice(0, -1), String(row.id)] };
+  }
+  return problem(405, "method-not-allowed", "Not possible here");
+}
+
+function look(noun: string, row: Row, part: string | undefined, query: URLSearchParams): Answer {
+  if (!part) return { status: 200, body: row };
+  if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
+  const workload = workloads.find((each) => each.id === row.id);
+  if (!workload) return problem(404, "not-found", "There is no such thing here");
+  if (part === "history") return { status: 200, body: historyOf(workload) };
+  if (part === "explanation") {
+    if (workload.state === "queued") return { status: 200, body: { outcome: "refused", is_final: false, filters: { closed: 60, model: 140, accelerators: 120 } } };
+    return { status: 200, body: { outcome: "placed", policy: "best-fit", candidates: clusters[0]?.nodes.slice(0, 3).map(({ row: node }, at) => ({ node: node.id, score: 0.93 - at / 20 })) } };
+  }
+  const offset = Number(query.get("offset") ?? 0);
+  const isRunning = workload.state === "running";
+  const line = `step ${offset} loss ${(2 / (1 + offset / 50)).toFixed(4)}\n`;
+  return { status: 200, body: { text: isRunning || offset < 20 ? line : "", next_offset: offset + 1, is_complete: !isRunning && offset >= 20, message: "" } };
+}

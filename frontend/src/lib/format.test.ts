@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { formatMemory, formatMilli, formatMilliShort, formatMoney } from "./format";
+
+test("thousandths stay exact, headlines are short", () => {
+  expect(formatMilli(1_250, "en")).toBe("1.25");
+  expect(formatMilli(333, "en")).toBe("0.333");
+  expect(formatMilliShort(1_234_567, "en")).toBe("1,234.6");
+});
+
+test("memory in the unit that reads best", () => {
+  expect(formatMemory(512, "en")).toBe("512 MiB");
+  expect(formatMemory(81_920, "en")).toBe("80 GiB");
+  expect(formatMemory(2_097_152, "en")).toBe("2 TiB");
+});
+
+test("money keeps every digit it came with", () => {
+  expect(formatMoney("12.5", "CNY", "zh-Hans")).toBe("¥12.50");
+  expect(formatMoney("0.004167", "CNY", "zh-Hans")).toBe("¥0.004167");
+  expect(formatMoney("9007199254740993.01", "USD", "en")).toBe("$9,007,199,254,740,993.01");
+});

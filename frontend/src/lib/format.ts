@@ -1,0 +1,35 @@
+/** Amounts as people read them. The API counts accelerators and cores in 1/1000, memory in MiB. */
+
+export function formatMilli(milli: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: 3 }).format(milli / 1000);
+}
+
+/** For headlines: one decimal at most, since a map of 2,000 cards is not read to the thousandth. */
+export function formatMilliShort(milli: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(milli / 1000);
+}
+
+export function formatCount(count: number, locale: string): string {
+  return new Intl.NumberFormat(locale).format(count);
+}
+
+export function formatPercent(percent: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(percent / 100);
+}
+
+export function formatMemory(mib: number, locale: string): string {
+  const [value, unit] = mib < 1024 ? [mib, "MiB"] : mib < 1024 * 1024 ? [mib / 1024, "GiB"] : [mib / 1048576, "TiB"];
+  return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
+}
+
+/** Money arrives as a decimal in a string and is shown with all the digits it came with. */
+export function formatMoney(amount: string, currency: string, locale: string): string {
+  const digits = Math.max(2, Math.min(10, amount.split(".")[1]?.replace(/0+$/, "").length ?? 0));
+  return new Intl.NumberFormat(locale, {
+    style: "currency",
+    currency,
+    minimumFractionDigits: 2,
+    maximumFractionDigits: digits,
+    // Intl takes a decimal string exactly, without going through a float.
+  }).format(amount as unknown as number);
+}

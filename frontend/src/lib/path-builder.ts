@@ -1,0 +1,50 @@
+/** Every address of the console, and nothing else: the router is built from these and links use only these. */
+
+type Query = Record<string, string | number | boolean | undefined | null>;
+
+/** Leaves out what is empty, so that a page without filters has a bare address. */
+export function withQuery(path: string, query: Query = {}): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "") search.set(key, String(value));
+  }
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+const id = (value: string) => encodeURIComponent(value);
+
+export const pb = {
+  overview: () => "/",
+  login: (next?: string) => withQuery("/login", { next }),
+  sites: (query?: { site?: string; state?: string }) => withQuery("/sites", query),
+  cluster: (cluster: string, query?: { state?: string }) => withQuery(`/clusters/${id(cluster)}`, query),
+  workloads: (query?: {
+    state?: string;
+    reason?: string;
+    pool?: string;
+    project?: string;
+    tenant?: string;
+    name?: string;
+  }) => withQuery("/workloads", query),
+  workloadNew: (query?: { project?: string; pool?: string }) => withQuery("/workloads/new", query),
+  workload: (workload: string) => `/workloads/${id(workload)}`,
+  allocations: (query?: {
+    state?: string;
+    cluster?: string;
+    node?: string;
+    workload?: string;
+    tenant?: string;
+  }) => withQuery("/allocations", query),
+  tenants: () => "/tenants",
+  tenant: (tenant: string) => `/tenants/${id(tenant)}`,
+  billing: (query?: {
+    tab?: "usage" | "invoices" | "prices";
+    period?: string;
+    project?: string;
+    flavor?: string;
+    site?: string;
+  }) => withQuery("/billing", query),
+  invoice: (invoice: string) => `/billing/invoices/${id(invoice)}`,
+  tokens: () => "/settings/tokens",
+} as const;

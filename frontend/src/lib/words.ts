@@ -1,0 +1,125 @@
+/** The words for what the API says in codes: states, kinds and verbs, in both languages. */
+import type { MessageDescriptor } from "@lingui/core";
+import { msg } from "@lingui/core/macro";
+import type { Allocation, Cluster, Invoice, MembershipOfMe, Node, Tenant, Workload } from "~/api/__generated__";
+
+/** How a state is shown: colour and shape together, never colour alone. */
+export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
+
+export interface StateWord {
+  label: MessageDescriptor;
+  tone: Tone;
+}
+
+const word = (label: MessageDescriptor, tone: Tone): StateWord => ({ label, tone });
+
+export const WORKLOAD_STATES: Record<Workload["state"], StateWord> = {
+  queued: word(msg`Queued`, "waiting"),
+  admitted: word(msg`Starting`, "busy"),
+  running: word(msg`Running`, "good"),
+  suspended: word(msg`Suspended`, "warning"),
+  succeeded: word(msg`Succeeded`, "ended"),
+  failed: word(msg`Failed`, "bad"),
+  cancelled: word(msg`Cancelled`, "ended"),
+};
+
+export const ALLOCATION_STATES: Record<Allocation["state"], StateWord> = {
+  reserved: word(msg`Reserved`, "waiting"),
+  starting: word(msg`Starting`, "busy"),
+  active: word(msg`Active`, "good"),
+  stopping: word(msg`Stopping`, "busy"),
+  released: word(msg`Released`, "ended"),
+  lost: word(msg`Lost`, "bad"),
+};
+
+export const CLUSTER_STATES: Record<Cluster["state"], StateWord> = {
+  pending: word(msg`Waiting for first contact`, "waiting"),
+  connected: word(msg`Connected`, "good"),
+  degraded: word(msg`Degraded`, "warning"),
+  stale: word(msg`Silent`, "warning"),
+  disconnected: word(msg`Disconnected`, "bad"),
+  draining: word(msg`Draining`, "busy"),
+  maintenance: word(msg`Paused`, "warning"),
+  retired: word(msg`Retired`, "ended"),
+};
+
+export const NODE_STATES: Record<Node["state"], StateWord> = {
+  ready: word(msg`Ready`, "good"),
+  "not-ready": word(msg`Not ready`, "bad"),
+  draining: word(msg`Draining`, "busy"),
+  drained: word(msg`Drained`, "warning"),
+  gone: word(msg`Gone`, "ended"),
+};
+
+export const TENANT_STATES: Record<Tenant["state"], StateWord> = {
+  active: word(msg`Active`, "good"),
+  suspended: word(msg`Suspended`, "warning"),
+};
+
+export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
+  draft: word(msg`Draft`, "waiting"),
+  issued: word(msg`Issued`, "good"),
+  cancelled: word(msg`Cancelled`, "ended"),
+};
+
+/** By noun, as events and history name it. The records above make a state without words a type error. */
+export const STATES: Record<string, Record<string, StateWord>> = {
+  workload: WORKLOAD_STATES,
+  allocation: ALLOCATION_STATES,
+  cluster: CLUSTER_STATES,
+  node: NODE_STATES,
+  tenant: TENANT_STATES,
+  invoice: INVOICE_STATES,
+};
+
+/** A filter from an address: the one state it names, or nothing when it names none that there is. */
+export function onlyState<State extends string>(states: Record<State, StateWord>, wanted: string | undefined): State[] | undefined {
+  return wanted !== undefined && wanted in states ? [wanted as State] : undefined;
+}
+
+export const CLUSTER_KINDS: Record<Cluster["kind"], MessageDescriptor> = {
+  kubernetes: msg`Kubernetes`,
+  kvm: msg`KVM`,
+  openstack: msg`OpenStack`,
+  vmware: msg`VMware`,
+  baremetal: msg`Bare metal`,
+  docker: msg`Docker`,
+  slurm: msg`Slurm`,
+};
+
+export const WORKLOAD_KINDS: Record<Workload["kind"], MessageDescriptor> = {
+  training: msg`Training`,
+  inference: msg`Inference`,
+  notebook: msg`Notebook`,
+  batch: msg`Batch`,
+  vm: msg`Virtual machine`,
+  server: msg`Server`,
+};
+
+export const VERBS: Record<string, MessageDescriptor> = {
+  cancel: msg`Cancel`,
+  suspend: msg`Suspend`,
+  resume: msg`Resume`,
+  retry: msg`Run again`,
+  pause: msg`Pause`,
+  drain: msg`Drain`,
+  undrain: msg`Take back into use`,
+  retire: msg`Retire`,
+  release: msg`Release`,
+  issue: msg`Issue`,
+  revoke: msg`Revoke`,
+  reinstate: msg`Reinstate`,
+};
+
+export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {
+  "platform-admin": msg`Platform admin`,
+  "platform-operator": msg`Platform operator`,
+  "platform-viewer": msg`Platform viewer`,
+  "platform-finance": msg`Platform finance`,
+  "tenant-owner": msg`Tenant owner`,
+  "tenant-finance": msg`Tenant finance`,
+  "tenant-member": msg`Tenant member`,
+  "tenant-viewer": msg`Tenant viewer`,
+  "project-member": msg`Project member`,
+  "project-viewer": msg`Project viewer`,
+};

@@ -1,0 +1,76 @@
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Alert, Button, Skeleton, Stack, Text } from "@mantine/core";
+import { IconDownload } from "@tabler/icons-react";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useParams } from "@tanstack/react-router";
+import type { InvoiceLine } from "~/api/__generated__";
+import { invoicesLinesInfiniteOptions, invoicesRetrieveOptions } from "~/api/__generated__/@tanstack/react-query.gen";
+import { formatMoney } from "~/lib/format";
+import { pb } from "~/lib/path-builder";
+import { formatMoment } from "~/lib/time";
+import { AppLink } from "~/parts/AppLink";
+import { ProblemAlert } from "~/parts/ProblemAlert";
+import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
+import { VerbButtons } from "~/parts/Verbs";
+import { StateCell } from "~/parts/words";
+import { Facts } from "~/ui/Facts";
+import { Empty, PageHead, Panel } from "~/ui/Panel";
+import { useInvoiceName } from "./invoice-name";
+import { INVOICE_VERBS } from "./verbs";
+
+export function InvoicePage() {
+  const { t, i18n } = useLingui();
+  const name = useInvoiceName();
+  const { id } = useParams({ from: "/inside/billing/invoices/$id" });
+  const query = useQuery(invoicesRetrieveOptions({ path: { id } }));
+  const lines = useInfiniteQuery({ ...invoicesLinesInfiniteOptions({ path: { id }, query: { limit: 200 } }), ...byCursor, initialPageParam: { path: { id } } });
+  if (query.isError && !query.data) return <ProblemAlert error={query.error} retry={() => void query.refetch()} />;
+  if (!query.data) return <Skeleton height={200} />;
+  const invoice = query.data;
+  const money = (amount: string) => formatMoney(amount, invoice.currency, i18n.locale);
+  const columns: Column<InvoiceLine>[] = [
+    { key: "project", header: t`Project`, cell: (row) => (row.category === "adjustment" ? <Trans>Rounding</Trans> : row.project_name) },
+    { key: "site", header: t`Site`, cell: (row) => row.site },
+    { key: "flavor", header: t`What`, cell: (row) => row.flavor },
+    { key: "quantity", header: t`Hours`, align: "right", cell: (row) => Number(row.quantity).toLocaleString(i18n.locale, { maximumFractionDigits: 4 }) },
+    { key: "price", header: t`Price`, align: "right", cell: (row) => (row.unit_price === null ? <Trans>no price</Trans> : money(row.unit_price)) },
+    { key: "cost", header: t`Cost`, align: "right", cell: (row) => <span className="aq-nowrap">{money(row.cost)}</span> },
+    {
+      key: "proof",
+      header: t`Proof`,
+      cell: (row) => row.project && <AppLink path={pb.billing({ tab: "usage", period: invoice.period, project: row.project, flavor: row.flavor, site: row.site })}><Trans>usage behind it</Trans></AppLink>,
+    },
+  ];
+  return (
+    <Stack>
+      <PageHead
+        title={name(invoice)}
+        aside={
+          <>
+            <Button component="a" variant="default" leftSection={<IconDownload size={16} />} href={`/api/v1/invoices/${invoice.id}/export.csv`} download><Trans>Export as CSV</Trans></Button>
+            <VerbButtons noun="invoice" thing={{ ...invoice, name: name(invoice) }} verbs={INVOICE_VERBS} />
+          </>
+        }
+      >
+        <AppLink path={pb.billing({ tab: "invoices" })}><Trans>All invoices</Trans></AppLink>
+      </PageHead>
+      {invoice.has_unrated && <Alert color="orange" variant="outline"><Trans>Some of the usage has no price yet and costs 0 here.</Trans></Alert>}
+      <Panel>
+        <Text size="sm" c="dimmed"><Trans>To be paid</Trans></Text>
+        <Text className="aq-figure" mb="sm">{money(invoice.payable)}</Text>
+        <Facts
+          items={[
+            [t`State`, <StateCell key="state" noun="invoice" of={invoice} />],
+            [t`Tenant`, <AppLink key="tenant" path={pb.tenant(invoice.tenant)}>{invoice.tenant_name}</AppLink>],
+            [t`From`, formatMoment(invoice.period_start, i18n.locale)],
+            [t`Until`, formatMoment(invoice.period_end, i18n.locale)],
+            [t`Exact sum`, money(invoice.total)],
+          ]}
+        />
+      </Panel>
+      <Panel title={<Trans>Lines</Trans>}>
+        <QueryTable query={lines} columns={columns} rowKey={(row) => row.id} label={t`Lines`} empty={<Empty title={<Trans>No lines yet</Trans>}><Trans>They appear as usage is metered.</Trans></Empty>} />
+      </Panel>
+    </Stack>
+  );
+}

@@ -1,0 +1,37 @@
+/** The cards of a site or node in numbers, from the same live picture as the map. */
+import { useLingui } from "@lingui/react/macro";
+import { Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useSyncExternalStore } from "react";
+import { formatCount, formatMilli } from "~/lib/format";
+import { fleet, type FleetCluster } from "~/map/fleet";
+import { sumUp } from "~/map/summary";
+import { useLoadedFleet } from "~/map/useLoadedFleet";
+import { fleetQuery } from "~/pages/overview/queries";
+import { CardBar } from "~/ui/CardBar";
+
+function useCluster(id: string): FleetCluster | undefined {
+  useLoadedFleet(useQuery(fleetQuery).data);
+  useSyncExternalStore(fleet.watch, () => fleet.clusterVersion(id));
+  return fleet.cluster(id);
+}
+
+export function ClusterCards({ cluster: id }: { cluster: string }) {
+  const { i18n } = useLingui();
+  const cluster = useCluster(id);
+  const sums = sumUp(cluster?.nodes.flatMap((node) => node.cards) ?? []);
+  if (sums.cards === 0) return <Text size="sm" c="dimmed">–</Text>;
+  return (
+    <div className="aq-cell-bar">
+      <Text size="sm" fw={600}>{formatCount(sums.cards, i18n.locale)}</Text>
+      <CardBar {...sums} />
+    </div>
+  );
+}
+
+export function NodeCards({ cluster: id, node }: { cluster: string; node: string }) {
+  const { i18n } = useLingui();
+  const cluster = useCluster(id);
+  const sums = sumUp(cluster?.nodes.find((each) => each.id === node)?.cards ?? []);
+  return <>{`${formatMilli(sums.heldMilli, i18n.locale)} / ${formatCount(sums.cards, i18n.locale)}`}</>;
+}

@@ -1,0 +1,70 @@
+/** What its cards do now, with a line of the last minutes as long as this page is open. */
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Skeleton, Table, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useSyncExternalStore } from "react";
+import type { Allocation } from "~/api/__generated__";
+import { formatMemory, formatMilli, formatPercent } from "~/lib/format";
+import { fleet } from "~/map/fleet";
+import { fleetQuery } from "~/pages/overview/queries";
+import { useLoadedFleet } from "~/map/useLoadedFleet";
+import { Age } from "~/ui/Age";
+import { Panel } from "~/ui/Panel";
+
+const BusyChart = lazy(() => import("./BusyChart").then((module) => ({ default: module.BusyChart })));
+
+export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
+  const { t, i18n } = useLingui();
+  const query = useQuery(fleetQuery);
+  useLoadedFleet(query.data);
+  useSyncExternalStore(fleet.watch, () => allocations.reduce((sum, each) => sum + fleet.clusterVersion(each.cluster), 0));
+  const shares = allocations.flatMap((allocation) => allocation.shares.map((share) => ({ share, allocation })));
+  return (
+    <Panel title={<Trans>Now</Trans>}>
+      {shares.length > 0 && (
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
+        <div className="aq-scroll" role="region" aria-label={t`Live figures`} tabIndex={0}>
+          <Table>
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>{t`Card`}</Table.Th>
+                <Table.Th ta="right">{t`Held`}</Table.Th>
+                <Table.Th ta="right">{t`Busy`}</Table.Th>
+                <Table.Th ta="right">{t`Memory`}</Table.Th>
+                <Table.Th>{t`Age`}</Table.Th>
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {shares.map(({ share, allocation }) => {
+                const card = fleet.card(share.accelerator);
+                return (
+                  <Table.Tr key={`${allocation.id} ${share.accelerator}`}>
+                    <Table.Td>{allocation.node_name} #{share.index} <Text span size="xs" c="dimmed">{share.model}</Text></Table.Td>
+                    <Table.Td ta="right">{formatMilli(share.milli, i18n.locale)}</Table.Td>
+                    <Table.Td ta="right">{card?.busyPercent == null ? "–" : formatPercent(card.busyPercent, i18n.locale)}</Table.Td>
+                    <Table.Td ta="right">{card?.memoryUsedMib == null ? "–" : `${formatMemory(card.memoryUsedMib, i18n.locale)} / ${formatMemory(card.memoryMib, i18n.locale)}`}</Table.Td>
+                    <Table.Td><Age at={fleet.cluster(allocation.cluster)?.figuresAt} size="xs" staleAfterSeconds={30} /></Table.Td>
+                  </Table.Tr>
+                );
+              })}
+            </Table.Tbody>
+          </Table>
+        </div>
+      )}
+      {allocations.map((allocation) => (
+        <Text key={allocation.id} size="sm" c="dimmed" mt={4}>
+          {allocation.node_name}: {allocation.used_cpu_milli == null ? "–" : <Trans>{formatMilli(allocation.used_cpu_milli, i18n.locale)} of {formatMilli(allocation.cpu_milli, i18n.locale)} cores used</Trans>}
+          {" · "}
+          {allocation.used_memory_mib == null ? "–" : <Trans>{formatMemory(allocation.used_memory_mib, i18n.locale)} of {formatMemory(allocation.memory_mib, i18n.locale)} memory used</Trans>}
+          {" · "}
+          <Age at={allocation.proof_at} size="xs" staleAfterSeconds={60} />
+        </Text>
+      ))}
+      {shares.length > 0 && (
+        <Suspense fallback={<Skeleton height={220} mt="sm" />}>
+          <BusyChart cards={shares.map(({ share, allocation }) => ({ id: share.accelerator, name: `${allocation.node_name} #${share.index}` }))} />
+        </Suspense>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,95 @@
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Button, Group, MultiSelect, NumberInput, Select, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { fieldErrors } from "~/api/problem";
+import { freshKey } from "~/lib/key";
+import { pb } from "~/lib/path-builder";
+import { WORKLOAD_KINDS } from "~/lib/words";
+import { LinkButton, splitPath } from "~/parts/AppLink";
+import { ProblemAlert } from "~/parts/ProblemAlert";
+import { useWord } from "~/parts/words";
+import { PageHead, Panel } from "~/ui/Panel";
+import { DEFAULTS, type Draft, toBody } from "./draft";
+
+export function NewWorkloadPage() {
+  const { t } = useLingui();
+  const word = useWord();
+  const navigate = useNavigate();
+  const search = useSearch({ strict: false });
+  const [key] = useState(freshKey);
+  const projects = useQuery(projectsListOptions({ query: { limit: 200 } }));
+  const pools = useQuery(poolsListOptions({ query: { limit: 200 } }));
+  const models = useQuery(acceleratorModelsListOptions({ query: { limit: 200 } }));
+  const form = useForm<Draft>({
+    initialValues: { ...DEFAULTS, project: search.project ?? "", pool: search.pool ?? "" },
+    validate: {
+      name: (value) => (value.trim() ? null : t`Give it a name`),
+      project: (value) => (value ? null : t`Choose a project`),
+      pool: (value) => (value ? null : t`Choose a pool`),
+      share: (value, { accelerators }) => (value < 1 && accelerators !== 1 ? t`A share is of one accelerator: ask for exactly 1` : null),
+    },
+  });
+  const create = useMutation({
+    ...workloadsCreateMutation(),
+    onSuccess: (workload) => navigate(splitPath(pb.workload(workload.id))),
+    onError: (error) => {
+      const { accelerator_milli, cpu_milli, memory_mib, run_seconds, ...rest } = fieldErrors(error);
+      form.setErrors({ ...rest, share: accelerator_milli, cores: cpu_milli, memoryGib: memory_mib, runMinutes: run_seconds });
+    },
+  });
+  const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
+  const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
+  const names = [...new Set(models.data?.results.map((model) => model.name))];
+  return (
+    <Stack maw={760}>
+      <PageHead title={<Trans>New workload</Trans>} />
+      <Panel>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            form.setValues({ project: draft.project, pool: draft.pool });
+            form.onSubmit((values) => create.mutate({ body: toBody(values), headers: { "Idempotency-Key": key } }))();
+          }}
+        >
+          <Stack>
+            {create.error && <ProblemAlert error={create.error} />}
+            <TextInput label={t`Name`} required withAsterisk {...form.getInputProps("name")} />
+            <Group grow align="flex-start">
+              <Select label={t`Project`} withAsterisk searchable data={projects.data?.results.map((project) => ({ value: project.id, label: `${project.name} (${project.tenant_name})` })) ?? []} {...form.getInputProps("project")} value={draft.project || null} />
+              <Select label={t`Pool`} withAsterisk searchable data={pools.data?.results.map((pool) => ({ value: pool.id, label: pool.name })) ?? []} {...form.getInputProps("pool")} value={draft.pool || null} />
+              <Select label={t`Kind`} allowDeselect={false} data={Object.keys(WORKLOAD_KINDS).map((kind) => ({ value: kind, label: word(WORKLOAD_KINDS, kind) }))} {...form.getInputProps("kind")} />
+            </Group>
+            <Group grow align="flex-start">
+              <NumberInput label={t`Accelerators`} description={t`of each member`} min={0} max={1024} allowDecimal={false} {...form.getInputProps("accelerators")} />
+              <NumberInput label={t`Share of each`} description={t`1 is the whole card`} min={0.001} max={1} step={0.1} decimalScale={3} {...form.getInputProps("share")} />
+              <NumberInput label={t`Members`} description={t`all or nothing`} min={1} max={1000} allowDecimal={false} {...form.getInputProps("replicas")} />
+            </Group>
+            <MultiSelect label={t`Models`} description={t`none chosen: any`} searchable clearable data={names} {...form.getInputProps("model_names")} />
+            <Group grow align="flex-start">
+              <NumberInput label={t`CPU cores`} description={t`of each member`} min={0.001} decimalScale={3} {...form.getInputProps("cores")} />
+              <NumberInput label={t`Memory, GiB`} description={t`of each member`} min={0.1} decimalScale={2} {...form.getInputProps("memoryGib")} />
+            </Group>
+            <Textarea label={t`Command`} description={t`one argument a line`} autosize minRows={2} className="aq-mono" {...form.getInputProps("command")} />
+            <TextInput label={t`Image`} description={t`where the site runs containers`} {...form.getInputProps("image")} />
+            <Group grow align="flex-start">
+              <NumberInput label={t`Run time, minutes`} description={t`how long simulated sites run it`} min={0} {...form.getInputProps("runMinutes")} />
+              <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
+              <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
+            </Group>
+            <Group justify="space-between">
+              <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
+              <Group>
+                <LinkButton path={pb.workloads()} variant="default"><Trans>Back</Trans></LinkButton>
+                <Button type="submit" loading={create.isPending}><Trans>Submit</Trans></Button>
+              </Group>
+            </Group>
+          </Stack>
+        </form>
+      </Panel>
+    </Stack>
+  );
+}
