@@ -1,0 +1,338 @@
+"""The planner's answers, case by case. Pure: no database."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from federation.placement.plan import Planner, plan
+from federation.placement.types import (
+    DeviceFree,
+    DeviceShare,
+    Fleet,
+    NodeFree,
+    Placement,
+    Refusal,
+    Request,
+)
+
+GIB = 1024
+
+
+def device(index: int, model: str = "A100", free: int = 1000, **changes: object) -> DeviceFree:
+    values: dict[str, object] = {
+        "index": index, "flavor": f"nvidia-{model.lower()}", "model": model, "vendor": "nvidia", "free_milli": free,
+        "free_memory_mib": 40 * GIB * free // 1000, "memory_mib": 40 * GIB, "can_share": True,
+    }  # fmt: skip
+    return DeviceFree(**{**values, **changes})
+
+
+def node(name: str, *devices: DeviceFree, cpu: int = 64, memory: int = 256, **changes: object) -> NodeFree:
+    values: dict[str, object] = {
+        "id": name, "name": name, "cluster": "c", "site": "s", "cpu_milli": cpu * 1000, "memory_mib": memory * GIB,
+        "devices": devices, "total_cpu_milli": 64_000, "total_memory_mib": 256 * GIB,
+    }  # fmt: skip
+    return NodeFree(**{**values, **changes})
+
+
+def cards(count: int, model: str = "A100", busy: int = 0, **changes: object) -> list[DeviceFree]:
+    """So many devices, of which the first `busy` are taken."""
+    return [device(i, model, 0 if i < busy else 1000, **changes) for i in range(count)]
+
+
+def want(
+    devices: int = 1, milli: int = 1000, cpu: int = 1, memory: int = 1, name: str = "r", **more: object
+) -> Request:
+    return Request(name, cpu * 1000, memory * GIB, devices, milli, **more)
+
+
+def one(request: Request, *nodes: NodeFree, policy: str = "best-fit") -> Placement | Refusal:
+    return plan([request], Fleet(nodes), policy)[0]
+
+
+def where(outcome: Placement | Refusal) -> list[str]:
+    assert isinstance(outcome, Placement), outcome
+    return [member.node for member in outcome.members]
+
+
+def refused(outcome: Placement | Refusal) -> Refusal:
+    assert isinstance(outcome, Refusal), outcome
+    return outcome
+
+
+class TestBestFit:
+    def test_takes_the_node_where_the_fewest_accelerators_are_left(self) -> None:
+        roomy, tight = node("roomy", *cards(8)), node("tight", *cards(8, busy=6))
+        assert where(one(want(2), roomy, tight)) == ["tight"]
+
+    def test_of_equal_nodes_the_one_with_less_cpu_left(self) -> None:
+        assert where(one(want(1), node("a", *cards(2), cpu=64), node("b", *cards(2), cpu=8))) == ["b"]
+
+    def test_of_nodes_equal_in_all_the_first_of_the_fleet(self) -> None:
+        assert where(one(want(1), node("b", *cards(2)), node("a", *cards(2)))) == ["b"]
+
+    def test_work_without_accelerators_stays_off_accelerator_nodes(self) -> None:
+        outcome = one(want(0), node("gpu", *cards(8), cpu=8), node("cpu", cpu=64))
+        assert where(outcome) == ["cpu"]
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].flavor == "cpu"
+        assert outcome.members[0].devices == ()
+
+    def test_a_share_goes_on_the_fullest_device_that_has_room(self) -> None:
+        outcome = one(want(1, 300), node("n", device(0), device(1, free=400), device(2, free=250)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices == (DeviceShare(1, 300, 12 * GIB),)
+
+    def test_a_share_takes_the_memory_it_asks_for(self) -> None:
+        outcome = one(want(1, 300, device_memory_mib=20 * GIB), node("n", device(0), device(1, free=400)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices == (DeviceShare(0, 300, 20 * GIB),)  # device 1 has 16 GiB left
+
+    def test_whole_devices_come_with_all_of_their_memory(self) -> None:
+        outcome = one(want(2), node("n", *cards(4, busy=1)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices == (DeviceShare(1, 1000, 40 * GIB), DeviceShare(2, 1000, 40 * GIB))
+
+    def test_all_devices_of_a_member_are_of_one_flavor(self) -> None:
+        mixed = node("n", device(0, "A100"), device(1, "T4"), device(2, "T4"))
+        outcome = one(want(2), mixed)
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].flavor == "nvidia-t4"
+        assert [share.index for share in outcome.members[0].devices] == [1, 2]
+
+    def test_of_flavors_that_would_do_the_one_with_fewest_to_spare(self) -> None:
+        mixed = node("n", *(device(i, "T4") for i in range(3)), *(device(i, "A100") for i in range(3, 5)))
+        outcome = one(want(2), mixed)
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].flavor == "nvidia-a100"
+
+    def test_unwell_devices_are_not_counted_as_left_over(self) -> None:
+        unwell = node("unwell", *cards(2), device(2, is_healthy=False), cpu=32)
+        assert where(one(want(1), node("well", *cards(2), cpu=64), unwell)) == ["unwell"]
+
+    def test_of_nodes_that_became_equal_still_the_first_of_the_fleet(self) -> None:
+        first = node("first", *cards(2), cpu=11, memory=99, site="t")
+        planner = Planner(Fleet((first, *(node(f"n{i}", *cards(1), cpu=10) for i in range(8)))))
+        assert where(planner.place(want(1, sites=frozenset({"t"})))) == ["first"]  # now as free as the others
+        assert where(planner.place(want(1))) == ["first"]
+
+    def test_the_chosen_and_the_five_next_best_are_named(self) -> None:
+        nodes = [node(f"n{i}", *cards(8, busy=i)) for i in range(8)]
+        outcome = one(want(1), *nodes)
+        assert isinstance(outcome, Placement)
+        assert [c.node for c in outcome.best] == ["n7", "n6", "n5", "n4", "n3", "n2"]
+        scores = [c.score for c in outcome.best]
+        assert scores == sorted(scores, reverse=True)
+
+
+class TestSpread:
+    def test_takes_the_emptiest_node_and_device(self) -> None:
+        nodes = node("busy", *cards(8, busy=4)), node("idle", device(0, free=500), device(1))
+        outcome = one(want(1, 300), *nodes, policy="spread")
+        assert where(outcome) == ["idle"]
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices[0].index == 1
+
+    def test_spreads_a_gang(self) -> None:
+        outcome = one(want(2, replicas=3), *(node(f"n{i}", *cards(8)) for i in range(3)), policy="spread")
+        assert sorted(where(outcome)) == ["n0", "n1", "n2"]
+
+
+def test_an_unknown_policy_is_named() -> None:
+    with pytest.raises(ValueError, match="worst-fit"):
+        plan([], Fleet(()), "worst-fit")
+
+
+def test_capacity_is_consumed_as_the_plan_goes_on() -> None:
+    fleet = Fleet((node("n", *cards(2)),))
+    first, second, third = plan([want(1, name="1"), want(1, name="2"), want(1, name="3")], fleet)
+    assert isinstance(first, Placement)
+    assert isinstance(second, Placement)
+    assert first.members[0].devices[0].index != second.members[0].devices[0].index
+    assert refused(third).request == "3"
+
+
+def test_a_seed_draws_another_order_of_equal_nodes_and_always_the_same() -> None:
+    fleet = Fleet(tuple(node(f"n{i}", *cards(1)) for i in range(50)))
+    requests = [want(1, name=str(i)) for i in range(50)]
+    orders = {seed: [m for outcome in plan(requests, fleet, seed=seed) for m in where(outcome)] for seed in (0, 1, 2)}
+    assert orders[0] == [f"n{i}" for i in range(50)]
+    assert orders[1] != orders[2]
+    assert orders[1] == [m for outcome in plan(requests, fleet, seed=1) for m in where(outcome)]
+
+
+class TestGang:
+    def test_gets_all_members(self) -> None:
+        outcome = one(want(4, replicas=3), node("a", *cards(8)), node("b", *cards(8)))
+        assert sorted(where(outcome)) in (["a", "a", "b"], ["a", "b", "b"])
+
+    def test_or_none_and_then_holds_nothing(self) -> None:
+        planner = Planner(Fleet((node("a", *cards(8, busy=2)), node("b", *cards(8)))))
+        refusal = refused(planner.place(want(4, replicas=4)))
+        assert refusal.reason == "NotEnoughFreeAccelerators"
+        assert not refusal.is_final
+        assert refusal.message == "There is room for 3 of 4 members now. 4 accelerators free on one node wanted."
+        assert refusal.nearest == "Best is a with 2."
+        assert where(planner.place(want(6))) == ["a"]  # all of it is still free
+        assert where(planner.place(want(8))) == ["b"]
+
+    def test_counts_quota_for_each_member(self) -> None:
+        outcome = one(want(2, replicas=3, flavors={"nvidia-a100": 5000}), node("a", *cards(8)))
+        assert refused(outcome).reason == "QuotaExhausted"
+        assert where(one(want(2, replicas=2, flavors={"nvidia-a100": 5000}), node("a", *cards(8)))) == ["a", "a"]
+
+    def test_goes_on_in_another_flavor_when_quota_for_one_is_used_up(self) -> None:
+        quota = {"nvidia-a100": 2000, "nvidia-t4": 2000}
+        outcome = one(want(2, replicas=2, flavors=quota), node("a", *cards(8)), node("t", *cards(8, "T4")))
+        assert sorted(where(outcome)) == ["a", "t"]
+
+    def test_larger_than_the_empty_fleet_is_final(self) -> None:
+        refusal = refused(one(want(8, replicas=3), node("a", *cards(8, busy=8)), node("b", *cards(8))))
+        assert (refusal.reason, refusal.is_final) == ("NeverFits", True)
+        assert refusal.message == "Even empty, there is room for only 2 of 3 members."
+
+
+BUSY = node("gpu-17", *cards(4, busy=1))
+NOW: dict[str, tuple[Request, list[NodeFree], str, Mapping[str, int], str, str]] = {
+    "not enough free devices": (
+        want(4, models=frozenset({"A100"})), [BUSY, node("gpu-18", *cards(4, busy=2)), node("t", *cards(8, "T4"))],
+        "NotEnoughFreeAccelerators", {"model": 1, "accelerators": 2},
+        "4 A100 free on one node wanted.", "Best is gpu-17 with 3.",
+    ),
+    "not enough of one device": (
+        want(1, 500), [node("a", device(0, free=200), device(1, free=450))],
+        "NotEnoughFreeAccelerators", {"accelerators": 1},
+        "500/1000 of one accelerator free on one node wanted.", "Best is a with 450/1000 of a device.",
+    ),
+    "unhealthy devices do not count": (
+        want(2), [node("a", device(0), device(1, is_healthy=False))],
+        "NotEnoughFreeAccelerators", {"accelerators": 1}, "2 accelerators free on one node wanted.",
+        "Best is a with 1.",
+    ),
+    "device memory taken by other shares": (
+        want(1, 500, device_memory_mib=30 * GIB), [node("a", device(0, free=600))],
+        "NotEnoughFreeAccelerators", {"device-memory": 1},
+        "500/1000 of one accelerator with 30720 MiB free on one node wanted.", "Best is a with 24576 MiB.",
+    ),
+    "cpu": (
+        want(1, cpu=16), [node("a", *cards(4), cpu=12), node("b", *cards(4, busy=4), cpu=64)],
+        "NotEnoughCpu", {"accelerators": 1, "cpu": 1},
+        "16 cores beside 1 accelerator free on one node wanted.", "Best is a with 12 cores.",
+    ),
+    "memory": (
+        want(0, memory=64), [node("a", memory=32), node("b", memory=48)],
+        "NotEnoughMemory", {"memory": 2}, "65536 MiB of memory free on one node wanted.", "Best is b with 49152 MiB.",
+    ),
+    "quota of another flavor": (
+        want(2, flavors={"nvidia-t4": 9000, "nvidia-a100": 1500, "cpu": 4000}), [node("a", *cards(4))],
+        "QuotaExhausted", {"quota": 1}, "The quota left does not cover 2 accelerators.",
+        "Left: 1.5 nvidia-a100, 9 nvidia-t4.",
+    ),
+    "no quota at all": (
+        want(1, flavors={}), [node("a", *cards(4))],
+        "QuotaExhausted", {"quota": 1}, "The quota left does not cover 1 accelerator.",
+        "There is no quota for any accelerator.",
+    ),
+    "quota of cores": (
+        want(0, cpu=8, flavors={"cpu": 7500}), [node("a")],
+        "QuotaExhausted", {"quota": 1}, "The quota left does not cover 8 cores.", "Left: 7.5 cores.",
+    ),
+    "all closed": (
+        want(1), [node("a", *cards(4), is_open=False, closed_reason="node draining"),
+                  node("b", *cards(4), is_open=False, closed_reason="cluster stale")],
+        "NoOpenNodes", {"closed": 2}, "No node takes new work.", "1 cluster stale, 1 node draining.",
+    ),
+    "the wanted site is closed": (
+        want(1, sites=frozenset({"east"})),
+        [node("a", *cards(4), site="east", is_open=False), node("b", *cards(4), site="west")],
+        "NoOpenNodes", {"closed": 1, "site": 1}, "No open node at east.", "There are nodes at west.",
+    ),
+    "no node at all": (want(1), [], "NoOpenNodes", {}, "There is no node yet.", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOW)
+def test_what_has_to_wait_is_told_what_is_missing(case: str) -> None:
+    request, nodes, reason, filters, message, nearest = NOW[case]
+    refusal = refused(one(request, *nodes))
+    assert (refusal.reason, refusal.message, refusal.nearest) == (reason, message, nearest)
+    assert refusal.filters == filters
+    assert list(refusal.filters) == list(filters), "in the order they are asked"
+    assert not refusal.is_final
+
+
+NEVER: dict[str, tuple[Request, list[NodeFree], str, str, str]] = {
+    "a model that nobody has": (
+        want(1, models=frozenset({"H200"})), [node("a", *cards(4)), node("t", *cards(4, "T4"))],
+        "NoMatchingModel", "1 H200 wanted; no open node has such a model.", "There are A100 or T4.",
+    ),
+    "a vendor that nobody has": (
+        want(1, vendors=frozenset({"amd"})), [node("a", *cards(4))],
+        "NoMatchingModel", "1 amd wanted; no open node has such a model.", "There are A100.",
+    ),
+    "a share where only whole devices are given": (
+        want(1, 500), [node("a", *cards(4, can_share=False))],
+        "NoMatchingModel", "500/1000 of one accelerator wanted; no open node has such a model to share.",
+        "Those there are handed out whole only.",
+    ),
+    "accelerators where there are none": (
+        want(1), [node("a")],
+        "NoMatchingModel", "1 accelerator wanted; no open node has such a model.",
+        "The open nodes have no accelerators.",
+    ),
+    "more devices than a node has": (
+        want(16), [node("a", *cards(8, busy=8)), node("b", *cards(4))],
+        "NeverFits", "16 accelerators on one node: no node has that, even when empty.", "Best is a with 8.",
+    ),
+    "more device memory than a device has": (
+        want(1, device_memory_mib=64 * GIB), [node("a", *cards(8, busy=8))],
+        "NeverFits", "1 accelerator with 65536 MiB on one node: no node has that, even when empty.",
+        "Best is a with 40960 MiB.",
+    ),
+    "more cores than a node has": (
+        want(1, cpu=65), [node("a", *cards(8), cpu=1)],
+        "NeverFits", "65 cores beside 1 accelerator on one node: no node has that, even when empty.",
+        "Best is a with 64 cores.",
+    ),
+    "a site that has no nodes": (
+        want(0, sites=frozenset({"east"})), [node("a")],
+        "NeverFits", "No open node at east.", "There are nodes at s.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NEVER)
+def test_what_can_never_fit_is_told_so(case: str) -> None:
+    request, nodes, reason, message, nearest = NEVER[case]
+    refusal = refused(one(request, *nodes))
+    assert (refusal.reason, refusal.message, refusal.nearest) == (reason, message, nearest)
+    assert refusal.is_final
+
+
+def test_nothing_is_final_for_want_of_a_node_that_is_only_closed_or_unwell() -> None:
+    closed = node("a", *cards(8, is_healthy=False), is_open=False)
+    assert not refused(one(want(8), closed)).is_final
+
+
+def test_nothing_is_final_for_cpu_where_the_whole_of_a_node_is_unknown() -> None:
+    assert not refused(one(want(0, cpu=999), node("a", total_cpu_milli=0))).is_final
+
+
+def test_quota_makes_nothing_final() -> None:
+    assert not refused(one(want(8, flavors={}), node("a", *cards(8)))).is_final
+
+
+@pytest.mark.parametrize(
+    "senseless",
+    [
+        want(2, 500),
+        want(1, 0),
+        want(1, 1001),
+        want(-1),
+        want(1, cpu=-1),
+        want(1, memory=-1),
+        want(1, replicas=0),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_the_callers_mistake(senseless: Request) -> None:
+    with pytest.raises(ValueError, match="r asks for"):
+        one(senseless, node("a", *cards(8)))

@@ -1,0 +1,202 @@
+"""What must hold for every plan, tried on fleets and queues that nobody thought of. Pure: no database."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from federation.placement.plan import Planner
+from federation.placement.types import (
+    CPU_FLAVOR,
+    DeviceFree,
+    Fleet,
+    NodeFree,
+    Outcome,
+    Placement,
+    Refusal,
+    Request,
+)
+
+MODELS = ("A100", "T4", "MI300X")
+
+
+@st.composite
+def devices(draw: st.DrawFn, index: int) -> DeviceFree:
+    model = draw(st.sampled_from(MODELS))
+    memory = draw(st.sampled_from([1000, 4000]))
+    free = draw(st.sampled_from([0, 250, 500, 1000]))
+    return DeviceFree(
+        index=index,
+        flavor=model.lower(),
+        model=model,
+        vendor="amd" if model == "MI300X" else "nvidia",
+        free_milli=free,
+        free_memory_mib=memory if free == 1000 else draw(st.integers(0, memory)),
+        memory_mib=memory,
+        is_healthy=draw(st.integers(0, 9)) > 0,
+        can_share=model != "MI300X",
+    )
+
+
+@st.composite
+def nodes(draw: st.DrawFn, name: str) -> NodeFree:
+    cpu, memory = draw(st.integers(0, 8)), draw(st.integers(0, 8))
+    return NodeFree(
+        id=name,
+        name=name,
+        cluster="c",
+        site=draw(st.sampled_from(["east", "west"])),
+        cpu_milli=cpu * 1000,
+        memory_mib=memory * 1000,
+        devices=tuple(draw(devices(i)) for i in range(draw(st.integers(0, 4)))),
+        is_open=draw(st.integers(0, 9)) > 0,
+        total_cpu_milli=8000,
+        total_memory_mib=8000,
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn, name: str) -> Request:
+    count = draw(st.integers(0, 3))
+    milli = draw(st.sampled_from([100, 300, 500, 1000])) if count == 1 else 1000
+    amounts = st.dictionaries(
+        st.sampled_from([*(m.lower() for m in MODELS), CPU_FLAVOR]), st.sampled_from([0, 500, 2000, 6000])
+    )
+    return Request(
+        id=name,
+        cpu_milli=draw(st.integers(0, 5)) * 1000,
+        memory_mib=draw(st.integers(0, 5)) * 1000,
+        devices=count,
+        milli=milli,
+        device_memory_mib=draw(st.sampled_from([0, 0, 500, 3000])) if count else 0,
+        models=draw(st.frozensets(st.sampled_from(MODELS), max_size=2)),
+        sites=draw(st.sampled_from([frozenset[str](), frozenset({"east"})])),
+        flavors=draw(st.one_of(st.none(), amounts)),
+        replicas=draw(st.integers(1, 3)),
+    )
+
+
+fleets = st.integers(1, 5).flatmap(lambda n: st.tuples(*(nodes(f"n{i}") for i in range(n)))).map(Fleet)
+queues = st.integers(1, 8).flatmap(lambda n: st.tuples(*(requests(f"r{i}") for i in range(n))))
+policies = st.sampled_from(["best-fit", "spread"])
+
+
+def take(fleet: Fleet, placement: Placement, request: Request) -> Fleet:
+    """The fleet after a placement, counted afresh and checked at every step, with none of the planner's code."""
+    after = {node.id: node for node in fleet.nodes}
+    by_flavor: Counter[str] = Counter()
+    assert len(placement.members) == request.replicas
+    for member in placement.members:
+        node = after[member.node]
+        assert node.is_open
+        assert not request.sites or node.site in request.sites
+        assert node.cpu_milli >= request.cpu_milli
+        assert node.memory_mib >= request.memory_mib
+        assert len({share.index for share in member.devices}) == len(member.devices) == request.devices
+        assert member.flavor == CPU_FLAVOR or member.devices
+        by_flavor[member.flavor] += request.devices * request.milli if request.devices else request.cpu_milli
+        kept = {device.index: device for device in node.devices}
+        for share in member.devices:
+            device = kept[share.index]
+            assert device.is_healthy
+            assert device.flavor == member.flavor
+            assert not request.models or device.model in request.models
+            assert share.milli == request.milli <= device.free_milli
+            assert share.milli == 1000 or device.can_share
+            assert request.device_memory_mib <= share.memory_mib <= device.free_memory_mib
+            kept[share.index] = replace(
+                device,
+                free_milli=device.free_milli - share.milli,
+                free_memory_mib=device.free_memory_mib - share.memory_mib,
+            )
+        after[node.id] = replace(
+            node,
+            cpu_milli=node.cpu_milli - request.cpu_milli,
+            memory_mib=node.memory_mib - request.memory_mib,
+            devices=tuple(kept.values()),
+        )
+    if request.flavors is not None:
+        assert all(milli <= request.flavors.get(flavor, 0) for flavor, milli in by_flavor.items())
+    return Fleet(tuple(after.values()))
+
+
+def fits(node: NodeFree, request: Request) -> bool:
+    """By the plainest reading of the rules: could this node take one member?"""
+    if not node.is_open or (request.sites and node.site not in request.sites):
+        return False
+    if node.cpu_milli < request.cpu_milli or node.memory_mib < request.memory_mib:
+        return False
+    counted = request.devices * request.milli if request.devices else request.cpu_milli
+    if not request.devices:
+        return request.flavors is None or request.flavors.get(CPU_FLAVOR, -1) >= counted
+    good: Counter[str] = Counter()
+    for d in node.devices:
+        share = d.memory_mib
+        if request.milli < 1000:
+            share = request.device_memory_mib or d.memory_mib * request.milli // 1000
+        good[d.flavor] += (
+            d.is_healthy
+            and (not request.models or d.model in request.models)
+            and (d.can_share or request.milli == 1000)
+            and d.free_milli >= request.milli
+            and d.free_memory_mib >= share
+            and d.memory_mib >= request.device_memory_mib
+        )
+    return any(
+        count >= request.devices and (request.flavors is None or request.flavors.get(flavor, -1) >= counted)
+        for flavor, count in good.items()
+    )
+
+
+def emptied(fleet: Fleet) -> Fleet:
+    def empty(node: NodeFree) -> NodeFree:
+        devices = tuple(
+            replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True) for d in node.devices
+        )
+        cpu, memory = node.total_cpu_milli, node.total_memory_mib
+        return replace(node, cpu_milli=cpu, memory_mib=memory, devices=devices, is_open=True)
+
+    return Fleet(tuple(empty(node) for node in fleet.nodes))
+
+
+def check_refusal(refusal: Refusal, request: Request, fleet: Fleet) -> None:
+    if request.replicas == 1:
+        assert not any(fits(node, request) for node in fleet.nodes), "what fits must be placed"
+        could_ever = any(fits(node, replace(request, flavors=None)) for node in emptied(fleet).nodes)
+        assert refusal.is_final is not could_ever
+        assert sum(refusal.filters.values()) == len(fleet.nodes), "every node is counted once"
+    if refusal.is_final:
+        assert refusal.reason in {"NeverFits", "NoMatchingModel"}
+    else:
+        assert refusal.reason != "NeverFits"
+
+
+@settings(database=None, deadline=None, max_examples=300)
+@given(fleet=fleets, queue=queues, policy=policies, seed=st.integers(0, 3))
+def test_no_plan_over_allocates_and_what_fits_is_placed(
+    fleet: Fleet, queue: Sequence[Request], policy: str, seed: int
+) -> None:
+    planner = Planner(fleet, policy, seed)
+    for request in queue:
+        outcome: Outcome = planner.place(request)
+        assert outcome.request == request.id
+        if isinstance(outcome, Placement):
+            fleet = take(fleet, outcome, request)
+        else:
+            check_refusal(outcome, request, fleet)
+
+
+@settings(database=None, deadline=None, max_examples=100)
+@given(fleet=fleets, queue=queues, policy=policies)
+def test_a_plan_in_one_go_is_the_plan_made_afresh_after_each_step(
+    fleet: Fleet, queue: Sequence[Request], policy: str
+) -> None:
+    """Nothing that the planner remembers from earlier requests changes what it answers."""
+    planner = Planner(fleet, policy)
+    for request in queue:
+        outcome = planner.place(request)
+        assert outcome == Planner(fleet, policy).place(request)
+        if isinstance(outcome, Placement):
+            fleet = take(fleet, outcome, request)
