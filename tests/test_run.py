@@ -126,18 +126,8 @@ def test_a_mirror_told_to_one_installer_is_told_to_the_other(told: dict[str, str
 
 
 def test_packages_are_installed_anew_when_the_lock_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "requirements").mkdir()
-    for name in ("run", "dev"):
-        (tmp_path / "requirements" / f"{name}.lock").write_text(f"{name} 1")
-    venv = tmp_path / "venv"
-    (venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages").mkdir(parents=True)
-    (venv / "bin").mkdir()
-    (venv / "bin" / "python").symlink_to(sys.executable)
-    for name, value in {"ROOT": tmp_path, "LOCAL": tmp_path, "LOGS": tmp_path / "logs", "VENV": venv}.items():
-        monkeypatch.setattr(environment, name, value)
-    monkeypatch.setattr(environment, "PYTHON", venv / "bin" / "python")
+    environment_in(tmp_path, monkeypatch)
     synced: list[str] = []
-    monkeypatch.setattr(environment, "installer", lambda: "uv")
     monkeypatch.setattr(environment, "sync", lambda uv, python, name: synced.append(name))
 
     environment.prepare("run")
@@ -149,6 +139,45 @@ def test_packages_are_installed_anew_when_the_lock_changes(tmp_path: Path, monke
     assert synced == ["run", "run", "dev"]
     environment.prepare("run")  # what tests need includes what running needs
     assert synced == ["run", "run", "dev"]
+
+
+def test_an_environment_left_half_made_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venv = environment_in(tmp_path, monkeypatch)
+    called: list[str] = []
+    monkeypatch.setattr(environment, "_call", lambda command, doing: called.append(doing))
+
+    def full_disk(*_: object) -> None:
+        raise Failed("The disk is full")
+
+    monkeypatch.setattr(environment, "sync", lambda *_: None)
+    environment.prepare("run")
+    (tmp_path / "requirements" / "run.lock").write_text("run 2")
+    monkeypatch.setattr(environment, "sync", full_disk)
+    called.clear()
+    with pytest.raises(Failed):
+        environment.prepare("run")
+    assert called == []  # a whole environment is brought up to date as it is
+    monkeypatch.setattr(environment, "sync", lambda *_: None)
+    environment.prepare("run")
+    assert called == ["making .local/venv"]
+    assert (venv / ".aquifer-lock").exists()
+
+
+def environment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with locks and a venv of this Python, in which nothing is really installed."""
+    (folder / "requirements").mkdir()
+    for name in ("run", "dev"):
+        (folder / "requirements" / f"{name}.lock").write_text(f"{name} 1")
+    venv = folder / "venv"
+    (venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages").mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    places = {"ROOT": folder, "LOCAL": folder, "LOGS": folder / "logs", "VENV": venv, "PYTHON": venv / "bin" / "python"}
+    for name, value in places.items():
+        monkeypatch.setattr(environment, name, value)
+    monkeypatch.setattr(environment, "installer", lambda: "uv")
+    monkeypatch.setattr(environment, "_call", lambda command, doing: None)
+    return venv
 
 
 def test_the_console_is_built_again_when_a_source_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

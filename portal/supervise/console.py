@@ -71,8 +71,7 @@ def install() -> dict[str, str]:
     if (_NODE / "bin" / "npm").exists() and stamp.exists() and stamp.read_text() == wanted:
         return env
     python = _NODE / "bin" / "python"
-    if not python.exists():
-        _call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, _NODE], env)
+    _call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, _NODE], env)
     environment.sync(uv, python, "frontend")
     say("installing the console's packages")
     _call(["npm", "ci", "--no-progress", "--loglevel=error"], env)

@@ -34,8 +34,10 @@ def prepare(lock: str) -> None:
         return
     uv = installer()
     with Step("Packages"):
-        if not _is_of_this_python():
+        # Without its stamp an environment was left half-made: packages in it may be there in part.
+        if not (_is_of_this_python() and _stamp(VENV).exists()):
             _call([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], "making .local/venv")
+        _stamp(VENV).unlink(missing_ok=True)
         sync(uv, PYTHON, lock)
     _stamp(VENV).write_text(f"{lock} {_hash(lock)}\n", encoding="utf-8")
 
