@@ -92,7 +92,7 @@ def test_a_full_disk_is_said_before_anything_is_installed(tmp_path: Path, monkey
     monkeypatch.setattr(environment, "LOCAL", tmp_path)
     monkeypatch.setattr(environment, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(environment, "PYTHON", tmp_path / "venv" / "bin" / "python")
-    monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: SimpleNamespace(free=20 * 2**20))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=20 * 2**20))
     with pytest.raises(Failed, match=r"Only 20 MiB are free in .*; Aquifer needs 1200 MiB"):
         environment.prepare("run")
 
