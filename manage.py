@@ -6,6 +6,9 @@ import sys
 
 
 def main() -> None:
+    from portal.supervise.attach import attach
+
+    attach()  # when `./run` is up in this folder, its database and settings
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.management import execute_from_command_line
 

@@ -53,7 +53,7 @@ class RowMailbox:
                     raise Rejected("OldGeneration", "This was taken back already.")
                 if (order.epoch, order.generation) == (epoch, generation):
                     return
-            elif order.desired == desired:
+            elif order.desired == desired and epoch <= order.epoch:
                 return
             AgentOrder.objects.filter(ref=ref).update(
                 desired=desired,

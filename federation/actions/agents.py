@@ -144,7 +144,7 @@ def _take_work(cluster: Cluster, work: dict[str, Any]) -> None:
 def _take_logs(cluster: Cluster, parts: list[dict[str, Any]]) -> dict[str, int]:
     """Append the pieces that follow on what is there; the offsets wanted next, for all live work."""
     for part in parts:
-        size = len(str(part["text"]).encode())
+        size = int(part.get("size") or len(str(part["text"]).encode()))
         order = AgentOrder.objects.filter(ref=part["ref"], cluster=cluster).first()
         if (
             order is None
@@ -159,16 +159,14 @@ def _take_logs(cluster: Cluster, parts: list[dict[str, Any]]) -> dict[str, int]:
             size=int(part.get("size") or size),
             text=part["text"],
         )
-        AgentOrder.objects.filter(pk=order.pk).update(log_offset=F("log_offset") + int(part.get("size") or size))
+        AgentOrder.objects.filter(pk=order.pk).update(log_offset=F("log_offset") + size)
     live = AgentOrder.objects.filter(cluster=cluster).exclude(observed__state="absent")
     return {str(ref): offset for ref, offset in live.values_list("ref", "log_offset")}
 
 
 def _orders(cluster: Cluster, work: dict[str, Any]) -> list[dict[str, Any]]:
     """What is wanted, and an end for everything the agent holds that is not."""
-    rows = AgentOrder.objects.filter(cluster=cluster).filter(
-        Q(desired=AgentOrder.Desired.RUN) | Q(ref__in=list(work))
-    )
+    rows = AgentOrder.objects.filter(cluster=cluster).filter(Q(desired=AgentOrder.Desired.RUN) | Q(ref__in=list(work)))
     wanted = set(Allocation.objects.filter(cluster=cluster, state__in=_LIVE).values_list("pk", flat=True))
     orders, known = [], set()
     for row in rows:

@@ -43,10 +43,11 @@ CREATE INDEX IF NOT EXISTS work_node ON fakesite.work (cluster_id, node);
 _SITE = "SELECT control, epoch FROM fakesite.site WHERE cluster_id = %s"
 # Control, epoch and work in one statement, so that they are of one moment; a site nobody wrote to yet has no row.
 _LOOK = """
-SELECT coalesce(s.control, '{}'), coalesce(s.epoch, 0), w.course
-FROM (SELECT %(site)s::text AS cluster_id) AS me
-LEFT JOIN fakesite.site s USING (cluster_id)
-LEFT JOIN fakesite.work w ON w.cluster_id = me.cluster_id AND """
+SELECT coalesce(s.control, '{{}}'), coalesce(s.epoch, 0), (
+  SELECT coalesce(jsonb_agg(course), '[]') FROM fakesite.work WHERE cluster_id = me.cluster_id AND {condition}
+)
+FROM (SELECT %(site)s::text AS cluster_id) AS me LEFT JOIN fakesite.site s USING (cluster_id)
+"""
 
 
 class Link:
@@ -133,16 +134,17 @@ class PostgresStore:
         self._cluster_id = cluster_id
 
     def look(self, refs: Collection[str]) -> Shown:
-        return self._shown(_LOOK + "w.ref = ANY(%(refs)s)", {"refs": list(refs)})
+        return self._shown("ref = ANY(%(refs)s)", {"refs": list(refs)})
 
     def there(self, now: float) -> Shown:
-        return self._shown(_LOOK + "(w.gone_at IS NULL OR w.gone_at > %(now)s)", {"now": now})
+        return self._shown("(gone_at IS NULL OR gone_at > %(now)s)", {"now": now})
 
-    def _shown(self, query: str, values: dict[str, Any]) -> Shown:
+    def _shown(self, condition: str, values: dict[str, Any]) -> Shown:
+        query = _LOOK.format(condition=condition).encode()
         with self._link.use() as connection:
-            rows = connection.execute(query.encode(), {**values, "site": self._cluster_id}).fetchall()
-        work = [from_json(row[2]) for row in rows if row[2] is not None]
-        return Shown(rows[0][0], rows[0][1], {w.ref: w for w in work})
+            row = connection.execute(query, {**values, "site": self._cluster_id}).fetchone()
+        assert row is not None  # a LEFT JOIN from one row has one
+        return Shown(row[0], row[1], {course["ref"]: from_json(course) for course in row[2]})
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
