@@ -100,7 +100,7 @@ class TestBestFit:
         assert [share.index for share in outcome.members[0].devices] == [1, 2]
 
     def test_of_flavors_that_would_do_the_one_with_fewest_to_spare(self) -> None:
-        mixed = node("n", *(device(i, "T4") for i in range(3)), *(device(i, "A100") for i in range(3, 5)))
+        mixed = node("n", *(device(i, "A100") for i in range(2)), *(device(i, "T4") for i in range(2, 5)))
         outcome = one(want(2), mixed)
         assert isinstance(outcome, Placement)
         assert outcome.members[0].flavor == "nvidia-a100"
