@@ -48,9 +48,7 @@ class ResourceViewSet(viewsets.GenericViewSet[Any]):
     def require(self, obj: Any = None, *, tenant: UUID | None = None, project: UUID | None = None) -> None:
         """The caller holds this action's permission where the object is; 403 otherwise."""
         if obj is not None:
-            paths = type(obj).scope_paths
-            tenant = getattr(obj, paths["tenant"]) if paths.get("tenant", "").isidentifier() else None
-            project = getattr(obj, paths["project"]) if paths.get("project", "").isidentifier() else None
+            tenant, project = place_of(obj)
         if not can(self.user, self.permissions[self.action], tenant=tenant, project=project):
             raise NotAllowed()
 
@@ -107,11 +105,17 @@ class CatalogueViewSet(ReadMixin, ResourceViewSet):
         return super(ResourceViewSet, self).get_queryset()
 
 
+def place_of(obj: Any) -> tuple[UUID | None, UUID | None]:
+    """The tenant and the project a row belongs to; the platform's own rows, which others may only see, to none."""
+    paths = type(obj).scope_paths
+    own = [paths.get(level, "") for level in ("tenant", "project")]
+    tenant, project = (getattr(obj, path) if path and "__" not in path else None for path in own)
+    return tenant, project
+
+
 def allowed_verbs(user: Any, obj: Any, verbs: Mapping[str, tuple[str, AbstractSet[str]]]) -> list[str]:
     """Of {verb: (permission, states it works from)}, what `user` may do with `obj` now."""
-    paths = type(obj).scope_paths
-    tenant = getattr(obj, paths["tenant"]) if paths.get("tenant", "").isidentifier() else None
-    project = getattr(obj, paths["project"]) if paths.get("project", "").isidentifier() else None
+    tenant, project = place_of(obj)
     return [
         verb
         for verb, (permission, states) in verbs.items()
