@@ -9,33 +9,36 @@ all that still hold hardware.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db import models, transaction
-from django.db.models import Case, F, Func, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from billing.models import Mark, UsageRecord
 from billing.rating import quantity_of
-from federation.models import Allocation
-from federation.states import AllocationState
-from portal.models import StateChange
 
-STEP = 500
+STEP = 500  # allocations
+STEP_RECORDS = 5000  # after a long standstill one allocation alone may have many hours to make up for
 RUNNING_EVERY = timedelta(seconds=60)  # what still runs is brought up to date this often
 _SECOND, _HOUR = timedelta(seconds=1), timedelta(hours=1)
+_COPIED = [
+    "allocation_id", "workload_id", "workload", "tenant_id", "tenant", "project_id", "project", "flavor_id", "flavor",
+    "unit", "site", "cluster", "node", "held_milli",
+]  # fmt: skip
 
 
 def step() -> bool:
-    """Meter up to STEP allocations in one short transaction. True when there may be more to do."""
+    """Meter some allocations in one short transaction. True when there may be more to do."""
     with transaction.atomic():
         mark = Mark.objects.take("usage")
         if mark is None:
             return False
         found = _due(mark.at - Mark.OVERLAP)
-        _meter(found)
-        if len(found) < STEP:
+        is_all = _meter(found) == len(found) < STEP
+        if is_all:
             Mark.objects.filter(pk=mark.pk).update(at=Now())
-    return len(found) == STEP
+    return not is_all
 
 
 def hours(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -46,71 +49,74 @@ def hours(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]
         start = stop
 
 
+# Billable is from the proven start to the proven end; without an end (running, or lost) to the last proof.
+# Whole seconds, at least one when it ran at all. What differs is due; what runs, not for every second.
+_DUE = """
+SELECT a.id AS allocation_id, a.tenant_id, a.project_id, a.workload_id, a.flavor_id, a.held_milli,
+       w.name AS workload, t.name AS tenant, p.name AS project, f.name AS flavor, f.unit,
+       s.slug AS site, c.slug AS cluster, n.name AS node,
+       proof.bill_from, proof.bill_to, first.billed_from, last.billed_to
+FROM (
+  SELECT object_id AS id FROM portal_statechange WHERE object_type = 'allocation' AND at >= %(since)s
+  UNION
+  SELECT id FROM federation_allocation WHERE state <> 'released' AND started_at IS NOT NULL
+) candidate
+JOIN federation_allocation a USING (id)
+JOIN federation_workload w ON w.id = a.workload_id
+JOIN portal_tenant t ON t.id = a.tenant_id
+JOIN portal_project p ON p.id = a.project_id
+JOIN portal_resourceflavor f ON f.id = a.flavor_id
+JOIN federation_cluster c ON c.id = a.cluster_id
+JOIN federation_site s ON s.id = c.site_id
+JOIN federation_node n ON n.id = a.node_id
+CROSS JOIN LATERAL (
+  SELECT date_trunc('second', a.started_at) AS bill_from,
+         CASE WHEN a.started_at IS NOT NULL THEN greatest(
+           date_trunc('second', coalesce(a.ended_at, a.proof_at, a.started_at)),
+           date_trunc('second', a.started_at) + interval '1 second') END AS bill_to,
+         a.ended_at IS NOT NULL OR a.state IN ('lost', 'released') AS has_stopped
+) proof
+LEFT JOIN LATERAL (
+  SELECT start_at AS billed_from FROM billing_usagerecord WHERE allocation_id = a.id ORDER BY start_at LIMIT 1
+) first ON true
+LEFT JOIN LATERAL (
+  SELECT end_at AS billed_to FROM billing_usagerecord WHERE allocation_id = a.id ORDER BY start_at DESC LIMIT 1
+) last ON true
+WHERE proof.bill_from IS DISTINCT FROM first.billed_from
+   OR proof.bill_to < last.billed_to
+   OR (proof.bill_to > last.billed_to
+       AND (proof.has_stopped OR proof.bill_to >= last.billed_to + interval '1 second' * %(running_every)s))
+LIMIT %(limit)s
+"""
+
+
 def _due(since: datetime) -> list[dict[str, Any]]:
-    """Allocations whose records differ from what is proven, with the interval that is to be billed.
-
-    Billable is from the proven start to the proven end; without an end (running, or lost) to the last
-    proof. Whole seconds, at least one when it ran at all. What runs is not due for every second.
-    """
-    records = UsageRecord.objects.filter(allocation_id=OuterRef("pk"))
-    start = _whole_seconds(F("started_at"))
-    stop = _whole_seconds(Coalesce("ended_at", "proof_at", "started_at"))
-    has_stopped = Q(ended_at__isnull=False) | Q(state__in=(AllocationState.LOST, AllocationState.RELEASED))
-    due: Any = (
-        Allocation.objects.annotate(
-            bill_from=start,
-            # Greatest() skips NULLs, so what never began must stay without an end by itself.
-            bill_to=Case(When(started_at__isnull=False, then=Greatest(stop, start + Value(_SECOND)))),
-            billed_from=Subquery(records.order_by("start_at").values("start_at")[:1]),
-            billed_to=Subquery(records.order_by("-start_at").values("end_at")[:1]),
-        )
-        .filter(
-            Q(bill_from__isnull=False, billed_from__isnull=True)
-            | Q(bill_from__isnull=True, billed_from__isnull=False)
-            | Q(bill_from__lt=F("billed_from"))
-            | Q(bill_from__gt=F("billed_from"))
-            | Q(bill_to__lt=F("billed_to"))
-            | Q(bill_to__gte=F("billed_to") + Value(RUNNING_EVERY))
-            | (has_stopped & Q(bill_to__gt=F("billed_to")))
-        )
-        .order_by()
-        .values(
-            "pk", "tenant_id", "project_id", "workload_id", "flavor_id", "held_milli",
-            "bill_from", "bill_to", "billed_from", "billed_to",
-            workload_name=F("workload__name"), tenant_name=F("tenant__name"), project_name=F("project__name"),
-            flavor_name=F("flavor__name"), flavor_unit=F("flavor__unit"), site_slug=F("cluster__site__slug"),
-            cluster_slug=F("cluster__slug"), node_name=F("node__name"),
-        )
-    )  # fmt: skip
-    moved = StateChange.objects.filter(object_type=Allocation.topic, at__gte=since).values("object_id")
-    found: list[dict[str, Any]] = list(due.filter(pk__in=moved)[:STEP])
-    if len(found) < STEP:
-        known = [row["pk"] for row in found]
-        holding = due.exclude(state=AllocationState.RELEASED).exclude(pk__in=known)
-        found += holding.filter(started_at__isnull=False)[: STEP - len(found)]
-    return found
+    """Allocations whose records differ from what is proven, with what is billable and what is billed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"since": since, "running_every": RUNNING_EVERY.total_seconds(), "limit": STEP})
+        columns = [column.name for column in cursor.description]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _whole_seconds(instant: Any) -> Func:
-    return Func(Value("second"), instant, function="date_trunc", output_field=models.DateTimeField())
-
-
-def _meter(found: list[dict[str, Any]]) -> None:
+def _meter(found: list[dict[str, Any]]) -> int:
+    """Bring the records of these allocations up to date; how many of them the step had room for."""
     records: list[UsageRecord] = []
-    anew: list[Any] = []  # never began after all, or began at another moment: rebuilt from nothing
+    anew: list[UUID] = []  # never began after all, or began at another moment: rebuilt from nothing
     shrunk = Q(pk__in=[])  # ended before the last proof: what is beyond the end goes
+    done = 0
     for row in found:
+        if len(records) >= STEP_RECORDS:
+            break
+        done += 1
         start, end = row["bill_from"], row["bill_to"]
-        if start is None or (row["billed_from"] is not None and row["billed_from"] != start):
-            anew.append(row["pk"])
+        resume = start
+        if row["billed_from"] not in (start, None):
+            anew.append(row["allocation_id"])
             if start is None:
                 continue
-            resume = start
-        elif row["billed_to"] is None:
-            resume = start
-        else:
+        elif row["billed_to"] is not None:
             if end < row["billed_to"]:
-                shrunk |= Q(allocation_id=row["pk"], start_at__gte=end)
+                shrunk |= Q(allocation_id=row["allocation_id"], start_at__gte=end)
             # Whole hours that are recorded already stay as they are; only the last is written again.
             last = min(end, row["billed_to"]) - _SECOND
             resume = max(start, last.replace(minute=0, second=0, microsecond=0))
@@ -123,29 +129,18 @@ def _meter(found: list[dict[str, Any]]) -> None:
         unique_fields=["allocation_id", "start_at"],
         update_fields=["end_at", "seconds", "milli_seconds", "quantity", "metered_at"],
     )
+    return done
 
 
 def _record(row: dict[str, Any], start: datetime, end: datetime) -> UsageRecord:
     seconds = (end - start) // _SECOND
+    milli_seconds = seconds * row["held_milli"]
     return UsageRecord(
-        allocation_id=row["pk"],
-        workload_id=row["workload_id"],
-        workload=row["workload_name"],
-        tenant_id=row["tenant_id"],
-        tenant=row["tenant_name"],
-        project_id=row["project_id"],
-        project=row["project_name"],
-        flavor_id=row["flavor_id"],
-        flavor=row["flavor_name"],
-        unit=row["flavor_unit"],
-        site=row["site_slug"],
-        cluster=row["cluster_slug"],
-        node=row["node_name"],
+        **{name: row[name] for name in _COPIED},
         start_at=start,
         end_at=end,
         seconds=seconds,
-        held_milli=row["held_milli"],
-        milli_seconds=seconds * row["held_milli"],
-        quantity=quantity_of(seconds * row["held_milli"]),
+        milli_seconds=milli_seconds,
+        quantity=quantity_of(milli_seconds),
         metered_at=Now(),
     )

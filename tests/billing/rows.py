@@ -5,6 +5,8 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.db import transaction
+
 from billing.actions import prices
 from billing.models import Price
 from billing.periods import Period, month
@@ -79,12 +81,14 @@ class Estate:
             )
         return allocation
 
+    @transaction.atomic
     def running(self, start: datetime, proof: datetime, milli: int = 1000, **more: Any) -> Allocation:
         allocation = self.reserved(milli, **more)
         move(allocation, A.STARTING, by=SYSTEM)
         move(allocation, A.ACTIVE, by=SYSTEM, started_at=start, proof_at=proof)
         return allocation
 
+    @transaction.atomic
     def ended(self, start: datetime, end: datetime, milli: int = 1000, **more: Any) -> Allocation:
         allocation = self.running(start, end, milli, **more)
         move(allocation, A.STOPPING, by=SYSTEM, ended_at=end)

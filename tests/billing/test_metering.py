@@ -157,6 +157,14 @@ def test_work_is_done_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not metering.step()
 
 
+def test_a_step_writes_so_many_records_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "STEP_RECORDS", 5)
+    estate = Estate()
+    runs = [estate.ended(at(0), at(180)) for _ in range(5)]
+    assert [metering.step() for _ in range(3)] == [True, True, False]
+    assert [pieces(run) for run in runs] == [[(0, 3600), (60, 3600), (120, 3600)]] * 5
+
+
 def test_a_step_takes_few_queries_however_many_allocations() -> None:
     estate = Estate()
     for n in range(30):
