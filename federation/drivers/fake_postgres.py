@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from federation.drivers.base import Unavailable
 from federation.drivers.fake_store import Shown, Turn, Work, from_json, to_json
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS fakesite.work (
   ref text NOT NULL,
   node text NOT NULL,
   gone_at double precision,
-  course jsonb NOT NULL,
+  course json NOT NULL,
   PRIMARY KEY (cluster_id, ref)
 );
 CREATE INDEX IF NOT EXISTS work_gone ON fakesite.work (cluster_id, gone_at);
@@ -44,7 +44,7 @@ _SITE = "SELECT control, epoch FROM fakesite.site WHERE cluster_id = %s"
 # Control, epoch and work in one statement, so that they are of one moment; a site nobody wrote to yet has no row.
 _LOOK = """
 SELECT coalesce(s.control, '{{}}'), coalesce(s.epoch, 0), (
-  SELECT coalesce(jsonb_agg(course), '[]') FROM fakesite.work WHERE cluster_id = me.cluster_id AND {condition}
+  SELECT coalesce(json_agg(course), '[]') FROM fakesite.work WHERE cluster_id = me.cluster_id AND {condition}
 )
 FROM (SELECT %(site)s::text AS cluster_id) AS me LEFT JOIN fakesite.site s USING (cluster_id)
 """
@@ -197,7 +197,7 @@ class _PostgresTurn:
             """INSERT INTO fakesite.work (cluster_id, ref, node, gone_at, course) VALUES (%s, %s, %s, %s, %s)
                ON CONFLICT (cluster_id, ref) DO UPDATE
                  SET node = excluded.node, gone_at = excluded.gone_at, course = excluded.course""",
-            [self._cluster_id, work.ref, work.node, work.gone_at, Jsonb(to_json(work))],
+            [self._cluster_id, work.ref, work.node, work.gone_at, Json(to_json(work))],
         )
 
     def raise_epoch(self, epoch: int) -> None:

@@ -33,14 +33,9 @@ class Work:
     ref: str
     generation: int = 0
     epoch: int = 0
-    name: str = ""
-    kind: str = ""
     node: str = ""
     grants: tuple[Grant, ...] = ()
-    cpu_milli: int = 0
-    memory_mib: int = 0
     scale: float = 1.0  # seconds at the site in one second of the hub
-    created_at: float = 0.0
     starts_at: float = 0.0
     ends_at: float | None = None
     exit_code: int = 0

@@ -300,6 +300,13 @@ def test_a_log_is_the_same_in_whatever_parts_it_is_read(site: Harness) -> None:
     assert rest.next_offset == whole.next_offset == len(whole.text.encode())
     end = driver.logs("work-1", whole.next_offset)
     assert (end.text, end.next_offset, end.is_complete) == ("", whole.next_offset, True)
+    text, offset = "", 0
+    while offset < whole.next_offset:
+        part = driver.logs("work-1", offset, limit=50)
+        assert part.next_offset > offset
+        text, offset = text + part.text, part.next_offset
+        assert part.is_complete == (offset == whole.next_offset)
+    assert text == whole.text
 
 
 def test_usage_names_devices_that_exist_and_possible_figures(site: Harness) -> None:
