@@ -1,0 +1,338 @@
+"""The database itself refuses what does not fit, whoever asks and however: plain inserts and updates, no action."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from federation.models import Accelerator, Allocation, Cluster, LedgerEntry, Node, Share, Workload
+from federation.placement.types import DeviceShare, MemberPlacement, Placement
+from federation.reconcile import grants, inventory
+from federation.states import AllocationState as A
+from portal.errors import OverCapacity
+from portal.models import Quota, ResourceFlavor
+from tests import factories
+from tests.checker import books
+
+pytestmark = pytest.mark.django_db
+MIB = 81920
+FLAVOR = "nvidia-a100-80g"
+
+
+class Estate:
+    """Two nodes of two devices of 80 GiB, 10 cores and 10 GiB each; quota of 3 devices, for project and tenant."""
+
+    def __init__(self) -> None:
+        small: dict[str, Any] = {"devices": 2, "cpu_milli": 10_000, "memory_mib": 10_240}
+        other = factories.node_seen("other", model="H800-80G", **small)
+        self.cluster = factories.cluster(factories.node_seen("one", **small), factories.node_seen("two", **small))
+        self.other = factories.cluster(other)
+        self.project = factories.project()
+        self.tenant = self.project.tenant
+        self.quota = factories.quota(self.project, FLAVOR, milli=3000)
+        self.wall = Quota.objects.create(tenant=self.tenant, flavor=self.flavor(), nominal_milli=3000)
+        self.pool = factories.pool(self.cluster, self.other)
+
+    def flavor(self, name: str = FLAVOR) -> ResourceFlavor:
+        return ResourceFlavor.objects.get(name=name)
+
+    def node(self, name: str = "one") -> Node:
+        return Node.objects.get(name=name)
+
+    def device(self, node: str = "one", index: int = 0) -> Accelerator:
+        return Accelerator.objects.get(node__name=node, index=index)
+
+    def workload(self, **spec: Any) -> Workload:
+        return factories.workload(self.project, self.pool, **spec)
+
+    def reserve(self, milli: int = 1000, **facts: Any) -> Allocation:
+        row: dict[str, Any] = {
+            "workload": facts.pop("workload", None) or self.workload(),
+            "tenant": self.tenant,
+            "project": self.project,
+            "cluster": self.cluster,
+            "node": self.node(),
+            "flavor": self.flavor(),
+            "attempt": 1,
+            "epoch": 1,
+            "cpu_milli": 1000,
+            "memory_mib": 1024,
+            "held_milli": milli,
+        }
+        made: Allocation = Allocation.objects.create(**{**row, **facts})
+        return made
+
+    def share(self, of: Allocation, device: Accelerator | None = None, milli: int = 1000, mib: int = 1) -> Share:
+        return Share.objects.create(allocation=of, accelerator=device or self.device(), milli=milli, memory_mib=mib)
+
+    def grant(self, milli: int = 1000, mib: int = 1, device: Accelerator | None = None) -> Allocation:
+        allocation = self.reserve(milli)
+        self.share(allocation, device, milli, mib)
+        return allocation
+
+    def released(self, **facts: Any) -> Allocation:
+        allocation = self.grant(**facts)
+        Allocation.objects.filter(pk=allocation.pk).update(state=A.RELEASED)
+        return allocation
+
+
+@pytest.fixture
+def estate() -> Estate:
+    return Estate()
+
+
+def change(row: Any, **values: Any) -> None:
+    """As hand-written SQL would: no version, no arrows, no question asked."""
+    type(row).objects.filter(pk=row.pk).update(**values)
+
+
+def share_after_start(estate: Estate) -> None:
+    allocation = estate.reserve()
+    change(allocation, state=A.STARTING)
+    estate.share(allocation)
+
+
+def more_than(held: int, again: int) -> Callable[[Estate], Any]:
+    def attempt(estate: Estate) -> None:
+        estate.grant(held)
+        estate.grant(again)
+
+    return attempt
+
+
+def memory_of_the_rest(estate: Estate) -> None:
+    estate.grant(100, mib=MIB - 10)
+    estate.grant(100, mib=11)
+
+
+def absent_device(estate: Estate) -> None:
+    change(estate.device(), is_present=False)
+    estate.grant()
+
+
+def quota_only_for_tenant(estate: Estate) -> None:
+    """The project's own wall is wide, the tenant's is full."""
+    change(estate.quota, nominal_milli=10_000)
+    change(estate.wall, nominal_milli=500)
+    estate.reserve(501)
+
+
+def quota_beyond_borrowing(estate: Estate) -> None:
+    change(estate.wall, nominal_milli=9000)
+    change(estate.quota, borrowing_limit_milli=500)
+    estate.reserve(3000, cpu_milli=1)
+    estate.reserve(501, cpu_milli=1)
+
+
+def growth_after_quota_shrank(estate: Estate) -> None:
+    estate.grant(1000)
+    change(estate.quota, nominal_milli=500)
+    estate.reserve(1)
+
+
+def growth_after_memory_shrank(estate: Estate) -> None:
+    estate.grant(100, mib=5000)
+    change(estate.device(), memory_mib=4000)
+    estate.grant(1, mib=1)
+
+
+def growth_after_node_shrank(estate: Estate) -> None:
+    estate.grant(100)
+    change(estate.node(), cpu_milli=500)
+    estate.reserve(0, cpu_milli=1)
+
+
+def one_share_too_many(estate: Estate) -> None:
+    allocation = estate.reserve(1000)
+    estate.share(allocation, estate.device(index=0), 600)
+    estate.share(allocation, estate.device(index=1), 600)
+
+
+def cheap_flavor(estate: Estate) -> None:
+    cheap = estate.flavor("nvidia-h800-80g")
+    Quota.objects.create(tenant=estate.tenant, project=estate.project, flavor=cheap, nominal_milli=1000)
+    estate.share(estate.reserve(flavor=cheap))
+
+
+def twice_the_same_member(estate: Estate) -> None:
+    workload = estate.workload()
+    estate.reserve(1, workload=workload)
+    estate.reserve(1, workload=workload)
+
+
+def share_of_the_same_device(estate: Estate) -> None:
+    allocation = estate.reserve(1000)
+    estate.share(allocation, milli=100)
+    estate.share(allocation, milli=100)
+
+
+def number_used_twice(estate: Estate) -> None:
+    estate.grant()
+    entry = LedgerEntry.objects.get()
+    entry.pk = None
+    entry.save(force_insert=True)
+
+
+REFUSED: dict[str, tuple[str, Callable[[Estate], Any]]] = {
+    "a whole device twice": ("device_never_over", more_than(1000, 1)),
+    "one part in a thousand too many": ("device_never_over", more_than(400, 601)),
+    "device memory": ("device_never_over", memory_of_the_rest),
+    "device memory in one go": ("device_never_over", lambda e: e.grant(100, mib=MIB + 1)),
+    "a device of another node": ("device_never_over", lambda e: e.grant(device=e.device("two"))),
+    "a device that is gone": ("device_never_over", absent_device),
+    "the counter by hand": ("accelerator_never_over", lambda e: change(e.device(), held_milli=1001)),
+    "node CPU": ("node_never_over", lambda e: e.reserve(1, cpu_milli=10_001)),
+    "node memory": ("node_never_over", lambda e: e.reserve(1, memory_mib=10_241)),
+    "a node of another cluster": ("node_never_over", lambda e: e.reserve(1, cluster=e.other)),
+    "less than nothing on a node": ("node_held_not_negative", lambda e: change(e.node(), held_cpu_milli=-1)),
+    "the project's quota": ("quota_never_over", lambda e: e.reserve(3001)),
+    "the tenant's quota": ("quota_never_over", quota_only_for_tenant),
+    "what may be borrowed": ("quota_never_over", quota_beyond_borrowing),
+    "no quota at all": ("quota_never_over", lambda e: e.reserve(1, flavor=e.flavor("nvidia-h800-80g"))),
+    "less than nothing of a quota": ("quota_amounts_not_negative", lambda e: change(e.quota, held_milli=-1)),
+    "growth under a lowered quota": ("quota_never_over", growth_after_quota_shrank),
+    "growth in less device memory": ("device_never_over", growth_after_memory_shrank),
+    "growth on a smaller node": ("node_never_over", growth_after_node_shrank),
+    "a grant that begins as running": ("allocation_begins_reserved", lambda e: e.reserve(1, state=A.ACTIVE)),
+    "a grant that begins as released": ("allocation_begins_reserved", lambda e: e.reserve(1, state=A.RELEASED)),
+    "the same member twice": ("allocation_member_once", twice_the_same_member),
+    "a share added later": ("share_with_reservation", share_after_start),
+    "a share of nothing": ("share_of_one_device", lambda e: e.share(e.reserve(), milli=0)),
+    "a share beyond one device": ("share_of_one_device", lambda e: e.share(e.reserve(1001), milli=1001)),
+    "two shares of one device": ("share_once", share_of_the_same_device),
+    "more shares than quota counts": ("share_counted", one_share_too_many),
+    "a dear card as a cheap flavor": ("share_counted", cheap_flavor),
+    "another share": ("grant_is_fixed", lambda e: change(e.grant().shares.get(), milli=500)),
+    "more memory of a share": ("grant_is_fixed", lambda e: change(e.grant().shares.get(), memory_mib=500)),
+    "a share without its grant": ("grant_is_fixed", lambda e: e.grant().shares.all().delete()),
+    "a live grant deleted": ("grant_is_fixed", lambda e: e.reserve().delete()),
+    "a grant taken back twice": ("released_is_final", lambda e: change(e.released(), state=A.STOPPING)),
+    "a grant revived": ("released_is_final", lambda e: change(e.released(), state=A.RESERVED)),
+    "a ledger number twice": ("ledger_in_order", number_used_twice),
+    "half a lease": ("allocation_lease_pair", lambda e: change(e.reserve(), lease_token=e.tenant.pk)),
+}
+FIXED: dict[str, Callable[[Estate], Any]] = {
+    "tenant_id": lambda e: factories.tenant().pk,
+    "project_id": lambda e: factories.project(e.tenant).pk,
+    "cluster_id": lambda e: e.other.pk,
+    "node_id": lambda e: e.node("two").pk,
+    "flavor_id": lambda e: e.flavor("nvidia-h800-80g").pk,
+    "cpu_milli": lambda e: 999,
+    "memory_mib": lambda e: 1023,
+    "held_milli": lambda e: 999,
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_by_the_database(estate: Estate, case: str) -> None:
+    name, attempt = REFUSED[case]
+    assert name == refused_by(lambda: attempt(estate))
+
+
+@pytest.mark.parametrize("column", FIXED)
+def test_what_was_granted_does_not_change(estate: Estate, column: str) -> None:
+    allocation = estate.grant()
+    other = FIXED[column](estate)
+    assert refused_by(lambda: change(allocation, **{column: other})) == "grant_is_fixed"
+
+
+def test_every_wall_has_a_case() -> None:
+    """A trigger, or a name it raises, that nobody tests stands out here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT m[1] FROM pg_proc, regexp_matches(prosrc, 'CONSTRAINT = ''(\\w+)''', 'g') m"
+            " WHERE proname LIKE 'federation\\_%'"
+        )
+        raised = {row[0] for row in cursor.fetchall()}
+    assert len(raised) > 6
+    assert raised == raised & {name for name, _ in REFUSED.values()}
+
+
+def refused_by(attempt: Callable[[], Any]) -> str | None:
+    """The constraint that stopped it."""
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        attempt()
+    diagnosis: Any = caught.value.__cause__
+    return str(diagnosis.diag.constraint_name)
+
+
+def test_exactly_full_is_allowed(estate: Estate) -> None:
+    estate.grant(400, mib=MIB - 1)
+    estate.grant(600, mib=1)
+    estate.grant(1000, device=estate.device(index=1))
+    assert Quota.objects.get(pk=estate.quota.pk).held_milli == 2000
+    estate.reserve(1000, cpu_milli=7000, memory_mib=10_240 - 3 * 1024)
+    node = estate.node()
+    assert (node.held_cpu_milli, node.held_memory_mib) == (10_000, 10_240)
+    assert books.held() == []
+
+
+def test_shrinking_below_what_is_held_kills_nothing_and_release_still_counts(estate: Estate) -> None:
+    allocation = estate.grant(1000, mib=5000)
+    change(estate.quota, nominal_milli=0)
+    change(estate.wall, nominal_milli=0)
+    change(estate.device(), memory_mib=10, is_present=False)
+    change(estate.node(), cpu_milli=1, memory_mib=1)
+    assert books.held() == []
+    change(allocation, state=A.RELEASED)
+    assert books.held() == []
+    device, node = estate.device(), estate.node()
+    assert (device.held_milli, device.held_memory_mib, node.held_cpu_milli, node.held_memory_mib) == (0, 0, 0, 0)
+    assert set(Quota.objects.values_list("held_milli", flat=True)) == {0}
+
+
+def test_a_quota_made_while_work_runs_begins_with_what_is_held(estate: Estate) -> None:
+    estate.grant(1000)
+    estate.released(milli=700, device=estate.device(index=1))
+    estate.quota.delete()
+    estate.wall.delete()
+    fresh = factories.quota(estate.project, FLAVOR, milli=100)
+    wall = Quota.objects.create(tenant=estate.tenant, flavor=estate.flavor(), nominal_milli=100)
+    wall.refresh_from_db()
+    assert (fresh.held_milli, wall.held_milli) == (1000, 1000)
+    other = Quota.objects.create(
+        tenant=estate.tenant, project=factories.project(estate.tenant), flavor=estate.flavor(), nominal_milli=100
+    )
+    other.refresh_from_db()
+    assert other.held_milli == 0, "another project's quota counts what that project holds"
+    assert refused_by(lambda: estate.reserve(1)) == "quota_never_over"
+
+
+def test_lost_work_goes_on_holding_its_device(estate: Estate) -> None:
+    allocation = estate.grant()
+    change(allocation, state=A.LOST)
+    assert refused_by(lambda: estate.grant(1)) == "device_never_over"
+    assert books.held() == []
+
+
+def test_a_released_grant_may_be_deleted_and_the_ledger_stays(estate: Estate) -> None:
+    allocation = estate.released()
+    allocation.delete()
+    assert [(e.delta_milli, e.held_milli) for e in LedgerEntry.objects.order_by("generation")] == [
+        (1000, 1000),
+        (-1000, 0),
+    ]
+
+
+def test_a_refused_member_takes_its_whole_gang_back(estate: Estate) -> None:
+    """Through the product's own grant: the second of two members does not fit, so nothing of either is held."""
+    estate.grant(1000)
+    gang = estate.workload(replicas=2)
+    whole = (DeviceShare(0, 1000, 0),)
+    members = tuple(MemberPlacement(str(estate.node(name).pk), FLAVOR, whole) for name in ("two", "one"))
+    with pytest.raises(OverCapacity):
+        grants.commit(gang.pk, gang.version, Placement(str(gang.pk), members, "best-fit"))
+    gang.refresh_from_db()
+    assert gang.state == "queued"
+    assert not gang.allocations.exists()
+    assert estate.device("two").held_milli == 0
+    assert books.held() == []
+
+
+def test_an_inventory_leaves_the_counters_alone(estate: Estate) -> None:
+    estate.grant(1000)
+    cluster = Cluster.objects.get(pk=estate.cluster.pk)
+    inventory.store(cluster, [factories.node_seen("one", devices=2, cpu_milli=9_000, memory_mib=9_000)])
+    assert estate.device().held_milli == 1000
+    assert books.held() == []
