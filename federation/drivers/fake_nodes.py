@@ -8,6 +8,7 @@ from typing import Any
 
 from federation.drivers.base import DeviceSeen, Health, NodeSeen, Rejected
 from federation.drivers.fake_knobs import Knobs
+from federation.fleets import generate, openb_nodes
 
 _KEYS = ("seed", "accelerators", "nodes", "nodes_file", "rows", "mix")
 
@@ -37,8 +38,6 @@ def _make(key: str, kind: str) -> Fleet:
 def _nodes(settings: Mapping[str, Any], kind: str) -> Iterable[NodeSeen]:
     if "nodes" in settings:
         return [_node(given) for given in settings["nodes"]]
-    from federation.fleets import generate, openb_nodes  # here: a site listed by hand needs no catalogue
-
     if "nodes_file" in settings:
         start, stop = settings.get("rows", (0, None))
         return openb_nodes(settings["nodes_file"])[start:stop]

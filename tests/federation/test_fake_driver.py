@@ -64,7 +64,7 @@ def course(site: FakeHarness) -> list[object]:
 
 
 def test_the_same_seed_brings_the_same_course_and_another_one_another() -> None:
-    rates = {"fail_rate": 0.5, "reject_rate": 0.2, "start_seconds": 20.0}
+    rates: dict[str, Any] = {"fail_rate": 0.5, "reject_rate": 0.2, "start_seconds": 20.0}
     first = course(make(seed=1, **rates))
     assert course(make(seed=1, **rates)) == first
     assert course(make(seed=2, **rates)) != first
@@ -267,7 +267,7 @@ def test_work_removed_on_a_missing_node_is_held_until_the_node_shows_its_end() -
     assert site.driver().observe("work-1").state == O.STOPPING
     with pytest.raises(Rejected, match="DeviceBusy"):
         site.driver().ensure(spec("work-2"))
-    assert site.until(lambda: site.driver().remove("work-1"), O.ABSENT)
+    site.until(lambda: site.driver().remove("work-1"), O.ABSENT)
     site.driver().ensure(spec("work-2"))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from threading import Barrier
 from uuid import uuid4
@@ -12,13 +13,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from federation.drivers.base import DriverConfig, Observation, Rejected, Unavailable
+from federation.drivers.base import DriverConfig, Observation, Rejected, Unavailable, WorkloadSpec
 from federation.drivers.base import ObservedState as O
 from federation.drivers.fake import FakeDriver, store_of
 from federation.drivers.fake_postgres import Link, PostgresStore, close_all, link_to
 from federation.drivers.fake_store import FORGET_SECONDS, MemoryStore, Shown, get_control, set_control
 from tests.contracts.fake import FakeHarness
-from tests.contracts.harness import CARDS, NODES, spec
+from tests.contracts.harness import CARDS, NODE, NODES, spec
 
 AT = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
@@ -59,7 +60,15 @@ def together(count: int, work: Callable[[int], object]) -> list[object]:
         return list(pool.map(one, range(count)))
 
 
+def ensuring(sites: list[FakeHarness], wanted: Callable[[int], WorkloadSpec]) -> Callable[[int], object]:
+    return lambda i: sites[i].driver().ensure(wanted(i))
+
+
 # -- races ----------------------------------------------------------------------------------------
+
+
+def third(card: int, worker: int) -> WorkloadSpec:
+    return spec(f"{card}-{worker}", card=card, milli=400)
 
 
 def test_of_many_workers_that_want_one_device_only_what_fits_gets_it(
@@ -69,19 +78,27 @@ def test_of_many_workers_that_want_one_device_only_what_fits_gets_it(
     for site in sites:
         site.driver().check()  # connects
     for card in range(CARDS):
-        results = together(6, lambda i, card=card: sites[i].driver().ensure(spec(f"{card}-{i}", card=card, milli=400)))
+        results = together(6, ensuring(sites, partial(third, card)))
         refused = [error.reason for error in results if isinstance(error, Rejected)]
         assert refused == ["DeviceBusy"] * 4
         assert len(sites[0].objects()) == 2 * (card + 1)
 
 
+def the_same(ref: str, worker: int) -> WorkloadSpec:
+    return replace(spec(ref), devices=())
+
+
 def test_of_many_workers_that_ensure_one_ref_all_see_one_object(stores: Callable[[], PostgresStore]) -> None:
     sites = [FakeHarness("kubernetes", stores()) for _ in range(6)]
     for round_ in range(5):
-        wanted = replace(spec(f"r{round_}"), devices=())
-        results = together(6, lambda i, wanted=wanted: sites[i].driver().ensure(wanted))
+        results = together(6, ensuring(sites, partial(the_same, f"r{round_}")))
         assert len(set(map(str, results))) == 1
     assert len(sites[0].objects()) == 5
+
+
+def ensure_or_remove(sites: list[FakeHarness], wanted: WorkloadSpec, worker: int) -> Observation:
+    driver = sites[worker].driver()
+    return driver.ensure(wanted) if worker else driver.remove(wanted.ref)
 
 
 def test_whichever_comes_first_a_removal_leaves_no_orphan(stores: Callable[[], PostgresStore]) -> None:
@@ -89,11 +106,7 @@ def test_whichever_comes_first_a_removal_leaves_no_orphan(stores: Callable[[], P
     for round_ in range(30):
         wanted = spec(f"r{round_}")
 
-        def act(i: int, wanted=wanted) -> Observation:  # type: ignore[no-untyped-def]  # a default binds the round
-            driver = sites[i].driver()
-            return driver.ensure(wanted) if i else driver.remove(wanted.ref)
-
-        together(2, act)
+        together(2, partial(ensure_or_remove, sites, wanted))
         for site in sites:
             site.advance(10)
         assert sites[0].objects() == []
@@ -104,41 +117,45 @@ def test_whichever_comes_first_a_removal_leaves_no_orphan(stores: Callable[[], P
 # -- the same truth -------------------------------------------------------------------------------
 
 
+def say(site: FakeHarness, random: Random, number: int) -> str:
+    """One thing said to a site, and what came back. Old refs are left behind, new ones come."""
+    refs = [f"w{i}" for i in range(number // 8, number // 8 + 6)]
+    ref = random.choice(refs)
+    epoch = 1 + number // 150 - (random.random() < 0.1)
+    driver = site.driver(epoch)
+    wanted = spec(
+        ref,
+        card=random.randrange(CARDS),
+        milli=random.choice([250, 500, 1000]),
+        epoch=epoch,
+        generation=random.choice([1, 1, 2]),
+        run_seconds=random.choice([None, 5.0, 50.0]),
+    )
+    things: list[Callable[[], object]] = [
+        lambda: driver.ensure(wanted),
+        lambda: driver.ensure(wanted),
+        lambda: driver.observe(ref),
+        lambda: driver.remove(ref),
+        lambda: sorted(driver.refs()),
+        lambda: driver.observe_many(refs),
+        lambda: sorted(map(str, driver.usage(AT, AT))),
+        lambda: driver.logs(ref, random.randrange(200)),
+        lambda: set_control(site.store, missing_nodes=random.choice([None, [NODE]])),
+        lambda: set_control(site.store, error_rate=random.choice([None, 0.2])),
+        lambda: site.advance(random.choice([0.2, 3.0, FORGET_SECONDS / 20])),
+    ]
+    try:
+        return str(random.choice(things)())
+    except (Rejected, Unavailable) as error:
+        return repr(error)
+
+
 def play(site: FakeHarness, seed: int) -> list[str]:
     """A long random conversation with a site; every answer in it. No device is ever held beyond the whole."""
     random = Random(seed)
     heard = []
     for number in range(400):
-        ref = f"w{number // 8 + random.randrange(6)}"  # old ones are left behind, new ones come
-        epoch = 1 + number // 150 - (random.random() < 0.1)
-        driver = site.driver(epoch)
-        wanted = spec(
-            ref,
-            card=random.randrange(CARDS),
-            milli=random.choice([250, 500, 1000]),
-            epoch=epoch,
-            generation=random.choice([1, 1, 2]),
-            run_seconds=random.choice([None, 5.0, 50.0]),
-        )
-        call = random.choice(
-            [
-                lambda: driver.ensure(wanted),  # noqa: B023  # called in this round
-                lambda: driver.ensure(wanted),  # noqa: B023
-                lambda: driver.observe(ref),  # noqa: B023
-                lambda: driver.remove(ref),  # noqa: B023
-                lambda: sorted(driver.refs()),  # noqa: B023
-                lambda: driver.observe_many([f"w{i}" for i in range(number // 8, number // 8 + 6)]),  # noqa: B023
-                lambda: sorted(map(str, driver.usage(AT, AT))),  # noqa: B023
-                lambda: driver.logs(ref, random.randrange(200)),  # noqa: B023
-                lambda: set_control(site.store, missing_nodes=random.choice([None, ["node-1"]])),
-                lambda: set_control(site.store, error_rate=random.choice([None, 0.2])),
-                lambda: site.advance(random.choice([0.2, 3.0, FORGET_SECONDS / 20])),
-            ]
-        )
-        try:
-            heard.append(str(call()))
-        except (Rejected, Unavailable) as error:
-            heard.append(repr(error))
+        heard.append(say(site, random, number))
         held: dict[str, int] = {}
         for work in site.store.there(site.now).work.values():
             for grant in work.grants:
