@@ -18,11 +18,9 @@ from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine
 from billing.policy import policy
 from billing.states import InvoiceState
-from portal.errors import NotFound
 from portal.http.pagination import CursorPages
+from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs
-from portal.models import Tenant
-from portal.permissions import scope_of
 
 _VERBS: dict[str, tuple[str, frozenset[str]]] = {
     "issue": ("invoice.issue", frozenset({InvoiceState.DRAFT})),
@@ -164,10 +162,7 @@ class InvoiceViewSet(ReadViewSet):
     def draft(self, request: Request) -> Response:
         """Make or rebuild a tenant's draft for a month: what was used and is not invoiced yet."""
         data = self.valid(DraftSerializer)
-        tenants: Any = Tenant.objects.in_scope(scope_of(self.user, self.permissions["list"]))
-        tenant = tenants.filter(pk=data["tenant"]).first()
-        if tenant is None:
-            raise NotFound("There is no such tenant.")
+        tenant = tenant_here(self.user, data["tenant"])
         self.require(tenant=tenant.pk)
         period = period_named(data["period"])
         return self.created(

@@ -14,8 +14,9 @@ from billing.actions import prices
 from billing.models import Price
 from billing.policy import policy
 from portal.errors import Invalid, NotFound
+from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet
-from portal.models import ResourceFlavor, Tenant
+from portal.models import ResourceFlavor
 
 
 class PriceSerializer(serializers.ModelSerializer[Price]):
@@ -73,11 +74,8 @@ class PriceViewSet(ReadViewSet):
         flavor = ResourceFlavor.objects.filter(name=data.pop("flavor")).first()
         if flavor is None:
             raise NotFound("There is no such flavor.")
-        tenant = None
-        if tenant_id := data.pop("tenant", None):
-            tenant = Tenant.objects.filter(pk=tenant_id).first()
-            if tenant is None:
-                raise NotFound("There is no such tenant.")
+        tenant_id = data.pop("tenant", None)
+        tenant = tenant_here(self.user, tenant_id) if tenant_id else None
         return self.created(
             lambda: prices.set_price(by=self.user, flavor=flavor, tenant=tenant, currency=currency, **data)
         )
