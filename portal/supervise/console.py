@@ -23,7 +23,7 @@ SOURCES = ROOT / "frontend"
 DIST = SOURCES / "dist"
 _STAMP = "sources.sha256"
 _NODE = LOCAL / "node"
-_NOT_SOURCES = {"node_modules", "dist", "dist.new", "dist.old"}
+_NOT_SOURCES = ["dist.new", "dist.old", ".*", "*.tsbuildinfo"]  # beside what .gitignore says
 
 
 def is_built() -> bool:
@@ -37,18 +37,28 @@ def is_built() -> bool:
 def digest(folder: Path) -> str:
     """One number for all source files, their names and contents."""
     total = hashlib.sha256()
-    for file in _files(folder):
+    for file in _files(folder, folder, _ignored(folder)):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         total.update(file.read_bytes())
     return total.hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _ignored(folder: Path) -> list[str]:
+    """What git ignores there is made, not written: node_modules, the last build, compiled messages."""
+    try:
+        lines = (folder / ".gitignore").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    return [line.strip().strip("/") for line in lines if line.strip()] + _NOT_SOURCES
+
+
+def _files(folder: Path, top: Path, ignored: list[str]) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
+        if any(path.relative_to(top).match(pattern) for pattern in ignored):
+            continue
         if path.is_dir():
-            if path.name not in _NOT_SOURCES:
-                yield from _files(path)
-        elif not path.name.startswith(".") and path.suffix != ".tsbuildinfo":
+            yield from _files(path, top, ignored)
+        else:
             yield path
 
 
@@ -64,6 +74,7 @@ def install() -> dict[str, str]:
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
         "NO_COLOR": "1",
+        "VITE_CONFIG_NATIVE_IGNORE_WARNING": "true",
     }
     if not os.access(Path(env.get("HOME") or "/"), os.W_OK):
         env["npm_config_cache"] = str(LOCAL / "cache" / "npm")
@@ -87,7 +98,7 @@ def build() -> None:
     fresh, old = SOURCES / "dist.new", SOURCES / "dist.old"
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
-    _call(["npm", "run", "build", "--", "--outDir", fresh.name, "--emptyOutDir"], env)
+    _call(["npm", "run", "--silent", "build", "--", "--outDir", fresh.name, "--emptyOutDir", "--logLevel", "warn"], env)
     _call([sys.executable, "-m", "whitenoise.compress", "--quiet", fresh], env)
     (fresh / _STAMP).write_text(wanted + "\n", encoding="utf-8")
     if DIST.exists():
