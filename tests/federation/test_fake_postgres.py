@@ -175,6 +175,22 @@ def test_in_memory_and_in_postgres_a_site_says_the_same(dsn: str) -> None:
         assert word in text  # the conversations were about something
 
 
+def test_tombstones_and_counted_calls_are_forgotten_after_a_week(dsn: str) -> None:
+    cluster_id = f"cluster-{uuid4()}"
+    site = FakeHarness("docker", PostgresStore(link_to(dsn), cluster_id), error_rate=1e-9)
+    site.driver().remove("old")
+    site.driver().ensure(spec("stays"))
+    site.advance(FORGET_SECONDS - 60)
+    site.driver().remove("newer")
+    assert set(site.store.look(["old", "newer", "stays"]).work) == {"old", "newer", "stays"}
+    site.advance(120)
+    site.driver().remove("newest")
+    assert set(site.store.look(["old", "newer", "stays"]).work) == {"newer", "stays"}
+    with link_to(dsn).use() as connection:
+        keys = connection.execute("SELECT key FROM fakesite.calls WHERE cluster_id = %s", [cluster_id]).fetchall()
+    assert {key for (key,) in keys} == {"error newer", "error newest"}
+
+
 # -- life and death of connections ----------------------------------------------------------------
 
 
