@@ -125,6 +125,7 @@ def _call(command: list[str | Path], doing: str) -> None:
 
 def _logged(words: list[str], **env: str) -> tuple[int, str]:
     """Exit code and what was said, which also is in the log."""
+    LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / "setup.log").open("a+", encoding="utf-8", errors="replace") as log:
         log.write(f"$ {' '.join(words)}\n")
         log.flush()
