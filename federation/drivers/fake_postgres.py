@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS fakesite.work (
   PRIMARY KEY (cluster_id, ref)
 );
 CREATE INDEX IF NOT EXISTS work_gone ON fakesite.work (cluster_id, gone_at);
-CREATE INDEX IF NOT EXISTS work_node ON fakesite.work (cluster_id, node);
+CREATE INDEX IF NOT EXISTS calls_old ON fakesite.calls (cluster_id, called_at);
+CREATE INDEX IF NOT EXISTS work_node ON fakesite.work (cluster_id, node, gone_at);
 """
 _SITE = "SELECT control, epoch FROM fakesite.site WHERE cluster_id = %s"
 # Control, epoch and work in one statement, so that they are of one moment; a site nobody wrote to yet has no row.
