@@ -1,0 +1,130 @@
+"""The machine as the hub is to see it: processors, memory, accelerators, and how busy they are."""
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aquifer_agent import VERSION, cgroups, probes, processes
+from aquifer_agent.run import Run
+
+_PERIOD_SECONDS, _IDLE_PERIOD_SECONDS = 2.0, 60.0  # with accelerators; without, in case a driver is loaded later
+_STALE_SECONDS = 30.0
+_MIB = 1024 * 1024
+
+
+class Eyes:
+    """Looks at the accelerators in a thread of its own: a driver may hang, the agent may not."""
+
+    def __init__(self) -> None:
+        self._sight = probes.Sight()
+        self._seen_at: float | None = None
+        self._has_seen = threading.Event()
+        threading.Thread(target=self._watch, name="probes", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Give the first look a moment, so that the first report is whole."""
+        self._has_seen.wait(seconds)
+
+    def now(self) -> probes.Sight:
+        """The last look; devices of unknown health when it is too old."""
+        if self._seen_at is None:
+            return probes.Sight(problems=["The accelerators have not answered yet."])
+        if not self._sight.devices or time.monotonic() - self._seen_at < _STALE_SECONDS:
+            return self._sight
+        devices = [device | {"health": "unknown"} for device in self._sight.devices]
+        return probes.Sight(devices, [], ["The accelerators have stopped answering."])
+
+    def _watch(self) -> None:
+        while True:
+            self._sight = probes.look()
+            self._seen_at = time.monotonic()
+            self._has_seen.set()
+            time.sleep(_PERIOD_SECONDS if self._sight.devices else _IDLE_PERIOD_SECONDS)
+
+
+class Machine:
+    def __init__(self, name: str, limits_kind: str) -> None:
+        self._name = name
+        self._labels = {
+            "aquifer.io/limits": limits_kind,
+            "aquifer.io/agent": VERSION,
+            "kubernetes.io/arch": platform.machine(),
+            "kubernetes.io/os": "linux",
+        }
+        self._eyes = Eyes()
+        self._eyes.wait(5.0)
+        self._cpu = Meter()
+        self._meters: dict[str, Meter] = {}
+
+    def device_uuids(self) -> set[str]:
+        return {device["uuid"] for device in self._eyes.now().devices}
+
+    def inventory(self, problem: str = "") -> dict[str, Any]:
+        """All that is here. `problem` is what keeps the agent from taking on work."""
+        sight = self._eyes.now()
+        return {
+            "name": self._name,
+            "cpu_milli": len(os.sched_getaffinity(0)) * 1000,
+            "memory_mib": min(_meminfo()["MemTotal"], cgroups.own_memory_bytes()) // _MIB,
+            "rack": "",
+            "labels": self._labels,
+            "is_ready": not problem,
+            "message": "; ".join(filter(None, [problem, *sight.problems]))[:1000],
+            "devices": sight.devices,
+        }
+
+    def device_figures(self) -> list[dict[str, Any]]:
+        return self._eyes.now().figures
+
+    def host_figures(self) -> dict[str, int]:
+        """Used by the whole machine since the last call."""
+        fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        busy = sum(fields) - fields[3] - fields[4]  # all but idle and waiting for disks
+        memory = _meminfo()
+        return {
+            "cpu_milli": self._cpu.milli(busy) or 0,
+            "memory_mib": (memory["MemTotal"] - memory["MemAvailable"]) // _MIB,
+        }
+
+    def run_figures(self, runs: Iterable[Run]) -> dict[str, dict[str, int | None]]:
+        """CPU since the last call and resident memory now, of each run's whole process tree."""
+        living = {run.ref: int(run.claim["pid"]) for run in runs}
+        self._meters = {ref: self._meters.get(ref, Meter()) for ref in living}
+        table = processes.table() if living else {}
+        found: dict[str, dict[str, int | None]] = {}
+        for ref, pid in living.items():
+            tree = processes.descendants(pid, table)
+            # What has ended is in its parent's count, and in the end in the shim's.
+            ticks = sum(process.cpu_ticks for process in tree) + (table[pid].cpu_ticks if pid in table else 0)
+            found[ref] = {
+                "cpu_milli": self._meters[ref].milli(ticks),
+                "memory_mib": sum(process.rss_bytes for process in tree) // _MIB,
+            }
+        return found
+
+
+class Meter:
+    """A rising count of clock ticks, read as 1/1000 of a processor between two readings."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+
+    def milli(self, ticks: int) -> int | None:
+        now = time.monotonic()
+        last, self._last = self._last, (ticks, now)
+        if last is None or now - last[1] < 0.01:
+            return None
+        return max(0, round((ticks - last[0]) * 1000 / processes.TICKS_PER_SECOND / (now - last[1])))
+
+
+def _meminfo() -> dict[str, int]:
+    """Bytes by name."""
+    found = {}
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        found[name] = int(value.split()[0]) * 1024
+    return found

@@ -1,0 +1,32 @@
+"""Accelerators by vendor: one file each, one line in PROBES. A probe never raises because a driver is missing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aquifer_agent.probes import nvidia
+from aquifer_agent.probes.types import Device, Figure
+
+PROBES: dict[str, Callable[[], Iterable[tuple[Device, Figure]]]] = {"nvidia": nvidia.look}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All accelerators at one moment."""
+
+    devices: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def look() -> Sight:
+    """Ask every probe. A probe that fails is a problem to report, not an end of the agent."""
+    sight = Sight()
+    for vendor, probe in PROBES.items():
+        try:
+            for device, figure in probe():
+                sight.devices.append(asdict(device) | {"index": len(sight.devices)})
+                sight.figures.append(asdict(figure))
+        except Exception as error:  # a vendor's library may raise anything
+            sight.problems.append(f"{vendor}: {type(error).__name__}: {error}")
+    return sight

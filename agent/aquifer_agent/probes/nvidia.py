@@ -1,0 +1,118 @@
+"""NVIDIA by NVML (the optional nvidia-ml-py). No library or no driver: no devices."""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aquifer_agent.probes.types import Device, Figure
+
+_MIB = 1024 * 1024
+_known: dict[int, Device] = {}  # by NVML's index: a card that fell off the bus is still reported, as unhealthy
+_nvml: Any = None  # kept open: opening it anew wakes every card
+
+# Names as quotas and prices call them, where boards of one name differ in memory.
+_BY_MEMORY = {"P100": {16: "P100"}, "V100": {16: "V100M16", 32: "V100M32"}, "A100": {40: "A100-40G", 80: "A100-80G"}}
+
+
+def look() -> Iterator[tuple[Device, Figure]]:
+    """Every card, in NVML's order."""
+    global _nvml
+    if _nvml is None:
+        try:
+            nvml = importlib.import_module("pynvml")
+            nvml.nvmlInit()
+        except Exception:  # not installed, no driver, no permission: there is nothing here for us
+            yield from _lost()
+            return
+        _nvml = nvml
+    try:
+        count = int(_nvml.nvmlDeviceGetCount())
+    except _nvml.NVMLError:  # the driver was unloaded or updated under us
+        _nvml = None
+        yield from _lost()
+        return
+    for index in range(count):
+        try:
+            handle = _nvml.nvmlDeviceGetHandleByIndex(index)
+            device = _known[index] = _device(_nvml, handle)
+        except _nvml.NVMLError:
+            if index in _known:
+                yield replace(_known[index], health="unhealthy"), Figure(_known[index].uuid)
+            continue
+        yield device, _figure(_nvml, handle, device.uuid)
+
+
+def model_name(product: str, memory_mib: int) -> str:
+    """ "NVIDIA A100-SXM4-80GB" is an A100-80G; what we have no short name for keeps its own, less the maker's."""
+    name = re.sub(r"^(NVIDIA|Tesla|GeForce|Quadro)\s+", "", " ".join(product.split()))
+    name = re.sub(r"^(Tesla|GeForce|Quadro)\s+", "", name)
+    family = re.split(r"[-\s]", name)[0]
+    if family in _BY_MEMORY:
+        size = min(_BY_MEMORY[family], key=lambda gib: abs(gib * 1024 - memory_mib))
+        return _BY_MEMORY[family][size] if abs(size * 1024 - memory_mib) < size * 64 else name
+    return "H100" if re.fullmatch(r"H100( 80GB HBM3|-SXM5-80GB)", name) else name
+
+
+def _lost() -> Iterator[tuple[Device, Figure]]:
+    for device in _known.values():
+        yield replace(device, health="unhealthy"), Figure(device.uuid)
+
+
+def _device(nvml: Any, handle: Any) -> Device:
+    memory_mib = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // _MIB
+    return Device(
+        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
+        vendor="nvidia",
+        model=model_name(_text(nvml.nvmlDeviceGetName(handle)), memory_mib),
+        memory_mib=memory_mib,
+        health="unhealthy" if _has_failed_memory(nvml, handle) else "healthy",
+        numa=_numa(nvml, handle),
+    )
+
+
+def _has_failed_memory(nvml: Any, handle: Any) -> bool:
+    """Rows that could not be replaced, or pages that wait for a restart to be retired."""
+    try:
+        if bool(nvml.nvmlDeviceGetRemappedRows(handle)[3]):
+            return True
+    except nvml.NVMLError:  # older cards retire pages instead
+        pass
+    try:
+        return bool(nvml.nvmlDeviceGetRetiredPagesPendingStatus(handle))
+    except nvml.NVMLError:
+        return False
+
+
+def _figure(nvml: Any, handle: Any, uuid: str) -> Figure:
+    def ask(question: Callable[[], float]) -> float | None:
+        try:
+            return float(question())
+        except nvml.NVMLError:  # many cards do not answer all questions
+            return None
+
+    busy = ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    used = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used / _MIB)
+    return Figure(
+        uuid=uuid,
+        busy_percent=None if busy is None else min(max(busy, 0.0), 100.0),
+        memory_used_mib=None if used is None else int(used),
+        power_watts=ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+        temperature_celsius=ask(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+    )
+
+
+def _numa(nvml: Any, handle: Any) -> int | None:
+    try:
+        bus = _text(nvml.nvmlDeviceGetPciInfo(handle).busId).lower()
+        domain, rest = bus.split(":", 1)
+        node = int(Path(f"/sys/bus/pci/devices/{domain[-4:]}:{rest}/numa_node").read_text())
+    except (nvml.NVMLError, OSError, ValueError):
+        return None
+    return node if node >= 0 else None
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
