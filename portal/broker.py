@@ -27,11 +27,12 @@ class Channel(filesystem.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._listed: dict[str, deque[str]] = {}
+        self.control_folder.mkdir(parents=True, exist_ok=True)
 
     def _folder(self, queue: str) -> Path:
         return Path(self.data_folder_in, queue)
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # type: ignore[override]  # kombu has two names
         folder = self._folder(queue)
         task = message.get("headers", {}).get("task", "")
         name = hashlib.sha1(f"{task}\n{message.get('body')}".encode(), usedforsecurity=False).hexdigest()

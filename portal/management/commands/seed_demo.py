@@ -132,7 +132,8 @@ def _workload(random: Random, number: int, project: Project, pool: Pool) -> None
 
 def _never_placed(project: Project, pool: Pool) -> None:
     """One of each way to wait, so that each reason can be seen."""
-    common: dict[str, Any] = {"by": SYSTEM, "project": project, "pool": pool, "command": ["python", "train.py"], "kind": "training"}
+    common: dict[str, Any] = {"by": SYSTEM, "project": project, "pool": pool, "kind": "training"}
+    common["command"] = ["python", "train.py"]
     workloads.submit(**common, name="too-many-cards", accelerators=64)
     workloads.submit(**common, name="beyond-quota", accelerators=8, replicas=200)
     workloads.submit(**common, name="too-much-memory", accelerators=1, memory_mib=64 * 1024 * 1024)
