@@ -102,8 +102,8 @@ def _estate(scope: Scope) -> dict[str, Any]:
     found = rows.order_by().aggregate(
         total=Count("pk"),
         unhealthy=Count("pk", filter=~Q(health="healthy")),
-        held_milli=Sum("held_milli", default=0),
-        placeable_milli=Sum(1000 - F("held_milli"), filter=is_open, default=0),
+        held=Sum("held_milli", default=0),
+        placeable=Sum(1000 - F("held_milli"), filter=is_open, default=0),
         busy=Count("pk", filter=is_busy),
         idle_held=Count("pk", filter=is_fresh & Q(held_milli__gt=0, figures__busy_percent__lt=BUSY_PERCENT)),
     )
@@ -113,7 +113,12 @@ def _estate(scope: Scope) -> dict[str, Any]:
     clusters = Cluster.objects.in_scope(scope).order_by("-figures_at").exclude(figures_at=None)
     latest = clusters.values_list("figures_at", flat=True).first()
     return {
-        **found,
+        "total": found["total"],
+        "unhealthy": found["unhealthy"],
+        "busy": found["busy"],
+        "idle_held": found["idle_held"],
+        "held_milli": found["held"],
+        "placeable_milli": found["placeable"],
         "capacity_milli": found["total"] * 1000,
         "largest_free_block": block["n"] if block else 0,
         "observed_at": latest,
