@@ -1,11 +1,12 @@
 """The books: every device's ledger replayed in commit order, every counter against the rows it counts."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from federation.models import Accelerator, Allocation, Cluster, LedgerEntry, Pool
 
@@ -60,12 +61,25 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 
 def problems() -> list[str]:
     """Everything that must hold after every commit, whatever is under way."""
-    return held() + [line for query in (_TWO_ATTEMPTS, _HALF_GANGS, _UNHELD) for line in _lines(query)]
+    with one_snapshot():
+        return held() + [line for query in (_TWO_ATTEMPTS, _HALF_GANGS, _UNHELD) for line in _lines(query)]
 
 
 def held() -> list[str]:
     """What is held: the ledger replayed, and all sums."""
-    return [*ledger(), *(line for query in (_QUOTAS, _NODES, _DEVICES) for line in _lines(query))]
+    with one_snapshot():
+        return [*ledger(), *(line for query in (_QUOTAS, _NODES, _DEVICES) for line in _lines(query))]
+
+
+@contextmanager
+def one_snapshot() -> Iterator[None]:
+    """All that is read is of one moment, so the books may be looked at while work goes on."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
 
 
 def left_over() -> list[str]:
