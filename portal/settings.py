@@ -162,6 +162,8 @@ else:
         }
     }
     INSTALLED_APPS.append("channels_postgres")
+    if MODE == "local":
+        DATABASES["channels_postgres"] = DATABASES["default"]  # the layer's own name for the same database
     if MODE == "test":
         CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
