@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Least, Now
 
 from portal.models.base import ScopedQuerySet
 
-LEASE_SECONDS = 90
 STUCK_AFTER = 10
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -48,7 +48,7 @@ def forgettable() -> Iterator[None]:
 
 class LeasedQuerySet(ScopedQuerySet[M]):
     def claim(self, pk: Any) -> uuid.UUID | None:
-        """Take the row for LEASE_SECONDS; None when somebody has it. Counts an attempt."""
+        """Take the row for settings.LEASE_SECONDS; None when somebody has it. Counts an attempt."""
         token = uuid.uuid4()
         with forgettable():
             taken = self._claim(pk, token)
@@ -57,7 +57,7 @@ class LeasedQuerySet(ScopedQuerySet[M]):
     def _claim(self, pk: Any, token: uuid.UUID) -> int:
         return self.filter(Q(pk=pk) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))).update(
             lease_token=token,
-            lease_expires_at=seconds_from_now(LEASE_SECONDS),
+            lease_expires_at=seconds_from_now(settings.LEASE_SECONDS),
             attempts=Least(F("attempts") + 1, 99),
         )
 

@@ -170,6 +170,7 @@ else:
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # Keep this order: driver timeout 10 s < soft limit 60 s < hard limit 75 s < lease 90 s < visibility 300 s.
+LEASE_SECONDS = int(os.environ.get("AQUIFER_LEASE_SECONDS", "90"))  # shorter in tests that kill workers
 CELERY_TASK_ACKS_LATE = True
 # The broker of files sleeps between looks while the worker holds its fill, so a fill of one would mean one task
 # per look. There it is the only worker: nobody else waits for what it has taken.
@@ -178,6 +179,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the sweep comes back for what a dead worker held
 CELERY_TASK_SOFT_TIME_LIMIT = 60
 CELERY_TASK_TIME_LIMIT = 75
+if IS_PRODUCTION and not CELERY_TASK_TIME_LIMIT < LEASE_SECONDS < 300:
+    raise ImproperlyConfigured("AQUIFER_LEASE_SECONDS is above 75, the longest a task may take, and below 300.")
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = "core"
