@@ -59,6 +59,7 @@ class Runs:
         self.rejections: dict[str, Rejection] = {}
         self._shims: dict[str, subprocess.Popen[bytes]] = {}
         self._attempts: dict[str, int] = {}
+        self._complaints: dict[str, str] = {}  # said once, not five times a second
         self._linger_until: dict[str, float] = {}
         self._seen_started: set[str] = set()
 
@@ -173,14 +174,17 @@ class Runs:
     def step(self, is_log_wanted: Callable[[Run], bool]) -> None:
         """Bring every run one step further. Never waits."""
         for run in list(self.held.values()):
-            run.look()
             try:
+                run.look()
                 if run.is_removal_wanted:
                     self._step_removal(run, is_log_wanted)
                 elif not run.exit:
                     self._step_life(run)
-            except OSError as error:
-                logger.warning("%s: %s; trying again.", run.ref, error)
+                self._complaints.pop(run.ref, None)
+            except Exception as error:  # a full disk, mostly; whatever it is, the other runs go on
+                if self._complaints.get(run.ref) != repr(error):
+                    self._complaints[run.ref] = repr(error)
+                    logger.warning("%s: %r; trying again.", run.ref, error)
             if run.started and run.ref not in self._seen_started:
                 self._seen_started.add(run.ref)
                 crash.point("start-seen")
@@ -282,7 +286,7 @@ class Runs:
     def _remove(self, run: Run) -> None:
         files.remove_folder(run.folder, self._trash)
         del self.held[run.ref]
-        for memory in (self._attempts, self._linger_until):
+        for memory in (self._attempts, self._linger_until, self._complaints):
             memory.pop(run.ref, None)
         self._seen_started.discard(run.ref)
 

@@ -205,8 +205,8 @@ class Shim:
         reason, message = self.reason, ""
         if code and not reason and self.group.ran_out_of_memory():
             reason, message = "OutOfMemory", f"It used more than its {self.spec.get('memory_mib')} MiB of memory."
-        if number and not reason:
-            reason = "KilledBySignal"
+        if code and not reason:
+            reason = "KilledBySignal" if number else "NonZeroExit"
         if number and not message:
             message = f"Ended by {signal.Signals(number).name}." if number in set(signal.Signals) else ""
         if reason == "TimeLimit":

@@ -1,89 +1,14 @@
-"""A fake hub, and agents as real processes that leave nothing behind."""
-
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PACKAGE), str(PACKAGE / "tests")]
+TESTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
-from aquifer_agent import files, processes  # noqa: E402
-from aquifer_agent import folder as f  # noqa: E402
-from aquifer_agent.run import Run  # noqa: E402
-from fakehub import JOIN_TOKEN, FakeHub  # noqa: E402 - after the path is set
-
-
-class Site:
-    """One state directory and the agents started on it."""
-
-    def __init__(self, hub: FakeHub, state_dir: Path) -> None:
-        self.hub = hub
-        self.state_dir = state_dir
-        self.agents: list[subprocess.Popen[bytes]] = []
-
-    def call(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "aquifer_agent", *words],
-            env=self._environment(variables), capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-
-    def enrol(self) -> None:
-        done = self.call(
-            "enrol", "--hub", self.hub.url, "--join-token-env", "JOIN", "--state-dir", str(self.state_dir),
-            JOIN=JOIN_TOKEN,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    def start(self, *words: str, **variables: str) -> "subprocess.Popen[bytes]":
-        if not (self.state_dir / "identity.json").exists():
-            self.enrol()
-        with open(self.state_dir / "agent.log", "ab") as log:
-            agent = subprocess.Popen(
-                [sys.executable, "-m", "aquifer_agent", "run", "--state-dir", str(self.state_dir), *words],
-                env=self._environment(variables), stdout=log, stderr=log,
-            )  # fmt: skip
-        self.agents.append(agent)
-        return agent
-
-    def kill(self) -> None:
-        """kill -9 of the newest agent."""
-        self.agents[-1].kill()
-        self.agents[-1].wait()
-
-    def folder(self, ref: str) -> Path:
-        return self.state_dir / "runs" / ref
-
-    def pid(self, ref: str) -> int:
-        """Of the command itself."""
-        return int((files.read_json(self.folder(ref) / f.STARTED) or {})["pid"])
-
-    def log(self) -> str:
-        return (self.state_dir / "agent.log").read_text()
-
-    def leftovers(self) -> list[str]:
-        """Run folders, and processes that bear the mark of a run."""
-        runs = self.state_dir / "runs"
-        held = [folder.name for folder in runs.iterdir()] if runs.exists() else []
-        return held + [str(pid) for ref in self.hub.orders for pid in processes.marked(f"AQUIFER_REF={ref}")]
-
-    def close(self) -> None:
-        for agent in self.agents:
-            if agent.poll() is None:
-                agent.send_signal(signal.SIGKILL)
-            agent.wait()
-        runs = self.state_dir / "runs"
-        for folder in runs.iterdir() if runs.exists() else []:
-            run = Run(folder)
-            while not run.kill_all():
-                pass
-
-    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE), "SECRET_OF_THE_HOST": "hush", **variables}
+from agentsite import Site  # noqa: E402 - after the path is set
+from fakehub import FakeHub  # noqa: E402
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ class FakeHub:
         for piece in report["logs"]:
             if piece["offset"] == self.offsets.get(piece["ref"]):
                 self.logs[piece["ref"]] = self.logs.get(piece["ref"], "") + piece["text"]
-                self.offsets[piece["ref"]] += piece.get("size", len(piece["text"].encode()))
+                self.offsets[piece["ref"]] += len(piece["text"].encode())
         self.reports.append(report)
         held = {item["ref"] for item in report["work"]}
         orders = [o for ref, o in self.orders.items() if o["desired"] == "run" or ref in held]
