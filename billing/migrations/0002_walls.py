@@ -12,6 +12,9 @@ from django.db import migrations
 FORWARD = """
 CREATE FUNCTION billing_price_apart() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF NEW.valid_to <= NEW.valid_from THEN
+    RETURN NEW;  -- no range; the check constraint says so
+  END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended(
     'price ' || NEW.flavor_id || ' ' || coalesce(NEW.tenant_id::text, 'list') || ' ' || NEW.currency, 0));
   IF EXISTS (

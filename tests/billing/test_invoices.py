@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -340,6 +341,17 @@ def test_late_usage_of_an_earlier_month_is_drafted_too() -> None:
     meter()
     invoices.refresh(tenant_id=estate.tenant.pk, policy=policy())
     assert [i.period for i in Invoice.objects.all()] == ["2026-10"]
+
+
+def test_drafts_of_earlier_months_follow_a_price_that_comes_late() -> None:
+    estate = Estate()
+    estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))
+    meter()
+    invoices.refresh(tenant_id=estate.tenant.pk, policy=policy())
+    Mark.objects.update(at=timezone.now() + timedelta(days=1))  # that usage is old by now
+    estate.price("10")
+    invoices.refresh(tenant_id=estate.tenant.pk, policy=policy())
+    assert [(i.period, i.total) for i in Invoice.objects.all()] == [("2026-10", Decimal(10))]
 
 
 def test_a_draft_takes_few_queries_however_much_was_used() -> None:
