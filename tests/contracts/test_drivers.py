@@ -253,6 +253,12 @@ def test_ended_work_holds_its_device_until_it_is_removed(site: Harness) -> None:
     start(site, spec("work-3"))
 
 
+def test_a_device_is_held_while_its_work_stops(site: Harness) -> None:
+    start(site, spec())
+    assert site.driver().remove("work-1").state == O.STOPPING
+    assert refusal(site, spec("work-2")) == "DeviceBusy"
+
+
 def test_many_looks_in_one_agree_with_single_ones(site: Harness) -> None:
     driver = site.driver()
     if not isinstance(driver, BulkObserver):
