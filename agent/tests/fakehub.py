@@ -46,6 +46,10 @@ class FakeHub:
         known = self.orders[ref]
         self.orders[ref] = {**known, "desired": "absent", "spec": None}
 
+    def order_of(self, ref: str) -> dict[str, Any]:
+        """The order to run it, as it was."""
+        return order(ref, self.orders[ref]["generation"], self.orders[ref]["epoch"], {"command": ["true"]})
+
     def work(self, ref: str) -> dict[str, Any] | None:
         """The last word on one piece of work; None when the last report does not hold it."""
         last = self.reports[-1] if self.reports else {"work": []}
@@ -95,9 +99,11 @@ class FakeHub:
                 self.logs[piece["ref"]] = self.logs.get(piece["ref"], "") + piece["text"]
                 self.offsets[piece["ref"]] += len(piece["text"].encode())
         self.reports.append(report)
-        held = {item["ref"] for item in report["work"]}
+        seen = {item["ref"]: item["generation"] for item in report["work"]}
+        held = set(seen)
         orders = [o for ref, o in self.orders.items() if o["desired"] == "run" or ref in held]
-        orders += [order(ref, 0, self.epoch, None) for ref in held - set(self.orders)]
+        known = set(self.orders) | {o["ref"] for o in self.stray_orders}
+        orders += [order(ref, seen[ref], self.epoch, None) for ref in seen.keys() - known]
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
                          "want_inventory": False, "poll_seconds": self.poll_seconds}  # fmt: skip
