@@ -206,11 +206,11 @@ def backend(dsn: str) -> int:
 def test_a_site_survives_a_restart_of_the_hub(dsn: str) -> None:
     mine = config(dsn, f"cluster-{uuid4()}")
     FakeDriver(mine).ensure(spec())
-    set_control(store_of(mine), degraded="half")
+    set_control(store_of(mine), degraded="half", missing_nodes={"b", "a"})
     before = backend(dsn)
     close_all()
     assert FakeDriver(mine).observe("work-1").state in (O.STARTING, O.RUNNING)
-    assert get_control(store_of(mine)) == {"degraded": "half"}
+    assert get_control(store_of(mine)) == {"degraded": "half", "missing_nodes": ["a", "b"]}
     assert backend(dsn) != before
 
 
