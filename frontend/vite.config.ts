@@ -3,7 +3,7 @@ import { lingui, linguiTransformerBabelPreset } from "@lingui/vite-plugin";
 import babel from "@rolldown/plugin-babel";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { mockApi } from "./mock-api/plugin";
+import { mockApi } from "./mock-api/plugin.ts";
 
 // AQUIFER_API=http://127.0.0.1:8000 makes `npm run dev` talk to a running server; without it the mock answers.
 const backend = process.env.AQUIFER_API;

@@ -1,7 +1,7 @@
 /** Pretended sites with 2,002 cards of several makers. */
 import type { Cluster, Node } from "../src/api/__generated__";
 import type { MapRow } from "../src/map/fleet";
-import { nextId, seeded } from "./random";
+import { nextId, seeded } from "./random.ts";
 
 const random = seeded(7);
 const now = () => new Date().toISOString();

@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin, PreviewServer, ViteDevServer } from "vite";
 import { WebSocketServer } from "ws";
-import { tick } from "./fleet";
-import { answer, problem } from "./routes";
+import { tick } from "./fleet.ts";
+import { answer, problem } from "./routes.ts";
 
 const COOKIE = "mock-session=1";
 

@@ -1,8 +1,8 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
 import type { Accelerator, Overview, Session } from "../src/api/__generated__";
-import { clusters, MODELS, siteId, siteNames } from "./fleet";
-import { nextId } from "./random";
-import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work";
+import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
+import { nextId } from "./random.ts";
+import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
 export interface Call {
   method: string;
@@ -159,7 +159,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (noun === "overview") return { status: 200, body: overview() };
   if (noun === "accelerators" && id === "map") {
     const found = clusters.map(({ row, nodes }) => ({
-      id: row.id, name: row.name, site: row.site_name, kind: row.kind, state: row.state, figures_at: row.figures_at,
+      id: row.id, name: row.name, site: row.site_name, kind: row.kind, state: row.state, last_seen_at: row.last_seen_at,
       nodes: nodes.map((node) => ({ id: node.row.id, name: node.row.name, d: node.cards })),
     }));
     return { status: 200, body: { seq: Date.now(), observed_at: new Date().toISOString(), models: MODELS.map((model) => model.name), clusters: found } };

@@ -1,7 +1,7 @@
 /** Pretended tenants, workloads in every state, what they hold and what it costs. */
 import type { Allocation, Invoice, InvoiceLine, Pool, Price, Project, Quota, StateChange, Tenant, Token, UsageRecord, Workload } from "../src/api/__generated__";
-import { clusters, MODELS } from "./fleet";
-import { nextId } from "./random";
+import { clusters, MODELS } from "./fleet.ts";
+import { nextId } from "./random.ts";
 
 const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
 const row = (seconds = 500_000) => ({ id: nextId(), version: 1, created_at: ago(seconds) });

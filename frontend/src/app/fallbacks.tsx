@@ -1,22 +1,23 @@
-import { Trans } from "@lingui/react/macro";
+import { Trans, useLingui } from "@lingui/react/macro";
 import { Container } from "@mantine/core";
-import { IconMapQuestion } from "@tabler/icons-react";
 import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
-import { Empty } from "~/ui/Panel";
+import { PageHead } from "~/ui/Panel";
 
 export function NotFound() {
+  const { t } = useLingui();
   return (
-    <Empty icon={<IconMapQuestion size={32} aria-hidden />} title={<Trans>There is no such page</Trans>}>
+    <Container component="main" size="sm" py="xl">
+      <PageHead title={t`There is no such page`} />
       <AppLink path={pb.overview()}><Trans>Go to the overview</Trans></AppLink>
-    </Empty>
+    </Container>
   );
 }
 
 export function PageFailed({ error, reset }: { error: unknown; reset: () => void }) {
   return (
-    <Container size="sm" py="xl">
+    <Container component="main" size="sm" py="xl">
       <ProblemAlert
         error={error}
         retry={() => {

@@ -15,10 +15,16 @@ export function isLocale(value: unknown): value is Locale {
   return typeof value === "string" && value in LOCALES;
 }
 
+/** What was chosen in this browser before. */
+export function chosenLocale(): Locale | undefined {
+  const stored = localStorage.getItem(KEY);
+  return isLocale(stored) ? stored : undefined;
+}
+
 /** What was chosen here before, else what the browser asks for. */
 export function preferredLocale(): Locale {
-  const stored = localStorage.getItem(KEY);
-  if (isLocale(stored)) return stored;
+  const chosen = chosenLocale();
+  if (chosen) return chosen;
   return navigator.languages.some((language) => language.toLowerCase().startsWith("zh")) ? "zh-Hans" : "en";
 }
 

@@ -2,7 +2,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { Problem } from "~/api/problem";
 import { readSession } from "~/api/session";
-import { startLive } from "~/live/live";
+import { startLive, stopLive } from "~/live/live";
 import { fleetQuery, overviewQuery } from "~/pages/overview/queries";
 import { pb } from "~/lib/path-builder";
 import { splitPath } from "~/parts/AppLink";
@@ -133,6 +133,16 @@ export const router = createRouter({
     const text = new URLSearchParams(asSearch(search)).toString();
     return text ? `?${text}` : "";
   },
+});
+
+/** A session that has ended shows in whatever was read next: then to the login, and back here after it. */
+queryClient.getQueryCache().subscribe((event) => {
+  if (event.type !== "updated" || event.action.type !== "error") return;
+  const { error } = event.query.state;
+  const { pathname, href } = router.state.location;
+  if (!(error instanceof Problem) || error.status !== 401 || pathname.startsWith("/login")) return;
+  stopLive();
+  void router.navigate(splitPath(pb.login(href)));
 });
 
 declare module "@tanstack/react-router" {

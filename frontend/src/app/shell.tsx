@@ -1,6 +1,6 @@
 /** The frame of every page: the nouns on the left, who one is and how live the page is on top. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Alert, AppShell, Burger, Group, NavLink, ScrollArea } from "@mantine/core";
+import { AppShell, Burger, Group, NavLink, ScrollArea } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
   IconBuildingCommunity,
@@ -9,7 +9,6 @@ import {
   IconLayoutDashboard,
   IconListDetails,
   IconMapPin,
-  IconPlugConnectedX,
   IconReceipt,
 } from "@tabler/icons-react";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
@@ -17,6 +16,7 @@ import { useCan } from "~/api/session";
 import iconUrl from "~/icon.svg";
 import { pb } from "~/lib/path-builder";
 import { useConnection } from "~/live/live";
+import { Notice } from "~/ui/Notice";
 import { ColourSwitch, LanguageSwitch, UserMenu } from "./switches";
 
 export function Shell() {
@@ -49,7 +49,7 @@ export function Shell() {
             </Link>
           </Group>
           <Group gap={6} wrap="nowrap">
-            <LanguageSwitch />
+            <LanguageSwitch isKept />
             <ColourSwitch />
             <UserMenu />
           </Group>
@@ -72,9 +72,9 @@ export function Shell() {
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1}>
         {connection === "down" && (
-          <Alert color="orange" variant="outline" mb="md" py="xs" icon={<IconPlugConnectedX />} role="status">
-            <Trans>The live connection is down. This page reads again every 10 seconds.</Trans>
-          </Alert>
+          <div className="aq-gap-below">
+            <Notice tone="warning" role="status"><Trans>The live connection is down. This page reads again every 10 seconds.</Trans></Notice>
+          </div>
         )}
         <Outlet />
       </AppShell.Main>

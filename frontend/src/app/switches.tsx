@@ -11,18 +11,17 @@ import { stopLive } from "~/live/live";
 import { splitPath } from "~/parts/AppLink";
 import { activateLocale, LOCALES, type Locale, rememberLocale } from "./i18n";
 
-export function LanguageSwitch() {
+/** `isKept`: with the account too, for mails and for other browsers. */
+export function LanguageSwitch({ isKept = false }: { isKept?: boolean }) {
   const { t, i18n } = useLingui();
-  const session = useSession();
   const save = useMutation(sessionLanguagePostMutation());
   const choose = async (locale: Locale) => {
     await activateLocale(locale);
     rememberLocale(locale);
-    // Kept with the account too, for mails and for other browsers; the page does not wait for it.
-    if (session) save.mutate({ body: { language: locale } });
+    if (isKept) save.mutate({ body: { language: locale } });
   };
   return (
-    <Menu position="bottom-end">
+    <Menu position="bottom-end" withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t`Language`}><IconLanguage size={20} /></ActionIcon>
       </Menu.Target>
@@ -68,7 +67,7 @@ export function UserMenu() {
   if (!session) return null;
   const { memberships } = session;
   return (
-    <Menu position="bottom-end" width={260}>
+    <Menu position="bottom-end" width={260} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t`Account of ${session.username}`}><IconUser size={20} /></ActionIcon>
       </Menu.Target>

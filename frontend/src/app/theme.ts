@@ -13,10 +13,24 @@ const aqua: MantineColorsTuple = [
   "#034a61",
 ];
 
+/** Mantine's greys with the tint of our surfaces. */
+const dark: MantineColorsTuple = [
+  "#d5dce0",
+  "#b3bfc6",
+  "#93a0a7",
+  "#6d7b84",
+  "#364148",
+  "#2d373d",
+  "#232c31",
+  "#1b2226",
+  "#171d21",
+  "#14191c",
+];
+
 export const theme = createTheme({
   primaryColor: "aqua",
   primaryShade: { light: 7, dark: 7 },
-  colors: { aqua },
+  colors: { aqua, dark },
   defaultRadius: "md",
   cursorType: "pointer",
   fontFamily:

@@ -24,10 +24,11 @@ export function formatMemory(mib: number, locale: string): string {
 
 /** Money arrives as a decimal in a string and is shown with all the digits it came with. */
 export function formatMoney(amount: string, currency: string, locale: string): string {
-  const digits = Math.max(2, Math.min(10, amount.split(".")[1]?.replace(/0+$/, "").length ?? 0));
+  const digits = Math.max(2, Math.min(20, amount.split(".")[1]?.replace(/0+$/, "").length ?? 0));
   return new Intl.NumberFormat(locale, {
     style: "currency",
     currency,
+    currencyDisplay: "narrowSymbol",
     minimumFractionDigits: 2,
     maximumFractionDigits: digits,
     // Intl takes a decimal string exactly, without going through a float.

@@ -104,3 +104,6 @@ export const REASONS: Record<string, ReasonWords> = {
   Cancels: say(msg`Takes another invoice back`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
 };
+
+/** Reasons that say no more than their state does; shown in the history only. */
+export const PLAIN_REASONS: ReadonlySet<string> = new Set(["Answers", "Running", "Finished", "Starting", "SiteReports", "Issued"]);

@@ -13,6 +13,8 @@ import { type FillBy, paint } from "./draw";
 import { fleet } from "./fleet";
 import { cellAt, layOut, neighbour } from "./layout";
 
+/** In these states what is shown is what is; in all others it is what was last heard. */
+const REPORTING = new Set(["connected", "degraded", "draining", "maintenance"]);
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
 
 export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: number }) {
@@ -27,14 +29,15 @@ export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: 
   const version = useSyncExternalStore(fleet.watch, () => fleet.clusterVersion(id));
   const cluster = fleet.cluster(id);
   const nodes = cluster?.nodes;
+  const isStale = cluster !== undefined && !REPORTING.has(cluster.state);
   const layout = useMemo(() => (nodes && width > 0 ? layOut(nodes, width, cell) : undefined), [nodes, width, cell]);
 
   // A canvas is drawn on, not rendered: this is what effects are for.
   useEffect(() => {
     if (!canvas.current || !layout || !nodes) return;
-    const frame = requestAnimationFrame(() => canvas.current && paint(canvas.current, width, { nodes, layout, by, scheme, marked }));
+    const frame = requestAnimationFrame(() => canvas.current && paint(canvas.current, width, { nodes, layout, by, scheme, marked, isStale }));
     return () => cancelAnimationFrame(frame);
-  }, [version, layout, nodes, width, by, scheme, marked]);
+  }, [version, layout, nodes, width, by, scheme, marked, isStale]);
 
   if (!cluster) return null;
   const place = layout?.cells[marked];
@@ -63,7 +66,7 @@ export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: 
         <Group gap="sm">
           <AppLink path={pb.cluster(id)}>{cluster.name}</AppLink>
           <Text size="xs" c="dimmed">{word(CLUSTER_KINDS, cluster.kind)}</Text>
-          <StateCell noun="cluster" of={{ state: cluster.state }} />
+          <StateCell noun="cluster" of={{ state: cluster.state }} withAge={false} />
         </Group>
         <Group gap="sm">
           <Text size="xs" c="dimmed"><Plural value={cluster.cardCount} one="# card" other="# cards" /></Text>

@@ -107,9 +107,11 @@ export interface Painting {
   scheme: Scheme;
   /** Cell to ring, or -1. */
   marked: number;
+  /** What is known is old: drawn pale. */
+  isStale: boolean;
 }
 
-export function paint(canvas: HTMLCanvasElement, width: number, { nodes, layout, by, scheme, marked }: Painting): void {
+export function paint(canvas: HTMLCanvasElement, width: number, { nodes, layout, by, scheme, marked, isStale }: Painting): void {
   const ratio = window.devicePixelRatio || 1;
   const wide = Math.round(width * ratio);
   const high = Math.round(layout.height * ratio);
@@ -123,10 +125,12 @@ export function paint(canvas: HTMLCanvasElement, width: number, { nodes, layout,
   const ink = INK[scheme];
   g.fillStyle = ink.tile;
   for (const tile of layout.tiles) g.fillRect(tile.x, tile.y, tile.width, tile.height);
+  g.globalAlpha = isStale ? 0.45 : 1;
   for (const cell of layout.cells) {
     const card = nodes[cell.node]?.cards[cell.card];
     if (card) drawCard(g, card, cell.x, cell.y, layout.cell, by, scheme);
   }
+  g.globalAlpha = 1;
   const ring = layout.cells[marked];
   if (ring) {
     g.strokeStyle = ink.focus;

@@ -13,12 +13,13 @@ const snapshot = (busy: number, at: string): MapSnapshot => ({
       site: "Shanghai",
       kind: "kubernetes",
       state: "connected",
+      last_seen_at: at,
       nodes: [
         { id: "n1", name: "n1", d: [["a", 0, 0, 1000, busy, 100, 81920], ["b", 1, 1, 0, null, null, 65536]] },
         { id: "n2", name: "n2", d: [] },
       ],
     },
-    { id: "c2", name: "c2", site: "Shanghai", kind: "kvm", state: "stale", nodes: [] },
+    { id: "c2", name: "c2", site: "Shanghai", kind: "kvm", state: "stale", last_seen_at: null, nodes: [] },
   ],
 });
 const frame = (at: string, ...d: FigureRow[]) => ({ type: "figures" as const, seq: Date.parse(at), cluster: "c1", at, d });

@@ -19,6 +19,7 @@ export interface MapCluster {
   site: string;
   kind: string;
   state: string;
+  last_seen_at: string | null;
   nodes: MapNode[];
 }
 
@@ -102,7 +103,7 @@ export class Fleet {
         state: cluster.state,
         nodes,
         cardCount: nodes.reduce((sum, node) => sum + node.cards.length, 0),
-        figuresAt: snapshot.observed_at,
+        figuresAt: cluster.last_seen_at,
         version: (before.get(cluster.id)?.version ?? 0) + 1,
       };
     });

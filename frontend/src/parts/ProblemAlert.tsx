@@ -1,9 +1,9 @@
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import { useLingui } from "@lingui/react/macro";
-import { Alert, Button, Stack, Text } from "@mantine/core";
-import { IconAlertTriangle } from "@tabler/icons-react";
+import { Button, Text } from "@mantine/core";
 import { Problem } from "~/api/problem";
+import { Notice } from "~/ui/Notice";
 
 /** Titles by code, which never changes its meaning; `detail` is the server's own sentence about this case. */
 const TITLES: Record<string, MessageDescriptor> = {
@@ -12,6 +12,13 @@ const TITLES: Record<string, MessageDescriptor> = {
   "database-unavailable": msg`The database cannot be reached just now`,
   "bad-request": msg`The request cannot be carried out`,
   invalid: msg`Some of what was sent is not valid`,
+  "not-authenticated": msg`Sign in first`,
+  "csrf-failed": msg`This page is out of date; load it again`,
+  "storage-full": msg`The server's disk is full`,
+  "too-large": msg`The request is too large`,
+  "too-many-requests": msg`Too many requests; wait a moment`,
+  "idempotency-key-reused": msg`This was sent already with other content; load the page again`,
+  "version-required": msg`This has changed since you read it`,
   "not-found": msg`There is no such thing here`,
   "not-allowed": msg`Your role does not allow this`,
   "illegal-transition": msg`Not possible in the present state`,
@@ -38,11 +45,9 @@ export function ProblemAlert({ error, retry }: { error: unknown; retry?: () => v
   const { t } = useLingui();
   const { title, detail } = useProblemText()(error);
   return (
-    <Alert color="red" variant="outline" icon={<IconAlertTriangle />} title={title} role="alert">
-      <Stack gap="xs" align="flex-start">
-        {detail && <Text size="sm">{detail}</Text>}
-        {retry && <Button size="xs" variant="default" onClick={retry}>{t`Try again`}</Button>}
-      </Stack>
-    </Alert>
+    <Notice tone="bad" title={title} role="alert">
+      {detail && <Text size="sm">{detail}</Text>}
+      {retry && <Button size="xs" mt="xs" variant="default" onClick={retry}>{t`Try again`}</Button>}
+    </Notice>
   );
 }

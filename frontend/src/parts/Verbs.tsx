@@ -1,6 +1,6 @@
 /** What one may do with a thing now. The server says what is possible; the rest stays visible and says why not. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Menu, Modal, Stack, Text, Tooltip, ActionIcon } from "@mantine/core";
+import { Button, Group, Menu, Stack, Text, Tooltip, ActionIcon } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { IconDotsVertical } from "@tabler/icons-react";
@@ -8,6 +8,7 @@ import { type UseMutationOptions, useMutation, useQueryClient } from "@tanstack/
 import { type ReactNode, useState } from "react";
 import { useCan } from "~/api/session";
 import { VERBS } from "~/lib/words";
+import { Dialog } from "~/ui/Dialog";
 import { useProblemText } from "./ProblemAlert";
 import { useStateWord, useWord } from "./words";
 
@@ -67,7 +68,7 @@ function useRun({ thing }: Props) {
   };
   const name = useWord();
   const dialog = (
-    <Modal opened={isOpen} onClose={close} title={asked && `${name(VERBS, asked.name)}: ${thing.name}`}>
+    <Dialog isOpen={isOpen} onClose={close} title={asked && `${name(VERBS, asked.name)}: ${thing.name}`}>
       <Stack>
         <Text size="sm">{asked?.confirm}</Text>
         <Group justify="flex-end">
@@ -77,7 +78,7 @@ function useRun({ thing }: Props) {
           </Button>
         </Group>
       </Stack>
-    </Modal>
+    </Dialog>
   );
   return { choose, dialog, running: mutation.isPending ? mutation.variables : undefined };
 }
@@ -119,7 +120,7 @@ export function VerbMenu(props: Props) {
   const { name } = props.thing;
   return (
     <>
-      <Menu position="bottom-end" withinPortal>
+      <Menu position="bottom-end" withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <ActionIcon variant="subtle" color="gray" aria-label={t`Actions for ${name}`}><IconDotsVertical size={18} /></ActionIcon>
         </Menu.Target>
@@ -130,7 +131,7 @@ export function VerbMenu(props: Props) {
               <Menu.Item
                 key={verb.name}
                 color={verb.isDangerous && !reason ? "var(--mantine-color-error)" : undefined}
-                data-disabled={reason ? true : undefined}
+                className={reason ? "aq-off" : undefined}
                 aria-disabled={reason ? true : undefined}
                 closeMenuOnClick={!reason}
                 onClick={() => !reason && choose(verb)}

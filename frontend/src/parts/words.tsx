@@ -1,8 +1,8 @@
 /** Codes of the API shown as words of the reader's language. */
 import { useLingui } from "@lingui/react/macro";
-import { Stack, Text } from "@mantine/core";
+import { Group, Text } from "@mantine/core";
 import type { MessageDescriptor } from "@lingui/core";
-import { REASONS } from "~/lib/reasons";
+import { PLAIN_REASONS, REASONS } from "~/lib/reasons";
 import { STATES } from "~/lib/words";
 import { Age } from "~/ui/Age";
 import { StateMark } from "~/ui/StateMark";
@@ -38,15 +38,17 @@ interface Stateful {
   state_since?: string;
 }
 
-/** A state with its reason in plain words and how long it has been so. */
+/** A state with how long it has been so, and its reason in plain words where that says more. */
 export function StateCell({ noun, of, withAge = true }: { noun: string; of: Stateful; withAge?: boolean }) {
   const word = useStateWord();
   const reason = useReason();
   return (
-    <Stack gap={0}>
-      <StateMark tone={STATES[noun]?.[of.state]?.tone ?? "waiting"} label={word(noun, of.state)} />
-      {of.reason && <Text size="xs" c="dimmed" maw={280}>{reason(of.reason)}</Text>}
-      {withAge && of.state_since && <Age at={of.state_since} size="xs" />}
-    </Stack>
+    <div>
+      <Group gap={8} wrap="nowrap">
+        <StateMark tone={STATES[noun]?.[of.state]?.tone ?? "waiting"} label={word(noun, of.state)} />
+        {withAge && of.state_since && <Age at={of.state_since} size="xs" className="aq-nowrap" />}
+      </Group>
+      {of.reason && !PLAIN_REASONS.has(of.reason) && <Text size="xs" c="dimmed" maw={280}>{reason(of.reason)}</Text>}
+    </div>
   );
 }

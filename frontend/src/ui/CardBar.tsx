@@ -41,11 +41,11 @@ export function CardBar({ totalMilli, heldMilli, busyMilli, idleMilli, freeMilli
         })}
       </svg>
       {showNumbers && (
-        <Group gap="sm" mt={4}>
+        <Group gap="4px 12px" mt={4}>
           {parts.map((part) => (
-            <Group key={part.name} gap={6} wrap="nowrap">
+            <Group key={part.name} gap={5} wrap="nowrap">
               <svg className="aq-swatch" viewBox="0 0 10 10" aria-hidden><rect className={part.className} width="10" height="10" /></svg>
-              <Text size="sm">{part.name} <strong>{number(part.milli)}</strong></Text>
+              <Text size="xs">{part.name} <strong>{number(part.milli)}</strong></Text>
             </Group>
           ))}
         </Group>

@@ -32,14 +32,15 @@ export function Empty({ icon, title, children }: { icon?: ReactNode; title: Reac
   );
 }
 
-export function PageHead({ title, aside, children }: { title: ReactNode; aside?: ReactNode; children?: ReactNode }) {
+export function PageHead({ title, aside, children }: { title: string; aside?: ReactNode; children?: ReactNode }) {
   return (
-    <header>
+    <div>
+      <title>{`${title} · Aquifer`}</title>
       <Group justify="space-between" align="flex-start" gap="sm">
         <Title order={1}>{title}</Title>
         {aside && <Group gap="xs">{aside}</Group>}
       </Group>
       {children}
-    </header>
+    </div>
   );
 }

@@ -22,7 +22,7 @@ export function AllocationsPage() {
   const allocations = useInfiniteQuery({ ...allocationsListInfiniteOptions({ query: { ...filters, state: onlyState(ALLOCATION_STATES, state), limit: 100 } }), ...byCursor });
   return (
     <Stack>
-      <PageHead title={<Trans>Allocations</Trans>}>
+      <PageHead title={t`Allocations`}>
         <Text size="sm" c="dimmed"><Trans>Which cards and cores are held, by what. Everything not released holds hardware, the lost too.</Trans></Text>
       </PageHead>
       <Panel>
@@ -43,7 +43,8 @@ export function AllocationsPage() {
 
 type Query = Parameters<typeof QueryTable<Allocation>>[0]["query"];
 
-export function AllocationTable({ query }: { query: Query }) {
+/** On a workload's own page its name would stand in each row. */
+export function AllocationTable({ query, withWorkload = true }: { query: Query; withWorkload?: boolean }) {
   const { t, i18n } = useLingui();
   const columns: Column<Allocation>[] = [
     {
@@ -88,7 +89,7 @@ export function AllocationTable({ query }: { query: Query }) {
   return (
     <QueryTable
       query={query}
-      columns={columns}
+      columns={withWorkload ? columns : columns.filter((column) => column.key !== "workload")}
       rowKey={(row) => row.id}
       label={t`Allocations`}
       empty={

@@ -1,4 +1,4 @@
-import { Trans, useLingui } from "@lingui/react/macro";
+import { useLingui } from "@lingui/react/macro";
 import { Stack } from "@mantine/core";
 import { Link, useSearch } from "@tanstack/react-router";
 import { useCan } from "~/api/session";
@@ -22,7 +22,7 @@ export function BillingPage() {
   const current = open.find((each) => each.key === tab) ?? open[0];
   return (
     <Stack>
-      <PageHead title={<Trans>Billing</Trans>} />
+      <PageHead title={t`Billing`} />
       <Panel>
         <nav className="aq-tabs" aria-label={t`Billing`}>
           {open.map(({ key, label }) => (

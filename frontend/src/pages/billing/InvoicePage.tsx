@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Alert, Button, Skeleton, Stack, Text } from "@mantine/core";
+import { Button, Skeleton, Stack, Text } from "@mantine/core";
 import { IconDownload } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
@@ -14,6 +14,7 @@ import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { VerbButtons } from "~/parts/Verbs";
 import { StateCell } from "~/parts/words";
 import { Facts } from "~/ui/Facts";
+import { Notice } from "~/ui/Notice";
 import { Empty, PageHead, Panel } from "~/ui/Panel";
 import { useInvoiceName } from "./invoice-name";
 import { INVOICE_VERBS } from "./verbs";
@@ -54,7 +55,7 @@ export function InvoicePage() {
       >
         <AppLink path={pb.billing({ tab: "invoices" })}><Trans>All invoices</Trans></AppLink>
       </PageHead>
-      {invoice.has_unrated && <Alert color="orange" variant="outline"><Trans>Some of the usage has no price yet and costs 0 here.</Trans></Alert>}
+      {invoice.has_unrated && <Notice tone="warning"><Trans>Some of the usage has no price yet and costs 0 here.</Trans></Notice>}
       <Panel>
         <Text size="sm" c="dimmed"><Trans>To be paid</Trans></Text>
         <Text className="aq-figure" mb="sm">{money(invoice.payable)}</Text>

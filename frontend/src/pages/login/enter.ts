@@ -1,8 +1,8 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
-import type { Session } from "~/api/__generated__";
+import { type Session, sessionLanguagePost } from "~/api/__generated__";
 import { sessionQuery } from "~/api/session";
-import { activateLocale, isLocale, rememberLocale } from "~/app/i18n";
+import { activateLocale, chosenLocale, isLocale } from "~/app/i18n";
 import { pb } from "~/lib/path-builder";
 
 /** Only an address of this console: a link from elsewhere must not send people away after they sign in. */
@@ -17,11 +17,12 @@ export function useEnter(): (session: Session, next?: string) => Promise<void> {
   return async (session, next) => {
     client.clear();
     client.setQueryData(sessionQuery.queryKey, session);
+    // A language chosen here counts; else the account's. "en" is what accounts begin with, so it is no choice
+    // against a browser that asks for Chinese.
     const { language } = session;
-    if (isLocale(language)) {
-      await activateLocale(language);
-      rememberLocale(language);
-    }
+    const chosen = chosenLocale();
+    if (chosen && chosen !== language) void sessionLanguagePost({ body: { language: chosen } });
+    else if (!chosen && language !== "en" && isLocale(language)) await activateLocale(language);
     router.history.replace(safeNext(next));
   };
 }

@@ -17,10 +17,11 @@ import { overviewQuery } from "./queries";
 import { WaitingByReason } from "./WaitingByReason";
 
 export function OverviewPage() {
+  const { t } = useLingui();
   const overview = useQuery(overviewQuery);
   return (
     <Stack>
-      <PageHead title={<Trans>Overview</Trans>} />
+      <PageHead title={t`Overview`} />
       {overview.isError && <ProblemAlert error={overview.error} retry={() => void overview.refetch()} />}
       {overview.isPending && <Skeleton height={120} />}
       {overview.data && <Headline overview={overview.data} />}

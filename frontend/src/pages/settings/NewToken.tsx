@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Modal, NumberInput, Select, Stack, TagsInput, Text, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Select, Stack, TagsInput, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -8,6 +8,7 @@ import { fieldErrors } from "~/api/problem";
 import { useSession } from "~/api/session";
 import { freshKey } from "~/lib/key";
 import { ProblemAlert } from "~/parts/ProblemAlert";
+import { Dialog } from "~/ui/Dialog";
 import { Copyable } from "~/ui/Copyable";
 
 const EVERYTHING = "*";
@@ -31,7 +32,7 @@ export function NewToken({ onClose }: { onClose: () => void }) {
     onError: (error) => form.setErrors(fieldErrors(error)),
   });
   return (
-    <Modal opened onClose={onClose} title={<Trans>New token</Trans>} closeOnClickOutside={!create.data}>
+    <Dialog isOpen onClose={onClose} isHeld={create.data !== undefined} title={<Trans>New token</Trans>}>
       {create.data ? (
         <Stack>
           <Text size="sm"><Trans>Copy it now: it is not shown again.</Trans></Text>
@@ -63,6 +64,6 @@ export function NewToken({ onClose }: { onClose: () => void }) {
           </Stack>
         </form>
       )}
-    </Modal>
+    </Dialog>
   );
 }

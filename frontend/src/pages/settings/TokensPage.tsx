@@ -54,7 +54,7 @@ export function TokensPage() {
   ];
   return (
     <Stack>
-      <PageHead title={<Trans>API tokens</Trans>} aside={make}>
+      <PageHead title={t`API tokens`} aside={make}>
         <Text size="sm" c="dimmed"><Trans>Keys for programs. Each may do no more than you may, and less if you say so.</Trans></Text>
       </PageHead>
       <Panel>

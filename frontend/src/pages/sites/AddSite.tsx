@@ -1,6 +1,6 @@
 /** Three steps behind one button: the place, its cluster, and the line that lets its agent in. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -13,6 +13,7 @@ import { toSlug } from "~/lib/slug";
 import { AppLink } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { StateCell } from "~/parts/words";
+import { Dialog } from "~/ui/Dialog";
 import { Copyable } from "~/ui/Copyable";
 
 const NEW = "new";
@@ -29,9 +30,9 @@ export function AddSite({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
     setJoined(undefined);
   };
   return (
-    <Modal opened={isOpen} onClose={close} size="lg" title={<Trans>Add a site</Trans>}>
+    <Dialog isOpen={isOpen} onClose={close} size="lg" isHeld={joined !== undefined} title={<Trans>Add a site</Trans>}>
       {joined ? <Command joined={joined} onDone={close} /> : <Form onJoined={setJoined} />}
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -46,7 +46,7 @@ export function SitesPage() {
   ];
   return (
     <Stack>
-      <PageHead title={<Trans>Sites</Trans>} aside={add} />
+      <PageHead title={t`Sites`} aside={add} />
       <Panel>
         <QueryTable
           query={clusters}

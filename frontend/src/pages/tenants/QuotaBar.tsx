@@ -22,6 +22,9 @@ export function QuotaBar({ quota }: { quota: Quota }) {
         </Text>
       </Group>
       <svg className="aq-bar" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={borrowed > 0 ? t`${name}, borrowed ${number(borrowed)}` : name}>
+        <defs>
+          <pattern id="aq-lines" width="8" height="10" patternUnits="userSpaceOnUse"><rect width="5" height="10" className="aq-borrowed-stripe" /></pattern>
+        </defs>
         <rect className="aq-bar-track" width="1000" height="10" />
         <rect className="aq-busy" width={part(own)} height="10" />
         {borrowed > 0 && <rect className="aq-borrowed" x={part(quota.nominal_milli)} width={part(borrowed)} height="10" />}

@@ -37,7 +37,7 @@ export function TenantsPage() {
   ];
   return (
     <Stack>
-      <PageHead title={<Trans>Tenants</Trans>} />
+      <PageHead title={t`Tenants`} />
       <Panel>
         <QueryTable
           query={tenants}

@@ -27,8 +27,9 @@ export function Evidence({ decision }: { decision: Record<string, unknown> }) {
   const read = readDecision(decision);
   if (read?.outcome === "refused" && read.filters.length > 0) {
     return (
-      <Table mt="sm" maw={460} withRowBorders={false} verticalSpacing={2}>
-        <Table.Caption><Trans>Nodes looked at, and why each was left out</Trans></Table.Caption>
+      <>
+        <Text size="sm" c="dimmed" mt="sm"><Trans>Nodes looked at, and why each was left out</Trans></Text>
+        <Table maw={460} withRowBorders={false} verticalSpacing={2}>
         <Table.Tbody>
           {read.filters.map(([name, nodes]) => (
             <Table.Tr key={name}>
@@ -37,13 +38,15 @@ export function Evidence({ decision }: { decision: Record<string, unknown> }) {
             </Table.Tr>
           ))}
         </Table.Tbody>
-      </Table>
+        </Table>
+      </>
     );
   }
   if (read?.outcome === "placed" && read.candidates.length > 0) {
     return (
-      <Table mt="sm" maw={460} withRowBorders={false} verticalSpacing={2}>
-        <Table.Caption><Trans>Why there: the nodes that scored best ({read.policy})</Trans></Table.Caption>
+      <>
+        <Text size="sm" c="dimmed" mt="sm"><Trans>Why there: the nodes that scored best ({read.policy})</Trans></Text>
+        <Table maw={460} withRowBorders={false} verticalSpacing={2}>
         <Table.Tbody>
           {read.candidates.map(({ node, score }, at) => (
             <Table.Tr key={node}>
@@ -52,7 +55,8 @@ export function Evidence({ decision }: { decision: Record<string, unknown> }) {
             </Table.Tr>
           ))}
         </Table.Tbody>
-      </Table>
+        </Table>
+      </>
     );
   }
   return null;

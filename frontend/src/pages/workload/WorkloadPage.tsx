@@ -44,7 +44,7 @@ export function WorkloadPage() {
           <Why workload={workload} />
           {active.length > 0 && <LiveFigures allocations={active} />}
           <Logs key={workload.id} workload={workload} members={grants.length} />
-          <Panel title={<Trans>Where it ran and runs</Trans>}><AllocationTable query={allocations} /></Panel>
+          <Panel title={<Trans>Where it ran and runs</Trans>}><AllocationTable query={allocations} withWorkload={false} /></Panel>
         </Stack>
         <Stack>
           <Panel title={<Trans>What it asks for</Trans>}><Request workload={workload} /></Panel>
@@ -65,7 +65,7 @@ function Request({ workload }: { workload: Workload }) {
         [t`Kind`, word(WORKLOAD_KINDS, workload.kind)],
         [t`Accelerators`, <Wants key="wants" workload={workload} />],
         [t`CPU cores`, formatMilli(workload.cpu_milli, i18n.locale)],
-        [t`Memory`, formatMemory(workload.memory_mib, i18n.locale)],
+        [t({ message: "Memory", context: "of a machine" }), formatMemory(workload.memory_mib, i18n.locale)],
         [t`Pool`, workload.pool_name],
         [t`Priority`, workload.priority],
         [t`Time limit`, minutes(workload.max_seconds)],

@@ -46,7 +46,7 @@ export function NewWorkloadPage() {
   const names = [...new Set(models.data?.results.map((model) => model.name))];
   return (
     <Stack maw={760}>
-      <PageHead title={<Trans>New workload</Trans>} />
+      <PageHead title={t`New workload`} />
       <Panel>
         <form
           onSubmit={(event) => {

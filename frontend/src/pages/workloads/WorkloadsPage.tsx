@@ -38,7 +38,7 @@ export function WorkloadsPage() {
   const create = can("workload.create") && <LinkButton path={pb.workloadNew()} leftSection={<IconPlus size={16} />}><Trans>New workload</Trans></LinkButton>;
   return (
     <Stack>
-      <PageHead title={<Trans>Workloads</Trans>} aside={create} />
+      <PageHead title={t`Workloads`} aside={create} />
       <Panel>
         <StateTabs
           noun="workload"
