@@ -28,7 +28,7 @@ class Limits:
 
 def detect(wanted: str, state_dir: Path) -> Limits:
     """The best kind that works here; `wanted` other than auto names one. Raises OSError if that one does not."""
-    name = "aquifer-" + hashlib.sha256(str(state_dir).encode()).hexdigest()[:12]
+    name = group_name(state_dir)
     why = ""
     for kind, attempt in ((LimitKind.CGROUP2, _cgroup2), (LimitKind.CGROUP1, _cgroup1)):
         if wanted in ("auto", kind):
@@ -39,6 +39,11 @@ def detect(wanted: str, state_dir: Path) -> Limits:
     if wanted in ("auto", LimitKind.RLIMIT):
         return Limits(LimitKind.RLIMIT)
     raise OSError(f"limits of kind {wanted} cannot be had here: {why}")
+
+
+def group_name(state_dir: Path) -> str:
+    """One per state directory, so that two agents of a machine do not meet."""
+    return "aquifer-" + hashlib.sha256(str(state_dir).encode()).hexdigest()[:12]
 
 
 def own_memory_bytes() -> int:

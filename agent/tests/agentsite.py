@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aquifer_agent import cgroups, files, processes
 from aquifer_agent import folder as f
+from aquifer_agent.identity import Identity
 from aquifer_agent.run import Run
-from fakehub import JOIN_TOKEN, FakeHub
+from fakehub import AGENT_TOKEN, JOIN_TOKEN, FakeHub
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -40,16 +42,15 @@ class Site:
             env=self._environment(variables), capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
 
-    def enrol(self) -> None:
-        done = self.call(
-            "enrol", "--hub", self.hub.url, "--join-token-env", "JOIN", "--state-dir", str(self.state_dir),
-            JOIN=JOIN_TOKEN,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    def enrol(self, *words: str, token: str = JOIN_TOKEN) -> "subprocess.CompletedProcess[str]":
+        base = ("enrol", "--hub", self.hub.url, "--join-token-env", "JOIN", "--state-dir", str(self.state_dir))
+        return self.call(*base, *words, JOIN=token)
 
     def start(self, *words: str, **variables: str) -> "subprocess.Popen[bytes]":
         if not (self.state_dir / "identity.json").exists():
-            self.enrol()
+            self.state_dir.mkdir()
+            known = Identity(self.hub.url, AGENT_TOKEN, "c-1", "lab", "machine")  # one start of Python less
+            files.write_json(self.state_dir / "identity.json", asdict(known))
         with open(self.state_dir / "agent.log", "ab") as log:
             agent = subprocess.Popen(
                 [sys.executable, "-m", "aquifer_agent", "run", "--state-dir", str(self.state_dir), *words],
@@ -76,6 +77,14 @@ class Site:
     def pid(self, ref: str) -> int:
         """Of the command itself."""
         return int((files.read_json(self.folder(ref) / f.STARTED) or {})["pid"])
+
+    @property
+    def group_name(self) -> str:
+        return cgroups.group_name(self.state_dir)
+
+    def groups(self, ref: str) -> list[str]:
+        """The cgroup directories of a run."""
+        return list((files.read_json(self.folder(ref) / f.SPEC) or {})["limits"]["paths"])
 
     def log(self) -> str:
         return (self.state_dir / "agent.log").read_text()

@@ -12,13 +12,16 @@ AGENT_TOKEN = "agent-secret-9876543210"
 
 
 class FakeHub:
-    """`orders` is what is wanted; `reports` is what came. `next_answers` replaces answers one by one."""
+    """`orders` is what is wanted; `reports` is what came. `next_answers` replaces answers one by one ("fine": as it is)."""
 
     def __init__(self) -> None:
         self.epoch = 1
         self.poll_seconds = 0.2
         self.orders: dict[str, dict[str, Any]] = {}
         self.stray_orders: list[dict[str, Any]] = []  # added to every answer as they are
+        self.enrolments: list[dict[str, Any]] = []
+        self.want_inventory = False
+        self.revoked = False
         self.logs: dict[str, str] = {}
         self.offsets: dict[str, int] = {}
         self.reports: list[dict[str, Any]] = []
@@ -82,11 +85,12 @@ class FakeHub:
 
     def answer(self, path: str, secret: str, body: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
         if path == "/api/v1/agent/enrol":
+            self.enrolments.append(body)
             if body["join_token"] != JOIN_TOKEN:
                 return problem(401, "bad-credential")
             return 201, {}, {"agent_token": AGENT_TOKEN, "cluster_id": "c-1", "cluster": "lab", "epoch": self.epoch,
                              "poll_seconds": self.poll_seconds}  # fmt: skip
-        if secret != AGENT_TOKEN:
+        if secret != AGENT_TOKEN or self.revoked:
             return problem(401, "bad-credential")
         return self._sync(body)
 
@@ -106,7 +110,7 @@ class FakeHub:
         orders += [order(ref, seen[ref], self.epoch, None) for ref in seen.keys() - known]
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
-                         "want_inventory": False, "poll_seconds": self.poll_seconds}  # fmt: skip
+                         "want_inventory": self.want_inventory, "poll_seconds": self.poll_seconds}  # fmt: skip
 
 
 def order(ref: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> dict[str, Any]:
@@ -132,6 +136,8 @@ def _start(hub: FakeHub, port: int) -> ThreadingHTTPServer:
                 else:
                     status, headers, answer = hub.answer(self.path, secret, body)
                 hub.arrived.notify_all()
+            if scripted == "garbage":
+                answer = "<html>"
             if scripted == "lose":  # taken, but the answer never arrives
                 self.close_connection = True
                 return
