@@ -40,7 +40,7 @@ export function MapTable() {
         <Text size="sm" c="dimmed"><Plural value={rows.length} one="# card" other="# cards" /></Text>
       </Group>
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
-      <div className="aq-scroll" role="region" aria-label={t`Accelerators`} tabIndex={0}>
+      <div className="aq-scroll aq-dense" role="region" aria-label={t`Accelerators`} tabIndex={0}>
         <Table>
           <Table.Thead>
             <Table.Tr>

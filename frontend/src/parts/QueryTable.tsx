@@ -69,16 +69,14 @@ export function QueryTable<Row>({ query, columns, rowKey, label, empty }: Props<
           </Table>
         </div>
       )}
-      <Group justify="space-between" mt="xs">
-        {query.hasNextPage ? (
-          <Button variant="default" size="xs" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+      <Group gap="md">
+        {query.hasNextPage && (
+          <Button mt="xs" variant="default" size="xs" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
             {t`Show more`}
           </Button>
-        ) : (
-          <span />
         )}
         {connection === "down" && (
-          <Text size="sm" c="dimmed">{t`Read`} <Age at={new Date(query.dataUpdatedAt).toISOString()} staleAfterSeconds={30} /></Text>
+          <Text size="sm" c="dimmed" mt="xs">{t`Read`} <Age at={new Date(query.dataUpdatedAt).toISOString()} staleAfterSeconds={30} /></Text>
         )}
       </Group>
     </>

@@ -24,7 +24,7 @@ export function StateMark({ tone, label }: { tone: Tone; label: string }) {
   return (
     <Group gap={6} wrap="nowrap" display="inline-flex">
       <Shape size={16} aria-hidden className={`aq-tone-${tone}`} />
-      <Text component="span" size="sm" fw={500}>{label}</Text>
+      <Text component="span" size="sm" fw={500} className="aq-nowrap">{label}</Text>
     </Group>
   );
 }

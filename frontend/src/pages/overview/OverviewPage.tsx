@@ -25,7 +25,7 @@ export function OverviewPage() {
       {overview.isError && <ProblemAlert error={overview.error} retry={() => void overview.refetch()} />}
       {overview.isPending && <Skeleton height={120} />}
       {overview.data && <Headline overview={overview.data} />}
-      <div className="aq-two">
+      <div className="aq-two aq-two-news">
         <AcceleratorMap />
         <Stack>
           {overview.data && <NeedsYou items={overview.data.needs_you} />}

@@ -23,7 +23,7 @@ export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
     <Panel title={<Trans>Now</Trans>}>
       {shares.length > 0 && (
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
-        <div className="aq-scroll" role="region" aria-label={t`Live figures`} tabIndex={0}>
+        <div className="aq-scroll aq-dense" role="region" aria-label={t`Live figures`} tabIndex={0}>
           <Table>
             <Table.Thead>
               <Table.Tr>

@@ -58,28 +58,28 @@ export function NewWorkloadPage() {
           <Stack>
             {create.error && <ProblemAlert error={create.error} />}
             <TextInput label={t`Name`} required withAsterisk {...form.getInputProps("name")} />
-            <Group grow align="flex-start">
+            <div className="aq-fields">
               <Select label={t`Project`} withAsterisk searchable data={projects.data?.results.map((project) => ({ value: project.id, label: `${project.name} (${project.tenant_name})` })) ?? []} {...form.getInputProps("project")} value={draft.project || null} />
               <Select label={t`Pool`} withAsterisk searchable data={pools.data?.results.map((pool) => ({ value: pool.id, label: pool.name })) ?? []} {...form.getInputProps("pool")} value={draft.pool || null} />
               <Select label={t`Kind`} allowDeselect={false} data={Object.keys(WORKLOAD_KINDS).map((kind) => ({ value: kind, label: word(WORKLOAD_KINDS, kind) }))} {...form.getInputProps("kind")} />
-            </Group>
-            <Group grow align="flex-start">
+            </div>
+            <div className="aq-fields">
               <NumberInput label={t`Accelerators`} description={t`of each member`} min={0} max={1024} allowDecimal={false} {...form.getInputProps("accelerators")} />
               <NumberInput label={t`Share of each`} description={t`1 is the whole card`} min={0.001} max={1} step={0.1} decimalScale={3} {...form.getInputProps("share")} />
               <NumberInput label={t`Members`} description={t`all or nothing`} min={1} max={1000} allowDecimal={false} {...form.getInputProps("replicas")} />
-            </Group>
+            </div>
             <MultiSelect label={t`Models`} description={t`none chosen: any`} searchable clearable data={names} {...form.getInputProps("model_names")} />
-            <Group grow align="flex-start">
+            <div className="aq-fields">
               <NumberInput label={t`CPU cores`} description={t`of each member`} min={0.001} decimalScale={3} {...form.getInputProps("cores")} />
               <NumberInput label={t`Memory, GiB`} description={t`of each member`} min={0.1} decimalScale={2} {...form.getInputProps("memoryGib")} />
-            </Group>
+            </div>
             <Textarea label={t`Command`} description={t`one argument a line`} autosize minRows={2} className="aq-mono" {...form.getInputProps("command")} />
             <TextInput label={t`Image`} description={t`where the site runs containers`} {...form.getInputProps("image")} />
-            <Group grow align="flex-start">
+            <div className="aq-fields">
               <NumberInput label={t`Run time, minutes`} description={t`how long simulated sites run it`} min={0} {...form.getInputProps("runMinutes")} />
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
               <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
-            </Group>
+            </div>
             <Group justify="space-between">
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>
