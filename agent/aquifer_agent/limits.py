@@ -40,7 +40,7 @@ class Group:
         memory = str(memory_mib * _MIB)
         quota = str(max(1000, cpu_milli * _PERIOD_US // 1000))
         for path in map(Path, self.paths):
-            path.mkdir(exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             if memory_mib > 0:
                 for file in ("memory.max", "memory.limit_in_bytes"):
                     if (path / file).exists():

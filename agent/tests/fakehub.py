@@ -12,7 +12,10 @@ AGENT_TOKEN = "agent-secret-9876543210"
 
 
 class FakeHub:
-    """`orders` is what is wanted; `reports` is what came. `next_answers` replaces answers one by one ("fine": as it is)."""
+    """`orders` is what is wanted; `reports` is what came.
+
+    `next_answers` replaces answers one by one; "fine" leaves one as it is.
+    """
 
     def __init__(self) -> None:
         self.epoch = 1

@@ -1,6 +1,7 @@
 """One piece of work from order to end, on a real agent and real processes."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -147,3 +148,26 @@ def test_the_log_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     text = (tmp_path / "log").read_bytes()
     assert len(text) == 1000
     assert text.startswith(b"x" * 900) and text.endswith(b"what follows is not kept]\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run work as somebody else")
+def test_work_runs_as_another_user_when_asked_and_reads_nothing_of_ours(hub: FakeHub, site: Site) -> None:
+    identity = site.state_dir / "identity.json"
+    hub.want("who", "sh", "-c", f"id -un; touch kept && ls; cat {identity} /proc/$PPID/environ; sudo -n id -u")
+    site.start("--run-as", "nobody")
+    hub.wait_state("who", "failed", "succeeded")
+    said = hub.wait(lambda: "kept" in hub.logs.get("who", "") and hub.logs["who"])
+    assert said.startswith("nobody\nkept\n")
+    assert said.count("Permission denied") == 2
+    assert AGENT_TOKEN not in said and "SECRET" not in said
+    nobody = site.call("run", "--state-dir", str(site.state_dir), "--run-as", "no-such-user")
+    assert nobody.returncode == 2 and "no-such-user" in nobody.stderr
+
+
+def test_one_round_starts_the_work_and_leaves_it(hub: FakeHub, site: Site) -> None:
+    hub.want("job", "sh", "-c", "exit 4")
+    assert site.start("--once").wait(20) == 0
+    assert site.start("--once").wait(20) == 0
+    wait_for((site.folder("job") / folder.EXIT).exists)
+    assert site.start("--once").wait(20) == 0
+    assert hub.wait_state("job", "failed")["exit_code"] == 4
