@@ -37,7 +37,7 @@ class ObservedState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     STOPPING = "stopping"
-    BROKEN = "broken"  # a state the driver does not know
+    BROKEN = "broken"  # a state the driver does not know; with reason NodeMissing: its node is away
 
 
 class Health(StrEnum):

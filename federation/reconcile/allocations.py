@@ -30,6 +30,7 @@ from portal.transitions import explain, move
 
 logger = logging.getLogger(__name__)
 _ENDED = (O.SUCCEEDED, O.FAILED)
+NODE_MISSING = "NodeMissing"
 SOON, LATER = 1.0, 60.0  # while something is under way; while the cluster's own look covers it
 
 
@@ -113,6 +114,9 @@ def _quiet_values(allocation: Allocation, outcome: Outcome) -> tuple[float, dict
     if state == A.STARTING and seen.state in (O.STARTING, O.PENDING):
         return _patience(allocation), {}
     if state == A.STOPPING and seen.state != O.ABSENT:
+        return _patience(allocation), {}
+    if seen.state == O.BROKEN and (seen.reason == NODE_MISSING or state == A.LOST):
+        # Its node cannot be seen, so neither can it. The inventory decides about nodes: LOST, and back.
         return _patience(allocation), {}
     if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == "WaitingForSite":
         return SOON, {}
