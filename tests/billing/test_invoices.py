@@ -261,6 +261,23 @@ def test_the_database_refuses_any_change_of_what_is_issued(change: Any, state: s
     assert (Invoice.objects.filter(pk=invoice.pk).values().get(), list(invoice.lines.values())) == before
 
 
+def test_the_database_deletes_drafts_only() -> None:
+    def bare() -> Invoice:
+        invoice: Invoice = Invoice.objects.create(
+            tenant_id=Estate().tenant.pk,
+            period_start=NOVEMBER.start,
+            period_end=NOVEMBER.end,
+            currency="CNY",
+        )
+        return invoice
+
+    draft, issued = bare(), bare()
+    Invoice.objects.filter(pk=issued.pk).update(state="issued", number="X", issued_at=at(0))
+    draft.delete()
+    with pytest.raises(IntegrityError, match="does not change"), transaction.atomic():
+        issued.delete()
+
+
 def test_a_line_cannot_be_moved_to_an_issued_invoice() -> None:
     estate = Estate()
     estate.ended(at(0), at(60))

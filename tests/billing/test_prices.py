@@ -118,9 +118,11 @@ def test_prices_may_touch(start: int, end: int | None) -> None:
     ],
 )
 def test_the_database_refuses_prices_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    estate = Estate()
+    estate.price("10", valid_from=at(-100), valid_to=at(-90))  # one to be compared with
     values = {"currency": "CNY", "unit_price": 1, "valid_from": at(0), **wrong}
     with pytest.raises(IntegrityError), transaction.atomic():
-        Price.objects.create(flavor=Estate().flavor, **values)
+        Price.objects.create(flavor=estate.flavor, **values)
 
 
 def test_the_database_refuses_to_change_or_delete_a_price() -> None:
