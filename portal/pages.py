@@ -12,6 +12,7 @@ from django.utils._os import safe_join
 from django.utils.cache import patch_vary_headers
 from django.utils.html import escape
 from django.views.decorators.csrf import ensure_csrf_cookie
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from portal.http import problems
@@ -75,9 +76,11 @@ def asset(request: HttpRequest, name: str) -> HttpResponseBase:
 def docs(request: HttpRequest) -> HttpResponse:
     """The API, to browse: made from the document, with no script and nothing from elsewhere."""
     user: Any = request.user
-    if not user.is_authenticated:
-        found = TokenAuthentication().authenticate(Request(request))
-        user = found[0] if found else user
+    try:
+        if not user.is_authenticated and (found := TokenAuthentication().authenticate(Request(request))):
+            user = found[0]
+    except AuthenticationFailed as error:
+        return problems.plain(request, 401, "bad-credential", "This token is not valid", str(error.detail))
     if scope_of(user, "session.view").is_empty:
         return problems.plain(request, 401, "not-authenticated", "Sign in first")
     from drf_spectacular.generators import SchemaGenerator
