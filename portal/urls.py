@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
@@ -10,6 +12,7 @@ import billing.api
 import federation.api
 import portal.api
 from portal import dashboard, pages
+from portal.http.auth import NamedPermission
 from portal.http.problems import not_found
 
 handler400 = "portal.http.problems.bad_request"
@@ -23,8 +26,10 @@ for app in (portal.api, federation.api, billing.api):
 
 
 class SchemaView(SpectacularAPIView):
-    """The OpenAPI document, for whoever is signed in."""
+    """The OpenAPI document, for whoever is signed in. In JSON, as refusals are."""
 
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer]
+    permission_classes = [NamedPermission]
     permissions = {"get": "session.view"}
 
 
@@ -41,7 +46,7 @@ urlpatterns = [
     path("readyz", pages.ready),
     path("api/v1/docs", pages.docs),
     path("api/v1/", include(api)),
-    re_path(r"^(api|ws)(/|$)", not_found),
+    re_path(r"^(?:api|ws)(?:/|$)", csrf_exempt(not_found)),
     re_path(r"^(?P<name>(assets/.+)|[\w.-]+\.(svg|png|ico|txt|webmanifest))$", pages.asset),
     re_path(r"^", pages.console),
 ]
