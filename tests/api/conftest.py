@@ -1,0 +1,62 @@
+"""The client of these tests: JSON in and out, and a refusal leaves the test's own transaction alone."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from rest_framework.test import APIClient
+
+from portal.actions import tokens
+from portal.models import User
+from portal.permissions import Role
+from tests import factories
+
+
+class Client(APIClient):
+    default_format = "json"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"raise_request_exception": False, **options})  # a 500 for browsers is one here
+
+    def request(self, **kwargs: Any) -> Any:
+        response = super().request(**kwargs)
+        transaction.set_rollback(False)  # a refusal ends its request's transaction, not the test's around it
+        return response
+
+    def generic_json(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        data = "" if body is None else json.dumps(body)
+        return self.generic(method, path, data, content_type="application/json", **more)
+
+
+SignIn = Callable[..., Client]
+
+
+def client_of(user: User) -> Client:
+    """A browser with this user's session."""
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def client_with(secret: str) -> Client:
+    """A program with a token."""
+    client = Client()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    return client
+
+
+def program_of(user: User, *, scopes: tuple[str, ...] = ("*",), **facts: Any) -> Client:
+    _, secret = tokens.create(by=user, user=user, name="test", scopes=list(scopes), days=1, **facts)
+    return client_with(secret)
+
+
+@pytest.fixture
+def sign_in() -> SignIn:
+    """A browser in which a new user of this role is signed in."""
+
+    def sign(role: Role = Role.PLATFORM_ADMIN, *place: Any) -> Client:
+        return client_of(factories.user(role, *place))
+
+    return sign

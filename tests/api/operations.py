@@ -1,0 +1,131 @@
+"""Every operation of the OpenAPI document, and how to carry each out on the things of a `World`."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from drf_spectacular.generators import SchemaGenerator
+
+from portal.actions import sessions
+from portal.models import ResourceFlavor
+from tests.api.world import World
+from tests.factories import PASSWORD
+
+PREFIX = "/api/v1/"
+Make = Callable[[World], dict[str, Any]]
+
+# Operations that let somebody in, so they ask for no credential but the one in the body.
+OPEN = {"session_post", "session_one_time_post", "agent_enrol_post"}
+# What agents alone may call.
+AGENTS = {"agent_sync_post"}
+# Everybody's own: who one is, what one sees. They name no object.
+OWN = {"session_get", "session_delete", "session_language_post", "overview_get"}
+# What everybody who is signed in may look at; it names no tenant.
+CATALOGUE = {"flavors", "accelerator-models", "pools"}
+
+# Verbs that work from another state than the one their noun's example is in.
+_AT = {
+    "workloads_cancel": "workloads queued",
+    "workloads_suspend": "workloads queued",
+    "workloads_resume": "workloads suspended",
+    "workloads_retry": "workloads failed",
+    "invoices_cancel": "invoices issued",
+    "clusters_retire": "clusters waiting",
+}
+
+_BODY: dict[str, Make] = {
+    "session_post": lambda w: {"username": w.owner.username, "password": PASSWORD},
+    "session_one_time_post": lambda w: {"token": sessions.make_one_time(user=w.owner)},
+    "session_language_post": lambda w: {"language": "zh-Hans"},
+    "agent_enrol_post": lambda w: {
+        "join_token": w.join_secret, "machine_id": "m", "hostname": "h", "agent_version": "1",
+    },
+    "agent_sync_post": lambda w: {"boot_id": str(uuid4()), "seq": 1, "epoch": 1, "work": []},
+    "tenants_create": lambda w: {"slug": "new", "name": "New"},
+    "departments_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New"},
+    "projects_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New"},
+    "users_create": lambda w: {"username": "new", "role": "tenant-member", "tenant": str(w.tenant.pk)},
+    "memberships_create": lambda w: {
+        "user": str(w.member.pk), "tenant": str(w.tenant.pk), "role": "tenant-viewer",
+    },
+    "tokens_create": lambda w: {"name": "new", "scopes": ["*"], "days": 1, "tenant": str(w.tenant.pk)},
+    "quotas_create": lambda w: {
+        "tenant": str(w.tenant.pk), "flavor": _other_flavor().name, "nominal_milli": 1000,
+    },
+    "sites_create": lambda w: {"slug": "new", "name": "New"},
+    "clusters_create": lambda w: {
+        "site": str(w.things["sites"].pk), "slug": "new", "name": "New", "kind": "kvm", "driver": "fake",
+    },
+    "join_tokens_create": lambda w: {"cluster": str(w.things["clusters waiting"].pk)},
+    "pools_create": lambda w: {"slug": "new", "name": "New"},
+    "workloads_create": lambda w: {
+        "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
+    },
+    "prices_create": lambda w: {"flavor": w.estate.flavor.name, "tenant": str(w.tenant.pk), "unit_price": "1"},
+    "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
+    "invoices_cancel": lambda w: {"message": "Wrong project"},
+    "quotas_partial_update": lambda w: {"nominal_milli": 1},
+}  # fmt: skip
+_RENAME = {"name": "Renamed"}
+
+
+def _other_flavor() -> ResourceFlavor:
+    return ResourceFlavor.objects.get_or_create(name="cpu", unit="core")[0]
+
+
+@dataclass(frozen=True)
+class Operation:
+    id: str
+    method: str
+    path: str  # with {id}
+    takes_body: bool
+
+    @property
+    def noun(self) -> str:
+        return self.path.removeprefix(PREFIX).split("/")[0]
+
+    @property
+    def is_list(self) -> bool:
+        """Shows what there is, and names no object."""
+        return self.method == "GET" and "{id}" not in self.path
+
+    def thing(self, world: World) -> Any:
+        name = _AT.get(self.id, self.noun)
+        return world.things[name]  # a KeyError here: a new noun, which World is to have one of
+
+    def address(self, world: World) -> str:
+        return self.path.replace("{id}", str(self.thing(world).pk)) if "{id}" in self.path else self.path
+
+    def body(self, world: World) -> dict[str, Any] | None:
+        if not self.takes_body:
+            return None
+        if self.id in _BODY:
+            return _BODY[self.id](world)
+        assert self.method == "PATCH", f"{self.id} takes a body; say in _BODY what to send"
+        return _RENAME
+
+    def send(self, client: Any, world: World, **headers: str) -> Any:
+        if self.method == "PATCH":
+            headers["If-Match"] = f'"{self.thing(world).version}"'
+        cookies = deepcopy(client.cookies)
+        answer = client.generic_json(self.method, self.address(world), self.body(world), headers=headers)
+        client.cookies = cookies  # after signing out, too
+        return answer
+
+
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return found
+
+
+def _operations() -> list[Operation]:
+    return [
+        Operation(said["operationId"], method.upper(), path, "requestBody" in said)
+        for path, methods in document()["paths"].items()
+        for method, said in methods.items()
+    ]
+
+
+OPERATIONS = _operations()

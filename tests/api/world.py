@@ -1,0 +1,126 @@
+"""One of each noun, all belonging to one tenant, and a digest of the whole database."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import connection
+from django.utils import timezone
+
+from billing import metering
+from billing.actions import invoices
+from billing.models import UsageRecord
+from federation.actions import agents, sites
+from federation.models import Agent, Figures, Workload
+from federation.states import WorkloadState as W
+from portal.actions import quotas, tenants, tokens
+from portal.audit import SYSTEM
+from portal.models import AccessToken, AuditEntry, Membership, Tenant
+from portal.permissions import Role
+from tests import factories
+from tests.billing.rows import NOVEMBER, Estate, at, october
+
+
+@dataclass
+class World:
+    """A tenant that has one of everything. `things` are its rows by the name of their list in the API."""
+
+    things: dict[str, Any] = field(default_factory=dict)
+    estate: Estate = field(default_factory=lambda: Estate(devices=4))
+    agent_secret: str = ""
+    join_secret: str = ""
+
+    def __post_init__(self) -> None:
+        estate, things = self.estate, self.things
+        self.tenant: Tenant = estate.tenant
+        self.owner = factories.user(Role.TENANT_OWNER, self.tenant)
+        self.member = factories.user(Role.PROJECT_MEMBER, self.tenant, estate.project)
+        department = tenants.add_department(by=self.owner, tenant=self.tenant, slug="research", name="Research")
+        project = tenants.add_project(
+            by=self.owner, tenant=self.tenant, slug="speech", name="Speech", department=department
+        )
+        flavor = estate.flavor
+        things |= {
+            "tenants": self.tenant,
+            "departments": department,
+            "projects": project,
+            "users": self.member,
+            "memberships": Membership.objects.get(user=self.member),
+            "flavors": flavor,
+            "accelerator-models": estate.model,
+            "pools": estate.pool,
+            "sites": estate.site,
+            "clusters": estate.cluster,
+            "nodes": estate.node,
+            "accelerators": estate.devices[0],
+            "quotas": quotas.grant(by=SYSTEM, tenant=self.tenant, project=project, flavor=flavor, nominal_milli=5000),
+        }
+        self._work()
+        self._money()
+        self._agent()
+        things["tokens"], self.token_secret = tokens.create(
+            by=self.owner, user=self.owner, name="nightly", scopes=["*"], days=30, tenant=self.tenant
+        )
+        AccessToken.objects.update(last_used_at=timezone.now() + timedelta(days=1))  # reading leaves no trace
+        things["audit-entries"] = AuditEntry.objects.filter(tenant_id=self.tenant.pk).order_by("id").first()
+
+    def _work(self) -> None:
+        estate, things = self.estate, self.things
+        things["allocations"] = estate.running(at(0), at(30), device=0)
+        Figures.objects.create(accelerator=estate.devices[0], busy_percent=50, at=timezone.now())
+        running: Workload = things["allocations"].workload
+        for state in (W.RUNNING, W.QUEUED, W.SUSPENDED, W.FAILED):
+            made = factories.workload(estate.project, estate.pool) if state != W.RUNNING else running
+            Workload.objects.filter(pk=made.pk).update(state=state)
+            made.refresh_from_db()
+            things[f"workloads {state}"] = made
+        things["workloads"] = running
+
+    def _money(self) -> None:
+        estate, things = self.estate, self.things
+        things["prices"] = estate.price("10", tenant=self.tenant)
+        estate.ended(at(0), at(60))
+        estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))
+        while metering.step():
+            pass
+        things["usage-records"] = UsageRecord.objects.filter(tenant_id=self.tenant.pk).order_by("id").first()
+        old = invoices.draft(by=SYSTEM, tenant=self.tenant, period=october(), currency="CNY")
+        things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old)
+        things["invoices"] = invoices.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, currency="CNY")
+
+    def _agent(self) -> None:
+        site, things = self.estate.site, self.things
+
+        def bare(slug: str) -> Any:
+            return sites.add_cluster(by=SYSTEM, site=site, slug=slug, name=slug, kind="baremetal", driver="agent")
+
+        _, secret = sites.invite_agent(by=SYSTEM, cluster=bare("bare"))
+        _, self.agent_secret = agents.enrol(secret=secret, machine_id="m", hostname="h", agent_version="1")
+        self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
+        things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
+        things["clusters waiting"] = things["join-tokens"].cluster
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all that nobody outside of the tenant may learn of."""
+        shared = {"flavors", "accelerator-models", "pools"}
+        return {str(thing.pk) for name, thing in self.things.items() if name not in shared} - {self.audit_id}
+
+    @property
+    def audit_id(self) -> str:
+        return str(self.things["audit-entries"].pk)  # a small number, which may well be found anywhere
+
+
+def digest_of_database() -> dict[str, str]:
+    """A sum over every row of every table of ours, sessions included: equal when nothing at all has changed."""
+    labels = ("portal", "federation", "billing", "sessions")
+    tables = [model._meta.db_table for model in apps.get_models() if model._meta.app_label in labels]
+    tables += [model._meta.db_table for model in apps.get_models(include_auto_created=True) if model._meta.auto_created]
+    parts = [
+        f"SELECT '{table}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t"  # noqa: S608
+        for table in sorted(set(tables))
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        return dict(cursor.fetchall())
