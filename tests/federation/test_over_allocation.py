@@ -268,6 +268,13 @@ def test_exactly_full_is_allowed(estate: Estate) -> None:
     assert books.held() == []
 
 
+def test_what_may_be_borrowed_may_be_held(estate: Estate) -> None:
+    change(estate.wall, nominal_milli=3500)
+    change(estate.quota, borrowing_limit_milli=500)
+    estate.reserve(3500)
+    assert books.held() == []
+
+
 def test_shrinking_below_what_is_held_kills_nothing_and_release_still_counts(estate: Estate) -> None:
     allocation = estate.grant(1000, mib=5000)
     change(estate.quota, nominal_milli=0)
