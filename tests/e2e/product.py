@@ -142,16 +142,20 @@ class Product:
         return self.manage("access_token", "--user", "admin").strip()
 
     def kill(self, name: str) -> None:
-        """As a power cut would: at once, with all its children."""
+        """As a power cut would: at once, with all its children. The agent's work is no part of the agent."""
         process = self.processes.pop(name)
-        for child in _below(process.pid):
-            os.kill(child, 9)
+        if name != "agent":
+            for child in _below(process.pid):
+                os.kill(child, 9)
         process.kill()
         process.wait(10)
 
     def stop(self) -> None:
         for name in list(self.processes):
             self.kill(name)
+        for child in _below(os.getpid()):  # work of the agent, if a test ended before it did
+            if (Path("/proc") / str(child) / "cmdline").read_bytes().find(b"aquifer_agent") >= 0:
+                os.kill(child, 9)
         with psycopg.connect(self._server, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
 
@@ -177,7 +181,7 @@ class Product:
 
 
 def _below(pid: int) -> list[int]:
-    """Every process below this one, deepest last; workloads of the agent have a parent of their own."""
+    """Every process below this one, deepest last."""
     found: list[int] = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
