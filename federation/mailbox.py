@@ -66,8 +66,7 @@ class RowMailbox:
     def read(self, refs: Sequence[str]) -> dict[str, Letter]:
         rows = AgentOrder.objects.filter(cluster=self.cluster, ref__in=list(refs))
         return {
-            str(row.ref): Letter(str(row.ref), row.desired, row.generation, row.epoch, row.observed)
-            for row in rows
+            str(row.ref): Letter(str(row.ref), row.desired, row.generation, row.epoch, row.observed) for row in rows
         }
 
     def logs(self, ref: str, offset: int, limit: int) -> list[LogPiece]:

@@ -71,12 +71,8 @@ NODE_ARROWS = {
 
 WORKLOAD_ARROWS = {
     W.QUEUED: frozenset({W.ADMITTED, W.SUSPENDED, W.CANCELLED, W.FAILED}),  # admission; user; user; never fits
-    W.ADMITTED: frozenset(
-        {W.RUNNING, W.QUEUED, W.SUSPENDED, W.SUCCEEDED, W.FAILED, W.CANCELLED}
-    ),  # follow allocations
-    W.RUNNING: frozenset(
-        {W.QUEUED, W.SUSPENDED, W.SUCCEEDED, W.FAILED, W.CANCELLED}
-    ),  # eviction; user; exit codes
+    W.ADMITTED: frozenset({W.RUNNING, W.QUEUED, W.SUSPENDED, W.SUCCEEDED, W.FAILED, W.CANCELLED}),  # follow allocations
+    W.RUNNING: frozenset({W.QUEUED, W.SUSPENDED, W.SUCCEEDED, W.FAILED, W.CANCELLED}),  # eviction; user; exit codes
     W.SUSPENDED: frozenset({W.QUEUED, W.CANCELLED}),  # user resumes or cancels
     W.SUCCEEDED: frozenset({W.QUEUED}),  # user runs it again
     W.FAILED: frozenset({W.QUEUED}),  # retry, by the user or by max_retries

@@ -48,7 +48,7 @@ def test_work_that_ends_while_no_agent_runs_is_reported_by_the_next(hub: FakeHub
 
 def test_work_whose_shim_is_killed_is_ended_and_reported(hub: FakeHub, site: Site) -> None:
     hub.want("job", "sh", "-c", "setsid sleep 600 & sleep 600")
-    site.start()
+    site.start("--limits", "rlimit")  # a cgroup would make it easy
     hub.wait_state("job", "running")
     wait_for(lambda: len(processes.marked("AQUIFER_REF=job")) == 3)
     os.kill(int((files.read_json(site.folder("job") / f.CLAIM) or {})["pid"]), signal.SIGKILL)

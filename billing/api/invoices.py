@@ -18,6 +18,7 @@ from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine
 from billing.policy import policy
 from billing.states import InvoiceState
+from portal.http.filters import FilterSet
 from portal.http.pagination import CursorPages
 from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs
@@ -125,7 +126,7 @@ class CancelSerializer(serializers.Serializer[Any]):
     message = serializers.CharField(required=False, allow_blank=True, max_length=500, help_text="Why.")
 
 
-class InvoiceFilter(django_filters.FilterSet):
+class InvoiceFilter(FilterSet):
     tenant = django_filters.UUIDFilter(field_name="tenant_id")
     period = month_filter("of_period")
     state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in InvoiceState])

@@ -14,6 +14,7 @@ from billing.actions import prices
 from billing.models import Price
 from billing.policy import policy
 from portal.errors import Invalid, NotFound
+from portal.http.filters import FilterSet
 from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet
 from portal.models import ResourceFlavor
@@ -44,7 +45,7 @@ class NewPriceSerializer(serializers.Serializer[Any]):
     valid_to = serializers.DateTimeField(required=False, allow_null=True, help_text="Empty: until another begins.")
 
 
-class PriceFilter(django_filters.FilterSet):
+class PriceFilter(FilterSet):
     flavor = django_filters.CharFilter(field_name="flavor__name")
     tenant = django_filters.UUIDFilter(field_name="tenant_id")
     holds_at = django_filters.IsoDateTimeFilter(method="holding", help_text="Prices that hold at this instant.")

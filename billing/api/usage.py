@@ -13,6 +13,7 @@ from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import month_filter, period_named
 from billing.exports.csv import usage_csv
 from billing.models import UsageRecord
+from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
 
 
@@ -36,7 +37,7 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
         ]  # fmt: skip
 
 
-class UsageFilter(django_filters.FilterSet):
+class UsageFilter(FilterSet):
     tenant = django_filters.UUIDFilter(field_name="tenant_id")
     project = django_filters.UUIDFilter(field_name="project_id")
     workload = django_filters.UUIDFilter(field_name="workload_id")

@@ -14,6 +14,7 @@ from federation.actions import nodes, pools
 from federation.models import Accelerator, AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
 from federation.states import NodeState as N
 from portal.errors import Invalid
+from portal.http.filters import FilterSet
 from portal.http.viewsets import CatalogueViewSet, ReadViewSet, allowed_verbs
 from portal.permissions import scope_of
 
@@ -39,7 +40,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         return allowed_verbs(self.context["request"].user, node, _NODE_VERBS)
 
 
-class NodeFilter(django_filters.FilterSet):
+class NodeFilter(FilterSet):
     site = django_filters.UUIDFilter(field_name="cluster__site_id")
 
     class Meta:
@@ -130,7 +131,7 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
         ]
 
 
-class AcceleratorFilter(django_filters.FilterSet):
+class AcceleratorFilter(FilterSet):
     cluster = django_filters.UUIDFilter(field_name="node__cluster_id")
     vendor = django_filters.CharFilter(field_name="model__vendor")
     model = django_filters.CharFilter(field_name="model__name")

@@ -18,6 +18,7 @@ from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
 from portal.errors import Invalid, NotFound
+from portal.http.filters import FilterSet
 from portal.http.history import StateChangeSerializer
 from portal.http.scope import project_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
@@ -74,7 +75,7 @@ class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
         fields = ["project", "pool", *_SPEC]
 
 
-class WorkloadFilter(django_filters.FilterSet):
+class WorkloadFilter(FilterSet):
     state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in W])
     name = django_filters.CharFilter(lookup_expr="icontains")
 
@@ -243,7 +244,7 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
         return allowed_verbs(self.context["request"].user, allocation, _ALLOCATION_VERBS)
 
 
-class AllocationFilter(django_filters.FilterSet):
+class AllocationFilter(FilterSet):
     state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in A])
 
     class Meta:

@@ -54,9 +54,7 @@ class Node(StatefulRow):
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="nodes")
     name = models.CharField(max_length=253)
-    state = models.CharField(
-        max_length=16, choices=[(s.value, s.value) for s in NodeState], default=NodeState.READY
-    )
+    state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in NodeState], default=NodeState.READY)
     rack = models.CharField(max_length=63, blank=True, default="")
     labels = models.JSONField(default=dict)
     cpu_milli = models.BigIntegerField()
@@ -120,9 +118,7 @@ class Accelerator(Row):
 class Figures(models.Model):
     """The last figures of a device, with the time they were seen. Overwritten; history is kept elsewhere."""
 
-    accelerator = models.OneToOneField(
-        Accelerator, on_delete=models.CASCADE, primary_key=True, related_name="figures"
-    )
+    accelerator = models.OneToOneField(Accelerator, on_delete=models.CASCADE, primary_key=True, related_name="figures")
     busy_percent = models.FloatField(null=True)
     memory_used_mib = models.PositiveIntegerField(null=True)
     power_watts = models.FloatField(null=True)

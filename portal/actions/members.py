@@ -50,9 +50,7 @@ def add(
         raise Invalid.field("project", "This project belongs to another tenant.")
     membership, is_new = Membership.objects.get_or_create(user=user, tenant=tenant, project=project, role=role)
     if is_new:
-        audit.record(
-            by=by, what="membership.create", target=membership, detail={"role": role, "user": user.username}
-        )
+        audit.record(by=by, what="membership.create", target=membership, detail={"role": role, "user": user.username})
     return membership
 
 

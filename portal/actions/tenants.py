@@ -44,9 +44,7 @@ def add_department(*, by: Actor, tenant: Tenant, slug: str, name: str) -> Depart
 
 
 @transaction.atomic
-def add_project(
-    *, by: Actor, tenant: Tenant, slug: str, name: str, department: Department | None = None
-) -> Project:
+def add_project(*, by: Actor, tenant: Tenant, slug: str, name: str, department: Department | None = None) -> Project:
     if department is not None and department.tenant_id != tenant.pk:
         raise Invalid.field("department", "This department belongs to another tenant.")
     project = Project.objects.create(tenant=tenant, slug=slug, name=name, department=department)

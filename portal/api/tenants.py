@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from portal.actions import tenants
 from portal.errors import NotFound
+from portal.http.filters import FilterSet
 from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs
 from portal.models import Department, Project, Tenant
@@ -139,7 +140,7 @@ class NewProjectSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200)
 
 
-class ProjectFilter(django_filters.FilterSet):
+class ProjectFilter(FilterSet):
     tenant = django_filters.UUIDFilter(field_name="tenant_id")
     slug = django_filters.CharFilter()
 

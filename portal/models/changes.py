@@ -39,9 +39,7 @@ class StateChange(models.Model):
             models.Index(fields=["object_id", "id"], name="statechange_object"),
             models.Index(fields=["object_type", "at"], name="statechange_type_at"),
         ]
-        constraints = [
-            models.UniqueConstraint(fields=["object_id", "version"], name="statechange_once_per_version")
-        ]
+        constraints = [models.UniqueConstraint(fields=["object_id", "version"], name="statechange_once_per_version")]
 
     def __str__(self) -> str:
         return f"{self.object_type} {self.object_id}: {self.from_state} -> {self.to_state}"

@@ -23,9 +23,7 @@ class ResourceFlavor(Row):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["vendor", "model"], name="flavor_per_model", condition=Q(unit="device")
-            )
+            models.UniqueConstraint(fields=["vendor", "model"], name="flavor_per_model", condition=Q(unit="device"))
         ]
 
     def __str__(self) -> str:
@@ -57,9 +55,7 @@ class Quota(Row):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "project", "flavor"], name="quota_once", nulls_distinct=False
-            ),
+            models.UniqueConstraint(fields=["tenant", "project", "flavor"], name="quota_once", nulls_distinct=False),
             models.CheckConstraint(
                 name="quota_amounts_not_negative",
                 condition=Q(nominal_milli__gte=0)

@@ -57,9 +57,7 @@ class Project(Row):
     scope_paths = {"tenant": "tenant_id", "project": "id"}
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="projects")
-    department = models.ForeignKey(
-        Department, on_delete=models.PROTECT, null=True, blank=True, related_name="projects"
-    )
+    department = models.ForeignKey(Department, on_delete=models.PROTECT, null=True, blank=True, related_name="projects")
     slug = models.CharField(max_length=63, validators=[slug_rule])
     name = models.CharField(max_length=200)
 

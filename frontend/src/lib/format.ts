@@ -22,9 +22,13 @@ export function formatMemory(mib: number, locale: string): string {
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
 }
 
+/** For headlines: to the cent. */
+export const formatMoneyShort = (amount: string, currency: string, locale: string) => formatMoney(amount, currency, locale, 2);
+
 /** Money arrives as a decimal in a string and is shown with all the digits it came with. */
-export function formatMoney(amount: string, currency: string, locale: string): string {
-  const digits = Math.max(2, Math.min(20, amount.split(".")[1]?.replace(/0+$/, "").length ?? 0));
+export function formatMoney(amount: string, currency: string, locale: string, most = 20): string {
+  const text = String(amount);
+  const digits = Math.max(2, Math.min(most, text.split(".")[1]?.replace(/0+$/, "").length ?? 0));
   return new Intl.NumberFormat(locale, {
     style: "currency",
     currency,
@@ -32,5 +36,5 @@ export function formatMoney(amount: string, currency: string, locale: string): s
     minimumFractionDigits: 2,
     maximumFractionDigits: digits,
     // Intl takes a decimal string exactly, without going through a float.
-  }).format(amount as unknown as number);
+  }).format(text as unknown as number);
 }

@@ -3,7 +3,7 @@ import { Group, Skeleton, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { Overview } from "~/api/__generated__";
 import { asCounts, totalOf } from "~/lib/counts";
-import { formatCount, formatMilliShort, formatMoney } from "~/lib/format";
+import { formatCount, formatMilliShort, formatMoneyShort } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
 import { AcceleratorMap } from "~/map/AcceleratorMap";
 import { AppLink } from "~/parts/AppLink";
@@ -82,7 +82,7 @@ function Headline({ overview }: { overview: Overview }) {
       <Panel>
         <Text size="sm" c="dimmed"><Trans>Spent today</Trans></Text>
         <Text className="aq-figure">
-          {overview.spend_today.map((each) => formatMoney(each.amount, each.currency, i18n.locale)).join(" + ") || "–"}
+          {overview.spend_today.map((each) => formatMoneyShort(each.amount, each.currency, i18n.locale)).join(" + ") || "–"}
         </Text>
         <AppLink path={pb.billing()}><Trans>See the usage</Trans></AppLink>
       </Panel>

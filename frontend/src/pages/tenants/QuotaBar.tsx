@@ -1,10 +1,10 @@
 /** A quota in its zones: what is held of the guaranteed share, and what is borrowed beyond it. */
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Group, Text } from "@mantine/core";
-import type { Quota } from "~/api/__generated__";
 import { formatMilli } from "~/lib/format";
+import type { QuotaAmounts } from "./sum-quotas";
 
-export function QuotaBar({ quota }: { quota: Quota }) {
+export function QuotaBar({ quota }: { quota: QuotaAmounts }) {
   const { t, i18n } = useLingui();
   const number = (milli: number) => formatMilli(milli, i18n.locale);
   const scale = Math.max(quota.limit_milli, quota.held_milli, 1);

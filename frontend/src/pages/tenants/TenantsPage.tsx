@@ -11,6 +11,7 @@ import { VerbMenu } from "~/parts/Verbs";
 import { StateCell } from "~/parts/words";
 import { Empty, PageHead, Panel } from "~/ui/Panel";
 import { QuotaBar } from "./QuotaBar";
+import { tenantQuotas } from "./sum-quotas";
 import { TENANT_VERBS } from "./verbs";
 
 const query = { ...tenantsListInfiniteOptions({ query: { limit: 50 } }), ...byCursor };
@@ -72,9 +73,16 @@ function Projects({ tenant }: { tenant: string }) {
   );
 }
 
+const MOST_BARS = 3;
+
 function TenantQuota({ tenant }: { tenant: string }) {
-  const quotas = useQuery(quotasListOptions({ query: { tenant, limit: 100 } }));
-  const own = (quotas.data?.results ?? []).filter((quota) => quota.project === null);
-  if (quotas.data && own.length === 0) return <Text size="sm" c="dimmed"><Trans>none</Trans></Text>;
-  return <Stack gap={6}>{own.slice(0, 4).map((quota) => <QuotaBar key={quota.id} quota={quota} />)}</Stack>;
+  const query = useQuery(quotasListOptions({ query: { tenant, limit: 200 } }));
+  const quotas = tenantQuotas(query.data?.results ?? []);
+  if (query.data && quotas.length === 0) return <Text size="sm" c="dimmed"><Trans>none</Trans></Text>;
+  return (
+    <Stack gap={6}>
+      {quotas.slice(0, MOST_BARS).map((quota) => <QuotaBar key={quota.flavor} quota={quota} />)}
+      {quotas.length > MOST_BARS && <AppLink path={pb.tenant(tenant)} size="xs"><Trans>and {quotas.length - MOST_BARS} more</Trans></AppLink>}
+    </Stack>
+  );
 }

@@ -20,6 +20,8 @@ const FILTERS: Record<string, MessageDescriptor> = {
   memory: msg`without enough free memory`,
 };
 
+const MOST_CANDIDATES = 4;
+
 /** The raw result of the last look of placement: which nodes fell out where, or which were best. */
 export function Evidence({ decision }: { decision: Record<string, unknown> }) {
   const { i18n } = useLingui();
@@ -43,19 +45,17 @@ export function Evidence({ decision }: { decision: Record<string, unknown> }) {
     );
   }
   if (read?.outcome === "placed" && read.candidates.length > 0) {
+    const score = new Intl.NumberFormat(i18n.locale, { maximumFractionDigits: 3 });
     return (
       <>
         <Text size="sm" c="dimmed" mt="sm"><Trans>Why there: the nodes that scored best ({read.policy})</Trans></Text>
-        <Table maw={460} withRowBorders={false} verticalSpacing={2}>
-        <Table.Tbody>
-          {read.candidates.map(({ node, score }, at) => (
-            <Table.Tr key={node}>
-              <Table.Td ta="right" w={70}>{new Intl.NumberFormat(i18n.locale, { maximumFractionDigits: 3 }).format(score)}</Table.Td>
-              <Table.Td fw={at === 0 ? 600 : 400}><NodeName id={node} /></Table.Td>
-            </Table.Tr>
+        <ol className="aq-ranks">
+          {read.candidates.slice(0, MOST_CANDIDATES).map((each) => (
+            <li key={each.node}>
+              <NodeName id={each.node} /> <Text span size="xs" c="dimmed">{score.format(each.score)}</Text>
+            </li>
           ))}
-        </Table.Tbody>
-        </Table>
+        </ol>
       </>
     );
   }

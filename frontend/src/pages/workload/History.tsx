@@ -1,6 +1,8 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Skeleton, Text } from "@mantine/core";
+import { IconSend } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
+import type { Workload } from "~/api/__generated__";
 import { workloadsHistoryOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMoment } from "~/lib/time";
 import { STATES } from "~/lib/words";
@@ -8,11 +10,11 @@ import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useReason, useStateWord } from "~/parts/words";
 import { StateMark } from "~/ui/StateMark";
 
-export function History({ id }: { id: string }) {
+export function History({ workload }: { workload: Workload }) {
   const { i18n } = useLingui();
   const word = useStateWord();
   const reason = useReason();
-  const history = useQuery(workloadsHistoryOptions({ path: { id } }));
+  const history = useQuery(workloadsHistoryOptions({ path: { id: workload.id } }));
   if (history.isError) return <ProblemAlert error={history.error} retry={() => void history.refetch()} />;
   if (!history.data) return <Skeleton height={120} />;
   return (
@@ -29,6 +31,11 @@ export function History({ id }: { id: string }) {
           <Text size="xs" c="dimmed">{formatMoment(entry.effective_at, i18n.locale)} · <Trans>by {entry.by}</Trans></Text>
         </li>
       ))}
+      <li>
+        <span><IconSend size={16} aria-hidden /></span>
+        <Text size="sm" fw={600}><Trans>Submitted</Trans></Text>
+        <Text size="xs" c="dimmed">{formatMoment(workload.created_at, i18n.locale)} · <Trans>by {workload.submitted_by}</Trans></Text>
+      </li>
     </ol>
   );
 }

@@ -13,6 +13,9 @@ import { Panel } from "~/ui/Panel";
 
 const BusyChart = lazy(() => import("./BusyChart").then((module) => ({ default: module.BusyChart })));
 
+/** Not every kind of site says what a process uses of the machine. */
+const isMeasured = (allocation: Allocation) => allocation.used_cpu_milli !== null || allocation.used_memory_mib !== null;
+
 export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
   const { t, i18n } = useLingui();
   const query = useQuery(fleetQuery);
@@ -51,7 +54,7 @@ export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
           </Table>
         </div>
       )}
-      {allocations.map((allocation) => (
+      {allocations.filter(isMeasured).map((allocation) => (
         <Text key={allocation.id} size="sm" c="dimmed" mt={4}>
           {allocation.node_name}: {allocation.used_cpu_milli == null ? "–" : <Trans>{formatMilli(allocation.used_cpu_milli, i18n.locale)} of {formatMilli(allocation.cpu_milli, i18n.locale)} cores used</Trans>}
           {" · "}

@@ -48,7 +48,7 @@ export function WorkloadPage() {
         </Stack>
         <Stack>
           <Panel title={<Trans>What it asks for</Trans>}><Request workload={workload} /></Panel>
-          <Panel title={<Trans>History</Trans>}><History id={id} /></Panel>
+          <Panel title={<Trans>History</Trans>}><History workload={workload} /></Panel>
         </Stack>
       </div>
     </Stack>
