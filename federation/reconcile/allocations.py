@@ -92,7 +92,10 @@ def _apply(allocation: Allocation, token: UUID, outcome: Outcome) -> None:
     if quiet is not None:  # nothing to move: one statement, no locks on the workload
         check_in, values = quiet
         with forgettable():
-            Allocation.objects.settle(allocation.pk, token, check_in=check_in, is_good=not outcome.no_answer, **values)
+            # Only as it was read: who asked for something meanwhile is not to wait for `check_in`.
+            same = Allocation.objects.filter(version=allocation.version)
+            if not same.settle(allocation.pk, token, check_in=check_in, is_good=not outcome.no_answer, **values):
+                raise ConcurrentUpdate
         return
     with transaction.atomic():
         workload = workloads.lock(allocation.workload_id)

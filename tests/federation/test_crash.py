@@ -89,13 +89,16 @@ def check_books() -> None:
         path = StateChange.objects.filter(object_id=allocation.pk).order_by("version")
         assert [c.to_state for c in path] == [A.STARTING, A.ACTIVE, A.STOPPING, A.RELEASED]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT ref FROM fakesite.work ORDER BY ref")
-        created = [row[0] for row in cursor.fetchall()]
-    assert created == sorted(str(pk) for pk in Allocation.objects.values_list("pk", flat=True))
+        cursor.execute("SELECT ref, gone_at FROM fakesite.work")
+        gone = dict(cursor.fetchall())
+    released = StateChange.objects.filter(object_type="allocation", to_state=A.RELEASED)
+    free = {str(pk): at.timestamp() for pk, at in released.values_list("object_id", "at")}
+    assert gone.keys() == free.keys(), "each grant was at a site once, and nothing else was"
+    assert all(free[ref] >= gone[ref] for ref in gone), "hardware was given away before its site had let go"
 
 
 def _sites() -> Pool:
-    quick = {"start_seconds": 0.1, "stop_seconds": 0.1}
+    quick = {"start_seconds": 0.1, "stop_seconds": 0.3}
     first = factories.cluster(factories.node_seen("a", devices=2), factories.node_seen("b", devices=2), **quick)
     second = factories.cluster(factories.node_seen("c", devices=2), kind="baremetal", **quick)
     return factories.pool(first, second)
