@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from billing import states as billing_states
 from federation import states as federation_states
 from portal import states as portal_states
 
@@ -274,6 +275,7 @@ SPECTACULAR_SETTINGS = {
         "NodeState": _choices(federation_states.NodeState),
         "WorkloadState": _choices(federation_states.WorkloadState),
         "AllocationState": _choices(federation_states.AllocationState),
+        "InvoiceState": _choices(billing_states.InvoiceState),
         "TenantState": _choices(portal_states.TenantState),
         "ClusterKind": "federation.models.sites.ClusterKind",
         "WorkloadKind": "federation.models.workloads.WorkloadKind",

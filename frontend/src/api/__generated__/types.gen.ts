@@ -311,7 +311,7 @@ export type HealthEnum = 'healthy' | 'unhealthy' | 'unknown';
 export type Invoice = {
     readonly id: string;
     number: string | null;
-    state: StateC00Enum;
+    state: InvoiceState;
     reason: string;
     message: string;
     readonly state_since: string;
@@ -364,13 +364,15 @@ export type InvoiceLine = {
     version: number;
 };
 
+export type InvoiceState = 'draft' | 'issued' | 'cancelled';
+
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
  */
 export type InvoiceWithTotals = {
     readonly id: string;
     number: string | null;
-    state: StateC00Enum;
+    state: InvoiceState;
     reason: string;
     message: string;
     readonly state_since: string;
@@ -995,8 +997,6 @@ export type Site = {
     version: number;
 };
 
-export type StateC00Enum = 'draft' | 'issued' | 'cancelled';
-
 export type StateChange = {
     readonly id: number;
     at: string;
@@ -1292,7 +1292,7 @@ export type FlavorWritable = {
  */
 export type InvoiceWritable = {
     number: string | null;
-    state: StateC00Enum;
+    state: InvoiceState;
     reason: string;
     message: string;
     tenant: string;
@@ -1345,7 +1345,7 @@ export type InvoiceLineWritable = {
  */
 export type InvoiceWithTotalsWritable = {
     number: string | null;
-    state: StateC00Enum;
+    state: InvoiceState;
     reason: string;
     message: string;
     tenant: string;
@@ -4325,7 +4325,28 @@ export type UsageRecordsListResponse = UsageRecordsListResponses[keyof UsageReco
 export type UsageRecordsExportData = {
     body?: never;
     path?: never;
-    query?: never;
+    query?: {
+        allocation?: string;
+        cluster?: string;
+        flavor?: string;
+        node?: string;
+        /**
+         * A month of the billing time zone, as 2026-11.
+         */
+        period?: string;
+        project?: string;
+        /**
+         * Started then or later.
+         */
+        since?: string;
+        site?: string;
+        tenant?: string;
+        /**
+         * Started before.
+         */
+        until?: string;
+        workload?: string;
+    };
     url: '/api/v1/usage-records/export.csv';
 };
 
