@@ -56,6 +56,8 @@ export const REASONS: Record<string, ReasonWords> = {
   BrokenAtSite: say(msg`It is in a broken state at the site`),
   RejectedBySite: say(msg`The site refused it`),
   OldGeneration: say(msg`The site already knows a newer order`),
+  WaitingForDevice: say(msg`The site waits until earlier work has given the accelerator back`),
+  LimitsFailed: say(msg`The site could not set its limits of CPU and memory`),
   GrantChanged: say(msg`Its grant was changed on the way`),
   DeviceGone: say(msg`The accelerator it was to have is gone`),
   DeviceMissing: say(msg`The machine does not have this accelerator`),

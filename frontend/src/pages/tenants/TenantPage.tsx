@@ -2,7 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { Skeleton, Stack, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
-import type { Project } from "~/api/__generated__";
+import type { Project, Quota } from "~/api/__generated__";
 import { projectsListInfiniteOptions, quotasListOptions, tenantsRetrieveOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
@@ -61,7 +61,7 @@ export function TenantPage() {
   );
 }
 
-function Bars({ quotas }: { quotas: Parameters<typeof QuotaBar>[0]["quota"][] }) {
+function Bars({ quotas }: { quotas: Quota[] }) {
   if (quotas.length === 0) return <Text size="sm" c="dimmed"><Trans>No quota of its own.</Trans></Text>;
   return <div className="aq-quotas">{quotas.map((quota) => <QuotaBar key={quota.id} quota={quota} />)}</div>;
 }
