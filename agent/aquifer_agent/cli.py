@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _enrol(options: argparse.Namespace) -> int:
-    state_dir: Path = options.state_dir.absolute()
+    state_dir: Path = options.state_dir.resolve()
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (known := identity.load(state_dir)) is not None:
         if known.hub != options.hub.rstrip("/"):
@@ -86,7 +86,7 @@ def _join_token(options: argparse.Namespace) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    state_dir: Path = options.state_dir.absolute()
+    state_dir: Path = options.state_dir.resolve()
     known = identity.load(state_dir)
     if known is None:
         raise Usage(f"{state_dir} holds no identity. Enrol first: aquifer-agent enrol --help")

@@ -17,6 +17,7 @@ from typing import Any
 SPEC, CLAIM, STARTED, STOP, EXIT = "spec.json", "shim.json", "started.json", "stop.json", "exit.json"
 PROGRESS, LOG, SHIM_LOG, HOME = "progress", "output.log", "shim.log", "home"
 
+MARK = "AQUIFER_RUN"  # in the environment of all that belongs to a run: its folder, which no other agent has
 MOST_LOG_BYTES = 16 * 1024 * 1024
 DISK_FULL_STATUS = 75  # the shim could not write, and has started nothing
 

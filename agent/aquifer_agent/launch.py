@@ -54,6 +54,7 @@ def environment(plan: dict[str, Any], home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **{str(name): str(value) for name, value in (spec.get("env") or {}).items()},
         "AQUIFER_REF": str(plan["ref"]),
+        f.MARK: str(home.parent),
         "AQUIFER_REPLICA": str(spec.get("replica") or 0),
         "AQUIFER_REPLICAS": str(spec.get("replicas") or 1),
         "NVIDIA_VISIBLE_DEVICES": granted,

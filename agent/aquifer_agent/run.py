@@ -129,7 +129,7 @@ class Run:
         table = processes.table()
         left = processes.descendants(self.claim["pid"], table) if processes.is_alive(self.claim) else []
         left += processes.in_session(self.started, table)
-        left += [table[pid] for pid in processes.marked(f"AQUIFER_REF={self.ref}", table)]
+        left += [table[pid] for pid in processes.marked(f"{f.MARK}={self.folder}", table)]
         left = [process for process in left if not process.is_dead]
         processes.send(self.claim, signal.SIGKILL)
         group.kill()

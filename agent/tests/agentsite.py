@@ -89,11 +89,15 @@ class Site:
     def log(self) -> str:
         return (self.state_dir / "agent.log").read_text()
 
+    def marked(self, ref: str) -> list[int]:
+        """Processes that bear the mark of this run."""
+        return processes.marked(f"{f.MARK}={self.folder(ref)}")
+
     def leftovers(self) -> list[str]:
         """Run folders, and processes that bear the mark of a run."""
         runs = self.state_dir / "runs"
         held = [folder.name for folder in runs.iterdir()] if runs.exists() else []
-        return held + [str(pid) for ref in self.hub.orders for pid in processes.marked(f"AQUIFER_REF={ref}")]
+        return held + [str(pid) for ref in self.hub.orders for pid in self.marked(ref)]
 
     def close(self) -> None:
         for agent in self.agents:

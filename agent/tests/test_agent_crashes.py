@@ -39,7 +39,7 @@ def test_work_that_ends_while_no_agent_runs_is_reported_by_the_next(hub: FakeHub
     site.start()
     hub.wait_state("job", "running")
     assert site.end() < 6  # a polite end keeps the work, too
-    assert processes.marked("AQUIFER_REF=job")
+    assert site.marked("job")
     go.touch()
     wait_for((site.folder("job") / f.EXIT).exists)
     site.start()
@@ -50,11 +50,11 @@ def test_work_whose_shim_is_killed_is_ended_and_reported(hub: FakeHub, site: Sit
     hub.want("job", "sh", "-c", "setsid sleep 600 & sleep 600")
     site.start("--limits", "rlimit")  # a cgroup would make it easy
     hub.wait_state("job", "running")
-    wait_for(lambda: len(processes.marked("AQUIFER_REF=job")) == 3)
+    wait_for(lambda: len(site.marked("job")) == 3)
     os.kill(int((files.read_json(site.folder("job") / f.CLAIM) or {})["pid"]), signal.SIGKILL)
     work = hub.wait_state("job", "failed")
     assert (work["reason"], work["exit_code"]) == ("ShimLost", 137)
-    assert processes.marked("AQUIFER_REF=job") == []
+    assert site.marked("job") == []
 
 
 def test_a_recycled_pid_is_not_taken_for_ours() -> None:

@@ -57,6 +57,7 @@ def test_work_sees_a_clean_environment_and_no_secret(hub: FakeHub, site: Site) -
         "LANG": "C.UTF-8",
         "MINE": "yes",
         "AQUIFER_REF": "env",
+        "AQUIFER_RUN": str(site.folder("env")),
         "AQUIFER_REPLICA": "2",
         "AQUIFER_REPLICAS": "4",
         "NVIDIA_VISIBLE_DEVICES": "",
@@ -134,7 +135,7 @@ def test_the_end_of_the_agent_takes_its_work_along_when_asked(hub: FakeHub, site
     command = processes.identity(site.pid("deaf"))
     assert site.end() < 6
     assert not processes.is_alive(command)
-    assert processes.marked("AQUIFER_REF=deaf") == []
+    assert site.marked("deaf") == []
     site.start()  # what became of it is told at the next start, and it does not begin again
     work = hub.wait_state("deaf", "failed")
     assert work["reason"] == "AgentStopped"
