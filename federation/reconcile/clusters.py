@@ -93,10 +93,18 @@ def _look(cluster: Cluster, driver: SiteDriver, live: dict[UUID, str]) -> Look:
 
 def _unknown(cluster: Cluster, driver: WorkLister) -> list[str]:
     """Work of ours at the site that no grant holds any more: left over by a crash, to be removed."""
-    there = set(driver.refs())
+    there = {ref for ref in driver.refs() if _is_ours(ref)}
     held = {str(pk) for pk in Allocation.objects.filter(cluster=cluster).holding().values_list("pk", flat=True)}
     # A grant made after we asked is not in `there`, so the difference never names it.
     return sorted(there - held)
+
+
+def _is_ours(ref: str) -> bool:
+    """Our names are ids. Whatever else carries our label at a site was put there by hand, and stays."""
+    try:
+        return str(UUID(ref)) == ref
+    except ValueError:
+        return False
 
 
 def _apply(cluster: Cluster, token: UUID, look: Look, live: dict[UUID, str]) -> None:
