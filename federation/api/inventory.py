@@ -16,6 +16,7 @@ from federation.states import NodeState as N
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import CatalogueViewSet, ReadViewSet, allowed_verbs
+from portal.models.tenants import slug_rule
 from portal.permissions import scope_of
 
 _NODE_VERBS = {
@@ -220,7 +221,7 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
 
 class NewPoolSerializer(serializers.Serializer[Any]):
-    slug = serializers.SlugField(max_length=63)
+    slug = serializers.CharField(max_length=63, validators=[slug_rule])
     name = serializers.CharField(max_length=200)
     clusters = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
     model_names = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=200)

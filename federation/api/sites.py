@@ -15,6 +15,7 @@ from federation.states import ClusterState as C
 from portal.errors import NotFound
 from portal.http.idempotency import once
 from portal.http.viewsets import ReadViewSet, allowed_verbs
+from portal.models.tenants import slug_rule
 
 _OPEN = frozenset({C.PENDING, C.CONNECTED, C.DEGRADED, C.STALE, C.DISCONNECTED})
 _CLUSTER_VERBS = {
@@ -92,7 +93,7 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
 
 class NewClusterSerializer(serializers.Serializer[Any]):
     site = serializers.UUIDField()
-    slug = serializers.SlugField(max_length=63)
+    slug = serializers.CharField(max_length=63, validators=[slug_rule])
     name = serializers.CharField(max_length=200)
     kind = serializers.ChoiceField(choices=ClusterKind.choices)
     driver = serializers.CharField(max_length=16)

@@ -1,5 +1,6 @@
 """Workloads and allocations."""
 
+import re
 from typing import Any
 
 import django_filters
@@ -67,12 +68,29 @@ class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
     accelerator_milli = serializers.IntegerField(required=False, min_value=1, max_value=1000)
     cpu_milli = serializers.IntegerField(required=False, min_value=1, max_value=10_000_000)
     memory_mib = serializers.IntegerField(required=False, min_value=1, max_value=1 << 30)
-    env = serializers.DictField(child=serializers.CharField(max_length=32_000), required=False)
+    model_names = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=200)
+    site_slugs = serializers.ListField(child=serializers.CharField(max_length=63), required=False, max_length=200)
+    command = serializers.ListField(
+        child=serializers.CharField(max_length=4000, allow_blank=True, trim_whitespace=False),
+        required=False,
+        max_length=1000,
+    )
+    env = serializers.DictField(
+        child=serializers.CharField(max_length=32_000, allow_blank=True, trim_whitespace=False), required=False
+    )
     run_seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=10**9)
 
     class Meta:
         model = Workload
         fields = ["project", "pool", *_SPEC]
+
+    def validate_env(self, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > 500:
+            raise serializers.ValidationError("At most 500 variables.", code="too-many")
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name):
+                raise serializers.ValidationError(f"{name[:50]!r} is no name of a variable.", code="bad-name")
+        return value
 
 
 class WorkloadFilter(FilterSet):

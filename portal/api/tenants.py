@@ -15,6 +15,7 @@ from portal.http.filters import FilterSet
 from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs
 from portal.models import Department, Project, Tenant
+from portal.models.tenants import slug_rule
 
 _VERBS = {
     "suspend": ("tenant.suspend", frozenset({"active"})),
@@ -93,7 +94,7 @@ class DepartmentSerializer(serializers.ModelSerializer[Department]):
 
 class NewDepartmentSerializer(serializers.Serializer[Any]):
     tenant = serializers.UUIDField()
-    slug = serializers.SlugField(max_length=63)
+    slug = serializers.CharField(max_length=63, validators=[slug_rule])
     name = serializers.CharField(max_length=200)
 
 
@@ -136,7 +137,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 class NewProjectSerializer(serializers.Serializer[Any]):
     tenant = serializers.UUIDField()
     department = serializers.UUIDField(required=False, allow_null=True)
-    slug = serializers.SlugField(max_length=63)
+    slug = serializers.CharField(max_length=63, validators=[slug_rule])
     name = serializers.CharField(max_length=200)
 
 
