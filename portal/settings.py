@@ -243,7 +243,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["portal.http.auth.NamedPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["portal.http.parsers.PlainJSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["portal.http.filters.FilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "portal.http.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "portal.http.schema.Schema",
