@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
@@ -51,8 +51,6 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     status, code, title, detail, errors, headers = _describe(error)
     if headers.get("WWW-Authenticate") is None and status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if connection.in_atomic_block and not isinstance(error, _GONE):
-        transaction.set_rollback(True)
     if status >= 500:
         logger.error("%s %s failed: %s", request.method, request.path, title, exc_info=error)
     response = Response(body(status, code, title, detail, request.path, errors), status=status, headers=headers)

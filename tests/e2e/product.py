@@ -168,7 +168,7 @@ class Product:
 
     def _run(self, arguments: list[str], **env: str) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments], env=self.env | env, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, *arguments], env=self.env | env, capture_output=True, text=True, timeout=540, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
