@@ -74,7 +74,7 @@ class Output:
             lines, child.rest = [*lines, child.rest], b""
         for line in lines:
             self._write(child.name, line)
-            if self.is_shown:
+            if self.is_shown and line.strip():
                 text = _UNSAFE.sub("?", line.decode(errors="replace"))
                 say(f"{paint(child.name.ljust(8), child.colour)} {text}" if self.has_names else text)
 
