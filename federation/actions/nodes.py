@@ -15,9 +15,11 @@ from portal.transitions import move
 @transaction.atomic
 def drain(*, by: Actor, node: Node) -> Node:
     """No new work here; what runs is stopped and queued anew for elsewhere."""
+    running = node.allocations.filter(state__in=(A.RESERVED, A.STARTING, A.ACTIVE))
+    workloads.lock_all(running)
     move(node, N.DRAINING, by=by, reason="DrainedByOperator")
     audit.record(by=by, what="node.drain", target=node)
-    evict(by, node.allocations.filter(state__in=(A.RESERVED, A.STARTING, A.ACTIVE)), "NodeDrained", node.name)
+    evict(by, running, "NodeDrained", node.name)
     if not node.allocations.holding().exists():
         move(node, N.DRAINED, by=by, reason="Empty")
     return node

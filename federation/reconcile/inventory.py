@@ -18,6 +18,7 @@ from portal.audit import SYSTEM
 from portal.models import ResourceFlavor
 from portal.transitions import move
 
+_LOSABLE = (A.RESERVED, A.STARTING, A.ACTIVE)
 _MOST_DEVICES, _MOST_MILLI, _MOST_MIB = 1024, 10_000_000, 1 << 34  # beyond this a site is lying
 
 
@@ -41,6 +42,9 @@ def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
 def apply(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
     """Bring nodes and devices in line with what was seen. True when anything differed. In a transaction."""
     known = {node.name: node for node in Node.objects.filter(cluster=cluster)}
+    shown = {seen.name for seen in nodes_seen}
+    missing = [node for name, node in known.items() if name not in shown and node.state != NodeState.GONE]
+    workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
     models = _models({(d.vendor, d.model, d.memory_mib) for n in nodes_seen for d in n.devices})
     fresh, changed, woken = [], [], False
     for seen in nodes_seen:
@@ -66,11 +70,10 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
         woken |= _follow_readiness(node, seen)
     Node.objects.bulk_create(fresh, batch_size=1000)
     Node.objects.bulk_update(changed, ["rack", "labels", "cpu_milli", "memory_mib"], batch_size=500)
-    gone = [node for node in known.values() if node.state != NodeState.GONE]
-    for node in gone:
+    for node in missing:
         _lose(node)
     devices_differ = _devices(cluster, nodes_seen, models)
-    return bool(fresh or changed or gone or devices_differ or woken)
+    return bool(fresh or changed or missing or devices_differ or woken)
 
 
 def _follow_readiness(node: Node, seen: NodeSeen) -> bool:
@@ -88,7 +91,7 @@ def _follow_readiness(node: Node, seen: NodeSeen) -> bool:
 def _lose(node: Node) -> None:
     """A node is missing from a complete answer: what ran there is lost until the node or its work is seen again."""
     move(node, NodeState.GONE, by=SYSTEM, reason="NotInInventory")
-    rows = Allocation.objects.filter(node=node, state__in=(A.RESERVED, A.STARTING, A.ACTIVE))
+    rows = Allocation.objects.filter(node=node, state__in=_LOSABLE)
     for allocation in rows.order_by("workload_id", "pk"):
         workload = workloads.lock(allocation.workload_id)
         lose(allocation, message=f"{node.name} is gone from its site.")

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from federation.models import Allocation, Pool, Workload
+from federation.models.allocations import AllocationQuerySet
 from federation.states import WORKLOAD_HOLDING
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
@@ -29,6 +30,12 @@ _LIVE = (A.RESERVED, A.STARTING, A.ACTIVE)
 def lock(workload_id: UUID | str) -> Workload:
     """The row, locked until the transaction ends."""
     return Workload.objects.select_for_update(of=("self",)).get(pk=workload_id)
+
+
+def lock_all(allocations: AllocationQuerySet) -> None:
+    """Lock the workloads of these, before a node is written: the order is workload, quota, node, device."""
+    ids = list(allocations.values_list("workload_id", flat=True))
+    list(Workload.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"))
 
 
 def stop_allocations(
