@@ -36,9 +36,9 @@ class Agent:
     def __init__(self, identity: Identity, state_dir: Path, limits: Limits, run_as: str | None = None) -> None:
         self._address, self._secret = identity.address(), identity.agent_token
         self._state_dir = state_dir
-        self._fences = Fences(state_dir / FENCES)
+        self._fences = Fences(state_dir / FENCES, identity.cluster_id)
         self._machine = Machine(identity.name, limits.kind)
-        self._runs = Runs(state_dir, self._fences, limits, run_as)
+        self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
         self._logs = LogShipper()
         self._log_budget = MOST_BYTES_PER_SYNC
         self._boot_id = str(uuid.uuid4())

@@ -8,18 +8,19 @@ MOST_TOMBSTONES = 4096
 
 
 class Fences:
-    """Kept in one small file. A change that cannot be written down stays in force in memory and raises OSError."""
+    """Kept in one small file. A change that cannot be written down stays in force in memory and raises OSError.
 
-    def __init__(self, path: Path) -> None:
+    Epochs and generations are those of one cluster: enrolled for another, the agent begins afresh.
+    """
+
+    def __init__(self, path: Path, cluster_id: str) -> None:
         self._path = path
+        self._cluster_id = cluster_id
         kept = files.read_json(path) or {}
+        if kept.get("cluster_id") != cluster_id:
+            kept = {}
         self.epoch = int(kept.get("epoch", 0))
         self._ended = {str(ref): int(generation) for ref, generation in dict(kept.get("ended", {})).items()}
-
-    def restart(self, epoch: int) -> None:
-        """A new enrolment: the hub it came from counts anew."""
-        self.epoch = epoch
-        self._save()
 
     def raise_epoch(self, epoch: int) -> None:
         if epoch > self.epoch:
@@ -45,4 +46,4 @@ class Fences:
         return ""
 
     def _save(self) -> None:
-        files.write_json(self._path, {"epoch": self.epoch, "ended": self._ended})
+        files.write_json(self._path, {"cluster_id": self._cluster_id, "epoch": self.epoch, "ended": self._ended})

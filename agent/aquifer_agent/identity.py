@@ -50,7 +50,7 @@ def enrol(state_dir: Path, address: Address, join_token: str, name: str) -> Iden
         epoch = int(answer["epoch"])
     except (KeyError, TypeError, ValueError) as error:
         raise HubError(f"The answer of {address.url} is not that of a hub: {error} is missing or wrong.") from error
-    Fences(state_dir / FENCES).restart(epoch)
+    Fences(state_dir / FENCES, cluster_id).raise_epoch(epoch)
     identity = Identity(
         hub=address.url,
         agent_token=token,

@@ -49,9 +49,12 @@ class Rejection:
 
 
 class Runs:
-    def __init__(self, state_dir: Path, fences: Fences, limits: Limits, run_as: str | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, cluster_id: str, fences: Fences, limits: Limits, run_as: str | None = None
+    ) -> None:
         self._folder = state_dir / "runs"
         self._trash = state_dir / "trash"
+        self._cluster_id = cluster_id
         self._fences = fences
         self._limits = limits
         self._run_as = run_as
@@ -76,6 +79,9 @@ class Runs:
             elif folder.is_dir():
                 run = self.held[folder.name] = Run(folder)
                 logger.info("Adopted %s: %s.", run.ref, run.state())
+                if run.plan.get("cluster_id") != self._cluster_id:
+                    logger.info("%s is work of a cluster that this machine has left: ending it.", run.ref)
+                    self._wish_stop(run, None, True, "Stopped")
         crash.point("agent-started")
 
     # Orders
@@ -110,6 +116,7 @@ class Runs:
         draft = self._folder / f".{order.ref}.{os.getpid()}"
         plan = {
             "ref": order.ref,
+            "cluster_id": self._cluster_id,
             "generation": order.generation,
             "epoch": order.epoch,
             "spec": order.spec,

@@ -9,6 +9,7 @@ import pytest
 from agentsite import Site, wait_for
 from aquifer_agent import crash, files, processes
 from aquifer_agent import folder as f
+from aquifer_agent.run import Run
 from fakehub import FakeHub
 
 
@@ -55,6 +56,25 @@ def test_work_whose_shim_is_killed_is_ended_and_reported(hub: FakeHub, site: Sit
     work = hub.wait_state("job", "failed")
     assert (work["reason"], work["exit_code"]) == ("ShimLost", 137)
     assert site.marked("job") == []
+
+
+def test_a_restart_of_the_machine_is_told_and_nothing_begins_again(hub: FakeHub, site: Site, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    hub.want("job", "sh", "-c", f"echo $$ >> {ran}; sleep 600")
+    site.start()
+    hub.wait_state("job", "running")
+    wait_for(ran.exists)
+    site.kill()
+    wait_for(Run(site.folder("job")).kill_all)
+    for name in (f.CLAIM, f.STARTED):  # as files look after the power came back
+        file = site.folder("job") / name
+        files.write_json(file, (files.read_json(file) or {}) | {"boot_id": "before the power cut"})
+    (site.folder("job") / f.PROGRESS).write_text("12.500          ")
+    hub.reports.clear()
+    site.start()
+    work = hub.wait_state("job", "failed")
+    assert (work["reason"], work["ran_seconds"]) == ("MachineRestarted", 12.5)
+    assert len(ran.read_text().split()) == 1
 
 
 def test_a_recycled_pid_is_not_taken_for_ours() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from agentsite import Site
-from aquifer_agent import fences
+from aquifer_agent import fences, files, processes
 from aquifer_agent.cgroups import Limits
 from aquifer_agent.fences import Fences
 from aquifer_agent.limits import LimitKind
@@ -112,16 +112,16 @@ def test_two_agents_with_one_state_are_refused(hub: FakeHub, site: Site) -> None
 
 def test_tombstones_are_bounded_and_the_newest_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fences, "MOST_TOMBSTONES", 10)
-    book = Fences(tmp_path / "fences.json")
+    book = Fences(tmp_path / "fences.json", "c-1")
     for number in range(30):
         book.bury(f"ref-{number}", 1)
     book.bury("ref-29", 0)
-    kept = Fences(tmp_path / "fences.json")
+    kept = Fences(tmp_path / "fences.json", "c-1")
     assert [kept.is_buried(f"ref-{number}", 1) for number in range(30)] == [False] * 20 + [True] * 10
 
 
 def test_work_waits_for_the_share_of_a_device_that_still_ends(tmp_path: Path) -> None:
-    runs = Runs(tmp_path, Fences(tmp_path / "fences.json"), Limits(LimitKind.RLIMIT))
+    runs = Runs(tmp_path, "c-1", Fences(tmp_path / "fences.json", "c-1"), Limits(LimitKind.RLIMIT))
     runs.adopt()
 
     def take(ref: str, milli: int) -> None:
@@ -135,3 +135,21 @@ def test_work_waits_for_the_share_of_a_device_that_still_ends(tmp_path: Path) ->
         assert runs._are_devices_free(runs.held[ref]) is is_free, ref
     runs.held["old"].exit = {"exit_code": 0, "reason": ""}
     assert runs._are_devices_free(runs.held["more"])
+
+
+def test_a_machine_that_changes_its_cluster_begins_afresh(hub: FakeHub, site: Site) -> None:
+    hub.epoch = 9
+    hub.want("old", "sleep", "600")
+    site.start()
+    hub.wait_state("old", "running")
+    pid = processes.identity(site.pid("old"))
+    site.kill()
+    identity = site.state_dir / "identity.json"
+    files.write_json(identity, (files.read_json(identity) or {}) | {"cluster_id": "c-2"})
+    hub.epoch, hub.orders = 1, {}
+    hub.reports.clear()
+    site.start()
+    hub.wait_gone("old")
+    assert not processes.is_alive(pid)
+    hub.want("new", "true")
+    hub.wait_state("new", "succeeded")

@@ -110,12 +110,23 @@ time.sleep(600)
 
 def test_a_stop_lets_work_end_well(hub: FakeHub, site: Site, tmp_path: Path) -> None:
     said = tmp_path / "said"
-    hub.want("polite", "sh", "-c", f"trap 'echo saved > {said}; exit 0' TERM; echo up; while :; do sleep 0.05; done")
+    hub.want(
+        "polite", "sh", "-c", f"trap 'echo saved | tee {said}; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    )
     site.start()
     hub.wait(lambda: hub.logs.get("polite") == "up\n")
     hub.want_absent("polite")
     hub.wait_gone("polite")
     assert said.read_text() == "saved\n"
+    assert hub.logs["polite"].endswith("\nsaved\n")  # last words arrive before the work is gone
+
+
+def test_what_a_command_leaves_in_the_background_goes_with_it(hub: FakeHub, site: Site) -> None:
+    hub.want("leaves", "sh", "-c", "setsid sleep 600 & echo $!")
+    site.start()
+    hub.wait_state("leaves", "succeeded")
+    hub.wait(lambda: hub.logs.get("leaves"))
+    assert site.marked("leaves") == []
 
 
 def test_live_figures_are_those_of_the_whole_tree(hub: FakeHub, site: Site) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from agentsite import Site
-from aquifer_agent import cgroups, limits, logs, probes
+from aquifer_agent import cgroups, files, limits, logs, probes
 from aquifer_agent.limits import Group, LimitKind
 from aquifer_agent.probes import nvidia
 from fakehub import FakeHub
@@ -37,6 +37,16 @@ def test_log_text_is_as_long_as_the_bytes_it_stands_for(tmp_path: Path) -> None:
         text, size = logs.read_text(log, 0, 10_000, is_ended=True)
         assert size == len(raw) == len(text.encode())
         assert "\0" not in text  # databases refuse it
+
+
+def test_the_record_of_an_end_fits_its_room_and_a_claim_is_given_once(tmp_path: Path) -> None:
+    record = {"exit_code": 1, "message": "漢" * 9000}
+    (tmp_path / "exit").write_bytes(files.padded_json(record, 4096))
+    assert (tmp_path / "exit").stat().st_size == 4096
+    assert (files.read_json(tmp_path / "exit") or {})["exit_code"] == 1
+    assert [files.claim_json(tmp_path / "claim", {"who": who}) for who in "ab"] == [True, False]
+    assert files.read_json(tmp_path / "claim") == {"who": "a"}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["claim", "exit"]
 
 
 class NVMLError(Exception):
