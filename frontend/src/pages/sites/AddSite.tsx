@@ -52,10 +52,10 @@ function Form({ onJoined }: { onJoined: (joined: Joined) => void }) {
     mutationFn: async (values: typeof form.values): Promise<Joined> => {
       // Each step carries a key, so that pressing again after a failure goes on where it stopped.
       const headers = (step: string) => ({ "Idempotency-Key": `${key}-${step}-${toSlug(values.siteName)}-${toSlug(values.name)}` });
-      const site =
-        values.site === NEW
-          ? (await sitesCreate({ body: { name: values.siteName.trim(), slug: toSlug(values.siteName) }, headers: headers("site"), throwOnError: true })).data.id
-          : values.site;
+      // A new place that goes by the name of a known one is that one.
+      const slug = toSlug(values.siteName);
+      const known = values.site === NEW ? sites.data?.results.find((each) => each.slug === slug)?.id : values.site;
+      const site = known ?? (await sitesCreate({ body: { name: values.siteName.trim(), slug }, headers: headers("site"), throwOnError: true })).data.id;
       const cluster = await clustersCreate({
         body: { site, name: values.name.trim(), slug: toSlug(values.name), kind: "baremetal", driver: "agent" },
         headers: headers(`cluster-${site}`),
@@ -68,7 +68,10 @@ function Form({ onJoined }: { onJoined: (joined: Joined) => void }) {
       await client.invalidateQueries();
       onJoined(joined);
     },
-    onError: (error) => form.setErrors(fieldErrors(error)),
+    onError: (error) => {
+      const { slug, ...others } = fieldErrors(error);
+      form.setErrors({ ...others, name: others.name ?? slug });
+    },
   });
   return (
     <form onSubmit={form.onSubmit((values) => add.mutate(values))}>

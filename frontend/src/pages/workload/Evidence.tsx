@@ -52,7 +52,7 @@ export function Evidence({ decision }: { decision: Record<string, unknown> }) {
         <ol className="aq-ranks">
           {read.candidates.slice(0, MOST_CANDIDATES).map((each) => (
             <li key={each.node}>
-              <NodeName id={each.node} /> <Text span size="xs" c="dimmed">{score.format(each.score)}</Text>
+              <NodeName id={each.node} /> {read.candidates.length > 1 && <Text span size="xs" c="dimmed">{score.format(each.score)}</Text>}
             </li>
           ))}
         </ol>

@@ -63,7 +63,7 @@ function Request({ workload }: { workload: Workload }) {
     <Facts
       items={[
         [t`Kind`, word(WORKLOAD_KINDS, workload.kind)],
-        [t`Accelerators`, <Wants key="wants" workload={workload} />],
+        [t`Accelerators`, workload.accelerators > 0 ? <Wants key="wants" workload={workload} /> : "–"],
         [t`CPU cores`, formatMilli(workload.cpu_milli, i18n.locale)],
         [t({ message: "Memory", context: "of a machine" }), formatMemory(workload.memory_mib, i18n.locale)],
         [t`Pool`, workload.pool_name],

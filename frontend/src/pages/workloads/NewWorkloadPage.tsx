@@ -57,7 +57,7 @@ export function NewWorkloadPage() {
         >
           <Stack>
             {create.error && <ProblemAlert error={create.error} />}
-            <TextInput label={t`Name`} required withAsterisk {...form.getInputProps("name")} />
+            <TextInput label={t`Name`} withAsterisk {...form.getInputProps("name")} />
             <div className="aq-fields">
               <Select label={t`Project`} withAsterisk searchable data={projects.data?.results.map((project) => ({ value: project.id, label: `${project.name} (${project.tenant_name})` })) ?? []} {...form.getInputProps("project")} value={draft.project || null} />
               <Select label={t`Pool`} withAsterisk searchable data={pools.data?.results.map((pool) => ({ value: pool.id, label: pool.name })) ?? []} {...form.getInputProps("pool")} value={draft.pool || null} />
