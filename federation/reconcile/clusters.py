@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -29,6 +29,7 @@ from federation.reconcile import figures, inventory, workloads
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
+from federation.states import WorkloadState
 from portal.audit import SYSTEM
 from portal.errors import ConcurrentUpdate
 from portal.leases import backoff_seconds, forgettable
@@ -199,7 +200,9 @@ def _give_up_if_overdue(cluster: Cluster) -> None:
     """Silent beyond policy: raise the epoch, which fences what runs there, and let its work move elsewhere."""
     if cluster.state != C.DISCONNECTED or _silence(cluster) <= settings.FEDERATION_LOST_SECONDS:
         return
-    rows = Allocation.objects.filter(cluster=cluster, state__in=(A.RESERVED, A.STARTING, A.ACTIVE))
+    # Work that is queued anew waits for what is still stopping here; nobody can be asked about that either.
+    waited_for = Q(state=A.STOPPING, workload__state=WorkloadState.QUEUED)
+    rows = Allocation.objects.filter(Q(state__in=(A.RESERVED, A.STARTING, A.ACTIVE)) | waited_for, cluster=cluster)
     workload_ids = list(rows.order_by("workload_id").values_list("workload_id", flat=True).distinct()[:200])
     if not workload_ids:
         return

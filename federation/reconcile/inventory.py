@@ -100,7 +100,7 @@ def _lose(node: Node) -> None:
 
 def lose(allocation: Allocation, *, message: str) -> None:
     """To LOST. What it ran counts up to the last proof of life; the hardware stays held."""
-    proof = allocation.proof_at or allocation.started_at
+    proof = allocation.ended_at or allocation.proof_at or allocation.started_at
     move(
         allocation, A.LOST, by=SYSTEM, reason="SiteLost", message=message, effective_at=proof,
         ended_at=proof if allocation.started_at else None,

@@ -47,7 +47,8 @@ def billed() -> list[str]:
             if end != start:
                 found.append(f"the bill of {row.pk} is broken between {end} and {start}")
         wanted = _interval(row)
-        if (billed := (cut[0][0], cut[-1][1]) if cut else None) != wanted:
+        billed = (cut[0][0], cut[-1][1]) if cut else None
+        if billed != wanted and not (_still_runs(row) and wanted and billed and _is_behind(billed, wanted)):
             found.append(f"{row.pk} ran {wanted} and is billed for {billed}")
         if row.started_at is not None:
             members[row.workload_id, row.replica].append((row.started_at, row.ended_at, row.pk))
@@ -65,3 +66,12 @@ def _interval(row: Allocation) -> tuple[datetime, datetime] | None:
     start = row.started_at.replace(microsecond=0)
     end = (row.ended_at or row.proof_at or row.started_at).replace(microsecond=0)
     return start, max(end, start + _SECOND)
+
+
+def _still_runs(row: Allocation) -> bool:
+    return row.ended_at is None and row.state not in (A.LOST, A.RELEASED)
+
+
+def _is_behind(billed: tuple[datetime, datetime], wanted: tuple[datetime, datetime]) -> bool:
+    """What runs is billed in steps."""
+    return billed[0] == wanted[0] and billed[1] <= wanted[1] < billed[1] + metering.RUNNING_EVERY

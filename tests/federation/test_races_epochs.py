@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from federation.actions import nodes as node_actions
+from federation.actions import workloads as workload_actions
 from federation.drivers.base import Rejected, WorkloadSpec
 from federation.drivers.fake import FakeDriver
 from federation.drivers.fake_store import set_control
@@ -20,6 +22,7 @@ from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
 from federation.states import WorkloadState as W
+from portal.audit import SYSTEM
 from tests import factories
 from tests.checker import books, sites
 from tests.checker.meddler import Crash, Meddler
@@ -197,6 +200,39 @@ def test_a_frozen_worker_that_wakes_after_a_cancel_starts_nothing() -> None:
     with pytest.raises(Rejected):
         world.site().ensure(late)
     assert list(world.site().refs()) == []
+
+
+def test_work_that_was_leaving_a_site_when_it_fell_silent_moves_as_well() -> None:
+    """Drained, so it waits for its old hardware to be let go; then nobody can be asked any more."""
+    world = World().runs()
+    world.control(stop_seconds=3600)
+    node_actions.drain(by=SYSTEM, node=world.old.node)
+    ended = world.step(world.old).ended_at
+    world.admit()
+    assert (world.only().state, world.work.state) == (A.STOPPING, W.QUEUED)
+    world.silent_beyond_policy()
+    world.admit()
+    assert world.step(world.only()).node.name == "there"
+    lost = Allocation.objects.get(pk=world.old.pk)
+    assert (lost.state, lost.ended_at) == (A.LOST, ended)
+    world.check()
+    world.control(down=None, stop_seconds=0)
+    time_passes_at_the_site(world, gone_at=1.0)
+    world.look()
+    world.step(world.old)
+    assert world.step(world.old).state == A.RELEASED
+    assert (world.work.state, world.work.attempt) == (W.RUNNING, 2)
+    world.check()
+
+
+def test_cancelled_work_at_a_silent_site_goes_on_holding_its_hardware() -> None:
+    world = World().runs()
+    world.control(stop_seconds=3600)
+    workload_actions.cancel(by=SYSTEM, workload=world.work)
+    world.step(world.old)
+    assert world.silent_beyond_policy().epoch == 1
+    assert world.only().state == A.STOPPING
+    world.check()
 
 
 # -- a node ----------------------------------------------------------------------------------------
