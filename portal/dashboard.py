@@ -79,7 +79,7 @@ class OverviewView(APIView):
                 "workloads": _by(Workload.objects.in_scope(scope_of(user, "workload.view")), "state"),
                 "waiting": _by(Workload.objects.in_scope(scope_of(user, "workload.view")).waiting(), "reason"),
                 "spend_today": [
-                    {"currency": currency, "amount": amount}
+                    {"currency": currency, "amount": str(round(amount, 2))}
                     for currency, amount in UsageRecord.objects.spend_today(scope_of(user, "usage.view")).items()
                 ],
                 "needs_you": _needs(user),

@@ -232,8 +232,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("AQUIFER_BEHIND_PROXY", False) else None
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+REQUEST_MAX_BYTES = 1_000_000
 AGENT_REPORT_MAX_BYTES = 5_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = AGENT_REPORT_MAX_BYTES  # Django knows one limit for all
 
 # -- API -----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -61,7 +61,7 @@ class AgentDeviceSerializer(serializers.Serializer[Any]):
     model = serializers.CharField(max_length=64)
     memory_mib = serializers.IntegerField(min_value=1, max_value=1 << 31)
     health = serializers.CharField(max_length=16, required=False)
-    numa = serializers.IntegerField(required=False, allow_null=True)
+    numa = serializers.IntegerField(required=False, allow_null=True, min_value=-1, max_value=1 << 31)
 
 
 class AgentInventorySerializer(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from federation.models.sites import Cluster
-from federation.states import CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
+from federation.states import ALLOCATION_HOLDING, CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
 from portal.leases import Leased, LeasedQuerySet, lease_pair
 from portal.models.base import Row, ScopedQuerySet, StatefulRow
 from portal.models.quotas import ResourceFlavor
@@ -50,7 +50,8 @@ class NodeQuerySet(ScopedQuerySet["Node"]):
 class Node(StatefulRow):
     topic = "node"
     arrows = NODE_ARROWS
-    scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "many": "yes"}
+    scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "holding": "allocations__state", "many": "yes"}
+    scope_states: ClassVar = ALLOCATION_HOLDING
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="nodes")
     name = models.CharField(max_length=253)
@@ -91,7 +92,12 @@ class Health(models.TextChoices):
 class Accelerator(Row):
     """One physical device. 1000 milli is the whole of it."""
 
-    scope_paths: ClassVar = {"tenant": "shares__allocation__tenant_id", "many": "yes"}
+    scope_paths: ClassVar = {
+        "tenant": "shares__allocation__tenant_id",
+        "holding": "shares__allocation__state",
+        "many": "yes",
+    }
+    scope_states: ClassVar = ALLOCATION_HOLDING
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="accelerators")
     model = models.ForeignKey(AcceleratorModel, on_delete=models.PROTECT, related_name="accelerators")

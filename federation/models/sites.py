@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
-from federation.states import CLUSTER_ARROWS, CLUSTER_PLACEABLE, ClusterState
+from federation.states import ALLOCATION_HOLDING, CLUSTER_ARROWS, CLUSTER_PLACEABLE, ClusterState
 from portal.leases import Leased, LeasedQuerySet, lease_pair
 from portal.models.base import Row, ScopedQuerySet, StatefulRow
 from portal.models.tenants import slug_rule
@@ -15,7 +15,12 @@ from portal.models.tenants import slug_rule
 class Site(Row):
     """A place with its network, trust, power tariff and carbon figure."""
 
-    scope_paths: ClassVar = {"tenant": "clusters__allocations__tenant_id", "many": "yes"}
+    scope_paths: ClassVar = {
+        "tenant": "clusters__allocations__tenant_id",
+        "holding": "clusters__allocations__state",
+        "many": "yes",
+    }
+    scope_states: ClassVar = ALLOCATION_HOLDING
 
     slug = models.CharField(max_length=63, unique=True, validators=[slug_rule])
     name = models.CharField(max_length=200)
@@ -52,7 +57,8 @@ class Cluster(StatefulRow, Leased):
 
     topic = "cluster"
     arrows = CLUSTER_ARROWS
-    scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "many": "yes"}
+    scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "holding": "allocations__state", "many": "yes"}
+    scope_states: ClassVar = ALLOCATION_HOLDING
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="clusters")
     slug = models.CharField(max_length=63, validators=[slug_rule])

@@ -75,7 +75,7 @@ def _nearest(request: Request, ranking: Ranking, board: Board, last: Filter) -> 
     if last == Filter.MODEL:
         return _models_there(wish, board)
     if last == Filter.QUOTA:
-        return _quota_left(request)
+        return _quota_left(request, board)
     measure = _MEASURES[last]
     best: tuple[int, int] | None = None
     for shape in board.shapes():
@@ -105,11 +105,17 @@ def _models_there(wish: Wish, board: Board) -> str:
     return f"There are {_words(sorted({slot.model for slot in slots}))}."
 
 
-def _quota_left(request: Request) -> str:
+def _quota_left(request: Request, board: Board) -> str:
     room = request.flavors or {}
     if not request.wants_accelerators:
         return f"Left: {_thousandths(room.get(CPU_FLAVOR, 0))} cores."
-    left = [f"{_thousandths(milli)} {flavor}" for flavor, milli in sorted(room.items()) if flavor != CPU_FLAVOR]
+    slots = {slot for s in board.shapes() for slot in s.layout.slots}
+    asked = {slot.flavor for slot in slots if not request.models or slot.model in request.models}
+    left = [
+        f"{_thousandths(milli)} {flavor}"
+        for flavor, milli in sorted(room.items())
+        if flavor in asked or (not asked and flavor != CPU_FLAVOR)
+    ]
     return f"Left: {', '.join(left)}." if left else "There is no quota for any accelerator."
 
 

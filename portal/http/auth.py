@@ -48,12 +48,13 @@ class NamedPermission(permissions.BasePermission):
     """Each view names the permission of each of its actions; what names none is refused."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        action = getattr(view, "action", None) or request.method.lower()  # type: ignore[union-attr]
+        method = str(request.method).lower()
+        action = getattr(view, "action", None) or ("get" if method == "head" else method)
         name = getattr(view, "permissions", {}).get(action)
         if name == "anyone":
             return True
         if not request.user.is_authenticated:
             return False
-        if action == "options":
+        if action == "options" or not hasattr(view, method):  # the latter is a 405 next
             return True
         return name is not None and not scope_of(request.user, name).is_empty

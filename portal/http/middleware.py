@@ -21,7 +21,7 @@ class RequestLimits:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        limit = settings.REQUEST_MAX_BYTES
         if request.path.startswith("/api/v1/agent/"):
             limit = settings.AGENT_REPORT_MAX_BYTES
         try:
@@ -30,6 +30,8 @@ class RequestLimits:
             return problems.plain(request, 400, "bad-request", "Content-Length is not a number")
         if length > limit:
             return problems.plain(request, 413, "too-large", "The request is too large", f"At most {limit} bytes.")
+        if request.headers.get("Transfer-Encoding") and "Content-Length" not in request.headers:
+            return problems.plain(request, 411, "length-required", "Send a Content-Length")
         if request.headers.get("Content-Encoding"):
             return problems.plain(request, 415, "unsupported-media-type", "Packed requests are not taken")
         return self.get_response(request)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -17,6 +18,7 @@ from portal.errors import DomainError
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 _DISK_FULL = "53100"
+_MOST_ERRORS = 100
 _GONE = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -65,7 +67,7 @@ def _describe(error: Exception) -> tuple[int, str, str, str, list[Any], dict[str
             headers = {"Retry-After": "300"} if error.status == 429 else {}
             return error.status, error.code, error.title, error.detail, error.errors, headers
         case exceptions.ValidationError():
-            errors = list(_fields(error.detail))
+            errors = list(islice(_fields(error.detail), _MOST_ERRORS))
             summary = "; ".join(f"{e['pointer'].strip('/') or 'request'}: {e['detail']}" for e in errors[:3])
             return 400, "invalid", "Some of what was sent is not valid", summary, errors, {}
         case DjangoValidationError():
@@ -111,7 +113,7 @@ def _describe(error: Exception) -> tuple[int, str, str, str, list[Any], dict[str
                 {},
             )
         case RequestDataTooBig():
-            return 413, "too-large", "The request is too large", "A request may have 1 MB.", none, {}
+            return 413, "too-large", "The request is too large", "It has more bytes than are taken here.", none, {}
         case exceptions.Throttled():
             return (
                 429,

@@ -47,6 +47,8 @@ class ScopedQuerySet(models.QuerySet[M]):
             found |= Q(**{f"{tenant}__in": scope.tenants})
         if (project := paths.get("project")) and scope.projects:
             found |= Q(**{f"{project}__in": scope.projects})
+        if holding := paths.get("holding"):  # what a tenant held once is no longer its business
+            found &= Q(**{f"{holding}__in": self.model.scope_states})  # type: ignore[attr-defined]  # as scope_paths
         rows = self.filter(found)
         return rows.distinct() if paths.get("many") else rows
 

@@ -4,7 +4,7 @@ import pytest
 
 from federation.actions import nodes, sites, workloads
 from federation.drivers.fake import FakeDriver
-from federation.models import Accelerator, Allocation, Cluster, Node, Pool, Workload
+from federation.models import Accelerator, Allocation, Cluster, Node, Pool, Site, Workload
 from federation.reconcile import admission, allocations, clusters
 from federation.registry import driver_for
 from federation.states import AllocationState as A
@@ -12,6 +12,7 @@ from federation.states import ClusterState, NodeState
 from federation.states import WorkloadState as W
 from portal.audit import SYSTEM
 from portal.models import Quota, StateChange
+from portal.permissions import Scope
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +148,15 @@ def test_a_gang_is_all_or_nothing() -> None:
     smaller = factories.workload(project, pool, replicas=2)
     admit(pool)
     assert smaller.allocations.count() == 2
+
+
+def test_a_tenant_sees_hardware_only_while_it_holds_it(place: tuple[Workload, Cluster, Pool]) -> None:
+    workload, cluster, pool = place
+    Workload.objects.filter(pk=workload.pk).update(run_seconds=0)
+    scope = Scope(False, frozenset({workload.tenant_id}), frozenset())
+    models = (Accelerator, Node, Cluster, Site)
+    assert not any(model.objects.in_scope(scope).exists() for model in models)
+    admit(pool)
+    assert [model.objects.in_scope(scope).count() for model in models] == [1, 1, 1, 1]
+    step(workload, 3)
+    assert not any(model.objects.in_scope(scope).exists() for model in models)
