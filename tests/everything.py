@@ -83,9 +83,7 @@ def lock_part(name: str, sources: list[str], scratch: Path) -> Part:
     committed, fresh = ROOT / "requirements" / f"{name}.lock", scratch / f"{name}.lock"
     shutil.copy(committed, fresh)
     command = [installer(), *COMPILE, "--no-annotate", "--no-header", *sources, "-o", str(fresh)]
-    return Part(
-        f"lock {name}", command, look=lambda: same(fresh, committed, f"the command in CONTRIBUTING for {name}")
-    )
+    return Part(f"lock {name}", command, look=lambda: same(fresh, committed, f"the command in CONTRIBUTING for {name}"))
 
 
 def pytest(*arguments: str) -> Part:
