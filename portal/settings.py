@@ -283,6 +283,7 @@ SPECTACULAR_SETTINGS = {
         "JoinTokenState": ["open", "used"],
         "OrderDesired": ["run", "absent"],
     },
+    "PREPROCESSING_HOOKS": ["portal.http.schema.in_order"],
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
     "AUTHENTICATION_WHITELIST": [],
 }

@@ -8,6 +8,17 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def in_order(endpoints: list[Any]) -> list[Any]:
+    """The methods of each address in one order; the generator takes them from a set, which has another each time."""
+    first: dict[str, int] = {}
+    for position, (path, *_) in enumerate(endpoints):
+        first.setdefault(path, position)
+    return sorted(endpoints, key=lambda endpoint: (first[endpoint[0]], _METHODS.index(endpoint[2])))
+
+
 class FieldErrorSerializer(serializers.Serializer[Any]):
     pointer = serializers.CharField()
     detail = serializers.CharField()
