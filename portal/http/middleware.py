@@ -30,7 +30,7 @@ class RequestLimits:
             return problems.plain(request, 400, "bad-request", "Content-Length is not a number")
         if length > limit:
             return problems.plain(request, 413, "too-large", "The request is too large", f"At most {limit} bytes.")
-        if request.headers.get("Transfer-Encoding") and "Content-Length" not in request.headers:
+        if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
             return problems.plain(request, 411, "length-required", "Send a Content-Length")
         if request.headers.get("Content-Encoding"):
             return problems.plain(request, 415, "unsupported-media-type", "Packed requests are not taken")
