@@ -42,7 +42,14 @@ _BODY: dict[str, Make] = {
     "agent_enrol_post": lambda w: {
         "join_token": w.join_secret, "machine_id": "m", "hostname": "h", "agent_version": "1",
     },
-    "agent_sync_post": lambda w: {"boot_id": str(uuid4()), "seq": 1, "epoch": 1, "work": []},
+    "agent_sync_post": lambda w: {
+        "boot_id": str(uuid4()), "seq": 1, "epoch": 1, "sent_at": "2026-11-21T08:00:00Z", "uptime_seconds": 5.5,
+        "inventory": {"name": "n", "cpu_milli": 1000, "memory_mib": 1024, "rack": "r", "labels": {"k": "v"},
+                      "is_ready": True, "message": "", "devices": [_DEVICE]},
+        "work": [{"ref": str(uuid4()), "generation": 1, "epoch": 1, "state": "running", "ran_seconds": 1.0}],
+        "figures": [{"uuid": "GPU-1", "busy_percent": 5.0}], "host": {"cpu_milli": 5, "memory_mib": 5},
+        "logs": [{"ref": str(uuid4()), "offset": 0, "text": "hello"}],
+    },
     "tenants_create": lambda w: {"slug": "new", "name": "New"},
     "departments_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New"},
     "projects_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New"},
@@ -69,6 +76,7 @@ _BODY: dict[str, Make] = {
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip
 _RENAME = {"name": "Renamed"}
+_DEVICE = {"index": 0, "uuid": "GPU-1", "vendor": "nvidia", "model": "A100-80G", "memory_mib": 81920}
 
 
 def _other_flavor() -> ResourceFlavor:
@@ -106,11 +114,14 @@ class Operation:
         assert self.method == "PATCH", f"{self.id} takes a body; say in _BODY what to send"
         return _RENAME
 
-    def send(self, client: Any, world: World, **headers: str) -> Any:
+    def send(self, client: Any, world: World, body: Any = None) -> Any:
+        headers = {}
         if self.method == "PATCH":
             headers["If-Match"] = f'"{self.thing(world).version}"'
         cookies = deepcopy(client.cookies)
-        answer = client.generic_json(self.method, self.address(world), self.body(world), headers=headers)
+        answer = client.generic_json(
+            self.method, self.address(world), self.body(world) if body is None else body, headers=headers
+        )
         client.cookies = cookies  # after signing out, too
         return answer
 
