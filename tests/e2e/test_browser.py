@@ -35,6 +35,7 @@ def page(product: Product) -> Iterator[Page]:
         errors: list[str] = []
         found.on("pageerror", lambda error: errors.append(str(error)))
         yield found
+        found.screenshot(path=product.folder / "last-page.png")  # to look at when a test has failed
         assert not errors, errors
         browser.close()
 
