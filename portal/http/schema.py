@@ -7,7 +7,6 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
-
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
