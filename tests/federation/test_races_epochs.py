@@ -105,8 +105,10 @@ def test_a_site_silent_beyond_policy_is_fenced_and_its_work_moves() -> None:
     assert (new.state, new.node.name, world.work.state) == (A.ACTIVE, "there", W.RUNNING)
     world.check()
 
+    Allocation.objects.update(next_check_at=timezone.now() + HOUR)
     world.control(down=None)  # both copies run now; the first is stopped before anything else happens to it
     assert world.look().state == C.CONNECTED
+    assert Allocation.objects.due().get() == lost, "it is looked at before the next sweep is over"
     assert world.site().store.look(()).epoch == 2, "the site now refuses what is of the old epoch"
     assert world.step(lost).state == A.STOPPING
     assert world.step(lost).state == A.RELEASED
@@ -197,8 +199,9 @@ def test_a_frozen_worker_that_wakes_after_a_cancel_starts_nothing() -> None:
     late = spec_of(world.old)
     flow.stop_allocations(flow.lock(world.work.pk), by=factories.user(), reason="CancelledByUser")
     assert world.step(world.old).state == A.RELEASED
-    with pytest.raises(Rejected):
+    with pytest.raises(Rejected) as caught:
         world.site().ensure(late)
+    assert caught.value.reason == "OldGeneration"
     assert list(world.site().refs()) == []
 
 
@@ -252,12 +255,28 @@ def test_a_node_gone_and_back_keeps_its_work() -> None:
     assert world.only().ended_at == proof
     world.check()  # the bill ends at the last proof
 
+    Allocation.objects.update(next_check_at=timezone.now() + HOUR)
     world.control(missing_nodes=None)
     world.inventory()
+    assert Allocation.objects.due().get() == lost
     back = world.step(lost)
     assert (back.state, back.reason, back.ended_at) == (A.ACTIVE, "Adopted", None)
     assert (world.work.state, world.work.attempt, world.work.allocations.count()) == (W.RUNNING, 1, 1)
     world.check()  # one unbroken interval: its own clock proves that it ran on
+
+
+def test_a_node_that_returns_under_a_newer_epoch_has_its_old_work_stopped() -> None:
+    """Meanwhile its whole site was given up for other work: nothing of before the fence is adopted."""
+    world = World().runs()
+    world.control(missing_nodes=["here"])
+    world.inventory()
+    Cluster.objects.filter(pk=world.here.pk).update(epoch=2)
+    world.control(missing_nodes=None)
+    world.inventory()
+    assert world.step(world.old).state == A.STOPPING
+    assert world.step(world.old).state == A.RELEASED
+    assert world.work.state == W.QUEUED
+    world.check()
 
 
 def test_a_look_at_the_work_before_the_inventory_knows_changes_nothing() -> None:
