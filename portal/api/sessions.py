@@ -72,6 +72,13 @@ def _describe(request: Request, user: User) -> dict[str, Any]:
     }
 
 
+def _signed_in(request: Request, user: User) -> Response:
+    """A new session, also for who has one already: the old id, and who may know it, are shut out."""
+    request._request.session.flush()
+    start_session(request._request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return Response(_describe(request, user))
+
+
 class SessionView(APIView):
     """The session of the caller."""
 
@@ -89,8 +96,7 @@ class SessionView(APIView):
         sent.is_valid(raise_exception=True)
         address = request.META.get("REMOTE_ADDR", "")
         user = sessions.login(address=address, **sent.validated_data)
-        start_session(request._request, user, backend="django.contrib.auth.backends.ModelBackend")
-        return Response(_describe(request, user))
+        return _signed_in(request, user)
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -109,8 +115,7 @@ class OneTimeView(APIView):
         sent = OneTimeSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         user = sessions.login_once(secret=sent.validated_data["token"])
-        start_session(request._request, user, backend="django.contrib.auth.backends.ModelBackend")
-        return Response(_describe(request, user))
+        return _signed_in(request, user)
 
 
 class LanguageView(APIView):
