@@ -35,7 +35,7 @@ def move(
     if row.state == to:
         return False
     if to not in row.arrows[row.state]:
-        raise IllegalTransition(f"A {row.topic} that is {row.state} cannot become {to}.")
+        raise IllegalTransition(f"This {row.topic} is {row.state}, and cannot become {to}.")
     changed = (
         type(row)
         .objects.filter(pk=row.pk, version=row.version)

@@ -126,4 +126,4 @@ def allowed_verbs(user: Any, obj: Any, verbs: Mapping[str, tuple[str, AbstractSe
 def must_be(obj: Any, states: AbstractSet[str], verb: str) -> None:
     """Refuse a verb that the state does not allow, in plain words."""
     if obj.state not in states:
-        raise IllegalTransition(f"Cannot {verb} a {obj.topic} that is {obj.state}.")
+        raise IllegalTransition(f"Cannot {verb} this {obj.topic}: it is {obj.state}.")
