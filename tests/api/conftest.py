@@ -1,11 +1,10 @@
-"""The client of these tests: JSON in and out, and a refusal leaves the test's own transaction alone."""
+"""The client of these tests: JSON in and out."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
 from rest_framework.test import APIClient
 
 from portal.actions import tokens
@@ -19,11 +18,6 @@ class Client(APIClient):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"raise_request_exception": False, **options})  # a 500 for browsers is one here
-
-    def request(self, **kwargs: Any) -> Any:
-        response = super().request(**kwargs)
-        transaction.set_rollback(False)  # a refusal ends its request's transaction, not the test's around it
-        return response
 
     def generic_json(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         data = "" if body is None else json.dumps(body)

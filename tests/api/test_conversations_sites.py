@@ -44,7 +44,7 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
         assert (answer.status_code, answer.json()["state"], answer.json()["actions"]) == (202, state, then)
     end = operator.post(f"{address}/resume")
     assert (end.status_code, end.json()["code"]) == (409, "illegal-transition")
-    assert end.json()["detail"] == "A cluster that is retired cannot become pending."
+    assert end.json()["detail"] == "This cluster is retired, and cannot become pending."
     found = operator.get("/api/v1/clusters", {"site": site, "state": "retired", "kind": "kubernetes"}).json()
     assert [cluster["slug"] for cluster in found["results"]] == ["main"]
 

@@ -1,0 +1,217 @@
+"""Conversations of an engineer with the queue: submit, repeat, stop, go on, and look at what came of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from federation.models import Allocation, Pool, Workload
+from federation.reconcile import admission, allocations
+from portal import hints
+from portal.models import IdempotencyRecord, Project, User
+from portal.permissions import Role
+from tests import factories
+from tests.api.conftest import Client, client_of
+
+WORKLOADS = "/api/v1/workloads"
+
+
+class Desk:
+    """An engineer with a project, quota, and a pool over one simulated cluster."""
+
+    def __init__(self) -> None:
+        self.project: Project = factories.project()
+        self.pool: Pool = factories.pool(factories.cluster())
+        factories.quota(self.project)
+        self.user: User = factories.user(Role.PROJECT_MEMBER, self.project.tenant, self.project)
+        self.client: Client = client_of(self.user)
+
+    def body(self, **more: Any) -> dict[str, Any]:
+        return {"project": str(self.project.pk), "pool": str(self.pool.pk), "name": "train", "accelerators": 2, **more}
+
+    def submit(self, key: str = "", client: Client | None = None, **more: Any) -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        return (client or self.client).post(WORKLOADS, self.body(**more), headers=headers)
+
+    def step(self) -> None:
+        admission.run(str(self.pool.pk))
+        for allocation in Allocation.objects.exclude(state="released"):
+            for _ in range(2):
+                allocations.run(str(allocation.pk))
+
+
+@pytest.fixture
+def desk(db: None) -> Desk:
+    return Desk()
+
+
+def test_from_submission_to_the_end_and_once_more(desk: Desk) -> None:
+    spec = {
+        "kind": "training",
+        "command": ["sh", "-c", "  echo ' hi '\n"],
+        "env": {"EMPTY": "", "PATH_": " a "},
+        "run_seconds": 0,
+        "image": "repo/img:1",
+    }
+    made = desk.submit(**spec)
+    assert made.status_code == 201, made.json()
+    said = made.json()
+    assert {name: said[name] for name in spec} == spec, "kept as sent, to the blank"
+    assert (said["state"], said["reason"], said["submitted_by"]) == ("queued", "Submitted", desk.user.username)
+    assert said["actions"] == ["cancel", "suspend"]
+    address = f"{WORKLOADS}/{said['id']}"
+
+    desk.step()
+    ended = desk.client.get(address).json()
+    assert (ended["state"], ended["exit_code"], ended["actions"]) == ("succeeded", 0, ["retry"])
+    decision = desk.client.get(f"{address}/explanation").json()
+    assert decision, "why it went where it went"
+    logs = desk.client.get(f"{address}/logs").json()
+    assert (logs["next_offset"], logs["message"]) == (len(logs["text"].encode()), "")
+    history = desk.client.get(f"{address}/history").json()
+    assert [h["to_state"] for h in history if h["object_type"] == "workload"] == ["admitted", "succeeded"] or [
+        h["to_state"] for h in history if h["object_type"] == "workload"
+    ] == ["admitted", "running", "succeeded"]
+    allocation = desk.client.get("/api/v1/allocations", {"workload": said["id"]}).json()["results"]
+    assert [len(one["shares"]) for one in allocation] == [2]
+
+    again = desk.client.post(f"{address}/retry")
+    assert (again.status_code, again.json()["state"], again.json()["attempt"]) == (202, "queued", 2)
+    assert again.json()["finished_at"] is None
+
+
+def test_what_can_be_done_next_and_what_cannot(desk: Desk) -> None:
+    address = f"{WORKLOADS}/{desk.submit().json()['id']}"
+    for verb, state, then in (
+        ("suspend", "suspended", ["cancel", "resume"]),
+        ("resume", "queued", ["cancel", "suspend"]),
+        ("cancel", "cancelled", ["retry"]),
+        ("retry", "queued", ["cancel", "suspend"]),
+    ):
+        answer = desk.client.post(f"{address}/{verb}")
+        assert (answer.status_code, answer.json()["state"], answer.json()["actions"]) == (202, state, then)
+    for verb in ("resume", "retry"):
+        refused = desk.client.post(f"{address}/{verb}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "illegal-transition")
+        assert refused.json()["detail"] == f"Cannot {verb} this workload: it is queued."
+    assert Workload.objects.get().version == answer.json()["version"]
+
+
+def test_running_work_is_cancelled_and_gives_its_hardware_back(desk: Desk) -> None:
+    address = f"{WORKLOADS}/{desk.submit().json()['id']}"
+    desk.step()
+    assert desk.client.get(address).json()["state"] == "running"
+    allocation = Allocation.objects.get()
+    release = f"/api/v1/allocations/{allocation.pk}"
+    assert desk.client.get(release).json()["actions"] == [], "hardware is taken back by owners and operators"
+    assert desk.client.post(f"{release}/release").status_code == 403
+    cancelled = desk.client.post(f"{address}/cancel").json()
+    assert (cancelled["state"], cancelled["reason"]) == ("cancelled", "CancelledByUser")
+    owner = client_of(factories.user(Role.TENANT_OWNER, desk.project.tenant))
+    late = owner.post(f"{release}/release")
+    assert (late.status_code, late.json()["detail"]) == (409, "Cannot release this allocation: it is stopping.")
+    desk.step()
+    assert desk.client.get(release).json()["state"] == "released"
+    assert desk.client.get("/api/v1/quotas").json()["results"][0]["held_milli"] == 0
+
+
+def test_an_owner_takes_hardware_back_and_the_work_waits_again(desk: Desk) -> None:
+    made = desk.submit().json()["id"]
+    desk.step()
+    owner = client_of(factories.user(Role.TENANT_OWNER, desk.project.tenant))
+    address = f"/api/v1/allocations/{Allocation.objects.get().pk}"
+    assert owner.get(address).json()["actions"] == ["release"]
+    answer = owner.post(f"{address}/release")
+    assert (answer.status_code, answer.json()["state"], answer.json()["reason"]) == (202, "stopping", "ReleasedByUser")
+    assert desk.client.get(f"{WORKLOADS}/{made}").json()["state"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "code"),
+    [
+        ({"accelerator_milli": 500, "accelerators": 2}, "accelerator_milli", "share-of-one"),
+        ({"model_names": ["H900"]}, "model_names", "unknown-model"),
+        ({"model_names": ["A100-80G"], "accelerators": 0}, "model_names", "no-accelerators"),
+        ({"site_slugs": ["atlantis"]}, "site_slugs", "unknown-site"),
+        ({"env": {"A=B": "x"}}, "env", "bad-name"),
+        ({"env": {"1A": "x"}}, "env", "bad-name"),
+        ({"env": {f"V{n}": "x" for n in range(501)}}, "env", "too-many"),
+        ({"command": ["a"] * 1001}, "command", "max_length"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_field(desk: Desk, more: Any, field: str, code: str) -> None:
+    answer = desk.submit(**more)
+    assert answer.status_code in {400, 422}
+    assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [(f"/{field}", code)]
+    assert not Workload.objects.exists()
+
+
+def test_lists_are_filtered_and_counted_alike(desk: Desk) -> None:
+    for name in ("alpha", "beta", "Alphabet"):
+        desk.submit(name=name)
+    Workload.objects.filter(name="beta").update(state="failed")
+    found = desk.client.get(WORKLOADS, {"name": "ALPHA"}).json()["results"]
+    assert [row["name"] for row in found] == ["Alphabet", "alpha"]
+    two = desk.client.get(WORKLOADS, {"state": ["queued", "failed"], "project": str(desk.project.pk)}).json()
+    assert len(two["results"]) == 3
+    counts = desk.client.get(f"{WORKLOADS}/counts", {"name": "alpha"}).json()
+    assert {one["state"]: one["count"] for one in counts if one["count"]} == {"queued": 2}
+
+
+# -- repeats ------------------------------------------------------------------------------------------------
+
+
+def test_a_repeated_create_is_the_same_answer_and_one_row(desk: Desk) -> None:
+    first, second = desk.submit("key-1"), desk.submit("key-1")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.json() == first.json()
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert Workload.objects.count() == 1
+    other = desk.submit("key-1", name="other")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    elsewhere = desk.client.post("/api/v1/tokens", {}, headers={"Idempotency-Key": "key-1"})
+    assert elsewhere.status_code == 400
+    assert desk.submit("key-2").json()["id"] != first.json()["id"]
+    somebody = client_of(factories.user(Role.TENANT_MEMBER, desk.project.tenant))
+    theirs = desk.submit("key-1", somebody)
+    assert theirs.status_code == 201
+    assert theirs.json()["id"] != first.json()["id"], "a key is its caller's own"
+    assert Workload.objects.count() == 3
+
+
+def test_a_create_that_failed_may_be_tried_again_under_its_key(desk: Desk) -> None:
+    assert desk.submit("key-1", site_slugs=["atlantis"]).status_code == 422
+    assert not IdempotencyRecord.objects.exists()
+    assert desk.submit("key-1").status_code == 201
+
+
+@pytest.mark.parametrize("key", ["x" * 201, "a\tb", "a\x7fb"])
+def test_a_key_that_is_none_is_refused(desk: Desk, key: str) -> None:
+    answer = desk.submit(key)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert not Workload.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_repeats_at_one_moment_are_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "send", lambda *_: None)
+    desk, size = Desk(), 6
+    start = Barrier(size)
+
+    def ask(number: int) -> tuple[int, str, bool]:
+        try:
+            client = client_of(User.objects.get(pk=desk.user.pk))
+            start.wait(30)
+            answer = desk.submit("key-1", client)
+            return answer.status_code, answer.json()["id"], "Idempotency-Replayed" in answer.headers
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(size) as threads:
+        answers = list(threads.map(ask, range(size)))
+    assert {status for status, _, _ in answers} == {201}
+    assert {pk for _, pk, _ in answers} == {str(Workload.objects.get().pk)}
+    assert sorted(replayed for _, _, replayed in answers) == [False] + [True] * (size - 1)
