@@ -369,7 +369,46 @@ with Supervisor(here) as supervisor:
     supervisor.start(child("worker", code))
     supervisor.probes.append(Probe(here / "probe", 3600, ("worker",)))
     supervisor.children[0].started_at -= 7200
-    assert not supervisor.wait(lambda: len(lines("starts")) >= 2, 1)
+    assert supervisor.wait(lambda: len(lines("starts")) == 1, 30)
+    for _ in range(5):
+        supervisor.turn(0.05)
+    assert supervisor.children[0].crashes == 0
+""",
+    )
+
+
+def test_a_reused_process_number_harms_nobody(tmp_path: Path) -> None:
+    """A child that ended long ago must not cost a stranger's session its life, though it has its number now."""
+    stranger = [sys.executable, "-c", "import signal; print(1, flush=True); signal.pause()"]
+    with subprocess.Popen(stranger, start_new_session=True, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        supervise(
+            tmp_path,
+            f"""
+with Supervisor(here) as supervisor:
+    one = supervisor.start(child("prepare", "pass", is_restarted=False))
+    supervisor.wait(lambda: not one.is_running(), 30)
+    one.session = {other.pid}
+""",
+        )
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_session_is_cleared_once(tmp_path: Path) -> None:
+    supervise(
+        tmp_path,
+        """
+with Supervisor(here) as supervisor:
+    one = supervisor.start(child("prepare", "pass", is_restarted=False))
+    supervisor.wait(lambda: not one.is_running(), 30)
+    supervisor.turn(0)
+    assert one.session is None
+    two = supervisor.start(child("worker", NOTE + 'note("up", "x"); signal.pause()'))
+    supervisor.wait(lambda: lines("up"), 30)
+    one.kill_session()
+    assert two.is_running()
 """,
     )
 
@@ -473,17 +512,19 @@ def test_the_product_starts_stops_within_ten_seconds_and_starts_again(tmp_path: 
     env |= {"AQUIFER_DATA_DIR": str(tmp_path), "AQUIFER_MODE": "local", "AQUIFER_FRONTEND_DIST": str(tmp_path)}
     command = [sys.executable, "manage.py", "up", "--no-demo", "--port", str(port)]
     for _ in range(2):
-        log = (tmp_path / "said").open("w+")
-        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process:
-            assert until(lambda: "Aquifer is ready" in said(tmp_path) or process.poll() is not None, 120)
+        with (
+            (tmp_path / "said").open("w") as log,
+            subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process,
+        ):
+            assert until(lambda: "Aquifer is ready" in said(tmp_path) or process.poll() is not None, 240)
             assert f"http://127.0.0.1:{port}/login/once#" in said(tmp_path), said(tmp_path)
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             connection.request("GET", "/healthz")
             assert connection.getresponse().status == 200
             connection.close()
             asked = time.monotonic()
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
             assert time.monotonic() - asked < 10
         assert of_this_folder(tmp_path) == []
         assert "Nothing is left running" in said(tmp_path)

@@ -10,6 +10,7 @@ from portal.supervise.processes import Child
 from portal.supervise.steps import paint, say
 
 _KEPT = 3  # earlier logs of each child
+_COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could move the cursor or recolour the terminal
 
 
@@ -66,13 +67,13 @@ class Output:
             text = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
     def _pass_on(self, child: Child, data: bytes) -> None:
         *lines, child.rest = (child.rest + data).split(b"\n")
         if len(child.rest) > 65536:  # a line without an end must not fill the memory
             lines, child.rest = [*lines, child.rest], b""
-        for line in lines:
+        for line in (_COLOURS.sub(b"", line) for line in lines):
             self._write(child.name, line)
             if self.is_shown and line.strip():
                 text = _UNSAFE.sub("?", line.decode(errors="replace"))

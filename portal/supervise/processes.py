@@ -51,6 +51,7 @@ class Child:
     started_at: float = 0.0
     restart_at: float | None = None
     crashes: int = 0
+    session: int | None = None  # the one it opened, until that has been cleared
     rest: bytes = field(default=b"", repr=False)  # the unfinished last line of its output
 
     @property
@@ -74,6 +75,7 @@ class Child:
             # One thread only in this process, so running Python between fork and exec is safe.
             preexec_fn=dies_with_parent(self.stop_signal),
         )
+        self.session = self.process.pid
         if log:
             log.close()
         if self.process.stdout:
@@ -87,15 +89,21 @@ class Child:
             self.process.send_signal(sign)
 
     def kill_session(self) -> None:
-        """Everything that still is in the session this child opened, the child included."""
-        if self.process is None:
-            return
-        for pid in session_members(self.process.pid):
-            _kill(pid)
+        """Everything that still is in the session this child opened, the child included. Once: numbers are reused."""
+        if self.session is not None:
+            for pid in session_members(self.session):
+                _kill(pid)
+            self.session = None
 
 
 def session_members(session: int) -> list[int]:
-    return [pid for pid, (_, sid, state) in _processes().items() if sid == session and state not in "ZX"]
+    """Processes of a session, of those below this process: a session of that number elsewhere is not ours."""
+    seen = _processes()
+    ours, fresh = set[int](), {os.getpid()}
+    while fresh:
+        ours |= fresh
+        fresh = {pid for pid, (parent, _, _) in seen.items() if parent in fresh and pid not in ours}
+    return [pid for pid in ours if pid in seen and seen[pid][1] == session and seen[pid][2] not in "ZX"]
 
 
 def children_of(parent: int) -> dict[int, str]:
