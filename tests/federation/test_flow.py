@@ -151,7 +151,7 @@ def test_a_gang_is_all_or_nothing() -> None:
 
 
 def test_a_tenant_sees_hardware_only_while_it_holds_it(place: tuple[Workload, Cluster, Pool]) -> None:
-    workload, cluster, pool = place
+    workload, _, pool = place
     Workload.objects.filter(pk=workload.pk).update(run_seconds=0)
     scope = Scope(False, frozenset({workload.tenant_id}), frozenset())
     models = (Accelerator, Node, Cluster, Site)
