@@ -7,8 +7,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from federation.models import Allocation, Pool, QueueOrder, Workload
 from federation.models.workloads import WorkloadQuerySet
@@ -32,12 +35,26 @@ def run(pk: str) -> bool:
     if token is None:
         return False
     pool = Pool.objects.get(pk=pk)
+    if (wait := _too_soon(pool)) > 0:
+        Pool.objects.settle(pk, token, check_in=wait)
+        return False
     queue = list(waiting(pool)[:BATCH])
     placed = admit(pool, queue) if queue else 0
     # All of a full batch waits: the next look begins behind it only when something has changed.
     has_more = placed > 0 and len(queue) == BATCH
-    Pool.objects.settle(pk, token, check_in=_BUSY_SECONDS if has_more else _IDLE_SECONDS)
+    # Woken while we were planning: what was submitted or released meanwhile is not in this plan.
+    was_woken = Pool.objects.values_list("next_check_at", flat=True).get(pk=pk) != pool.next_check_at
+    check_in = _BUSY_SECONDS if has_more or was_woken else _IDLE_SECONDS
+    Pool.objects.settle(pk, token, check_in=check_in, admitted_at=Now())
     return has_more
+
+
+def _too_soon(pool: Pool) -> float:
+    """Seconds until the next look at this queue. Each look reads the whole fleet, so releases and submissions
+    that come close together share one; after a quiet second the first is looked at immediately."""
+    if pool.admitted_at is None:
+        return 0.0
+    return settings.FEDERATION_ADMIT_SECONDS - (timezone.now() - pool.admitted_at).total_seconds()
 
 
 def waiting(pool: Pool) -> WorkloadQuerySet:

@@ -38,6 +38,7 @@ from portal.transitions import explain, move
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 INVENTORY_SECONDS = 15.0
+FIGURES_SECONDS = 4.5  # with looks 2 s apart, figures come every 5 s or so
 _LIVE = (C.PENDING, C.CONNECTED, C.DEGRADED, C.STALE, C.DISCONNECTED)
 
 
@@ -81,8 +82,9 @@ def _look(cluster: Cluster, driver: SiteDriver, live: dict[UUID, str]) -> Look:
                 look.unknown = _unknown(cluster, driver)
         if live and isinstance(driver, BulkObserver):
             look.work = list(driver.observe_many([str(pk) for pk in live]))
-        now = timezone.now()
-        look.usage = list(driver.usage(now - timedelta(seconds=LOOK_SECONDS), now))
+        if _is_old(cluster.figures_at, FIGURES_SECONDS):
+            now = timezone.now()
+            look.usage = list(driver.usage(now - timedelta(seconds=FIGURES_SECONDS), now))
     except Unavailable as error:
         look.no_answer = str(error) or "The site did not answer."
         if look.info is not None:  # it answers, but not to everything
