@@ -56,19 +56,20 @@ def asset(request: HttpRequest, name: str) -> HttpResponseBase:
     """A built file; packed where the browser takes it. Names carry a hash, so they never change."""
     try:
         path = Path(safe_join(settings.FRONTEND_DIST, name))
-    except SuspiciousFileOperation:
-        return problems.not_found(request)
-    if not path.is_file():
+        is_there = path.is_file()
+    except (SuspiciousFileOperation, OSError):  # outside, or no name a file could have
+        is_there = False
+    if not is_there:
         return problems.not_found(request)
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    headers = {"Content-Type": kind, "Cache-Control": _YEAR if name.startswith("assets/") else "no-cache"}
+    headers = {"Cache-Control": _YEAR if name.startswith("assets/") else "no-cache"}
     accepted = request.headers.get("Accept-Encoding", "")
     for encoding, ending in _PACKED:
         packed = path.with_name(path.name + ending)
         if encoding in accepted and packed.is_file():
             path, headers["Content-Encoding"] = packed, encoding
             break
-    response = FileResponse(path.open("rb"), headers=headers)
+    response = FileResponse(path.open("rb"), content_type=kind, headers=headers)
     patch_vary_headers(response, ["Accept-Encoding"])
     return response
 
