@@ -164,7 +164,8 @@ class Replay:
             time.sleep(1.0)
 
     def submit(self, pods: Sequence[TracePod], minutes: float, threads: int = 4) -> None:
-        """Submit each pod at its time, the whole trace squeezed into `minutes`; then wait for the end of all."""
+        """Submit each pod at its time, the whole trace squeezed into `minutes`. Nothing runs longer than that:
+        some pods of the trace ran for months, long before the rest arrived."""
         length = max(pods[-1].arrives, 1.0)
         speed = length / max(minutes * 60.0, 0.001)
         began = time.monotonic()
@@ -175,7 +176,7 @@ class Replay:
                 delay = pod.arrives / speed - (time.monotonic() - began)
                 if delay > 0:
                     time.sleep(delay)
-                waiting.append(pool.submit(self._submit_one, pod, speed))
+                waiting.append(pool.submit(self._submit_one, pod, min(pod.runs / speed, minutes * 60.0)))
                 while len(waiting) > threads * 4 or (waiting and waiting[0].done()):
                     waiting.popleft().result()
                     done += 1
@@ -185,14 +186,14 @@ class Replay:
                 waiting.popleft().result()
         self.show(len(pods), len(pods), f"submitted; {self._states()}")
 
-    def _submit_one(self, pod: TracePod, speed: float) -> None:
+    def _submit_one(self, pod: TracePod, run_seconds: float) -> None:
         self.api.post(
             "/workloads",
             {
                 "project": self.projects[pod.qos], "pool": self.pool, "name": pod.name, "kind": "batch",
                 "accelerators": pod.devices, "accelerator_milli": pod.milli if pod.devices else 1000,
                 "model_names": list(pod.models), "cpu_milli": max(pod.cpu_milli, 1),
-                "memory_mib": max(pod.memory_mib, 1), "command": ["replay"], "run_seconds": max(pod.runs / speed, 1.0),
+                "memory_mib": max(pod.memory_mib, 1), "command": ["replay"], "run_seconds": max(run_seconds, 1.0),
             },
         )  # fmt: skip
 
