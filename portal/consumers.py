@@ -5,16 +5,19 @@ stream; a gap, or a new connection, means "read again".
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
 
 from portal.models import StreamPosition, User
 from portal.permissions import scope_of
 
+logger = logging.getLogger(__name__)
 _RECHECK_SECONDS = 5.0
 _MOST_SOCKETS_PER_USER = 20
+_LONGEST_MESSAGE = 1000
 _open: dict[str, int] = {}
 
 
@@ -50,6 +53,15 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
         for stream in getattr(self, "streams", []):
             await self.channel_layer.group_discard(f"stream.{stream}", self.channel_name)
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        if len(text_data or b"") > _LONGEST_MESSAGE:
+            await self.close(code=1009)
+            return
+        try:
+            await super().receive(text_data=text_data, bytes_data=bytes_data, **kwargs)
+        except ValueError:  # not JSON, or not text
+            await self.close(code=1007)
+
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Browsers have nothing to say here but "ping"."""
         if content == {"type": "ping"}:
@@ -74,9 +86,15 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
         """Whoever loses access (logged out, disabled, suspended) loses the socket within seconds."""
         while True:
             await asyncio.sleep(_RECHECK_SECONDS)
-            if await self._streams_now() != self.streams:
-                await self.close(code=4401)
-                return
+            try:
+                if await self._streams_now() == self.streams:
+                    continue
+                code = 4401
+            except Exception:  # whatever the reason: who cannot be checked does not listen on
+                logger.warning("A live socket is closed: its user cannot be looked up.", exc_info=True)
+                code = 1011
+            await self.close(code=code)
+            return
 
     @database_sync_to_async
     def _streams_of(self, user: Any) -> list[str]:
@@ -93,6 +111,13 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
     def _positions(self, streams: list[str]) -> dict[str, int]:
         known = dict(StreamPosition.objects.filter(stream__in=streams).values_list("stream", "seq"))
         return {stream: known.get(stream, 0) for stream in streams}
+
+
+class NoSuchSocket(AsyncWebsocketConsumer):
+    """Every other address."""
+
+    async def connect(self) -> None:
+        await self.close(code=4404)
 
 
 def _streams(user: Any) -> list[str]:
