@@ -1,6 +1,8 @@
 """HTTP to Django, WebSocket to Channels."""
 
 import os
+from io import BytesIO
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 os.environ.setdefault("AQUIFER_PROCESS", "web")
@@ -12,15 +14,29 @@ _http = get_asgi_application()  # before anything that needs models
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.core.handlers.asgi import ASGIRequest  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
 
-from portal.consumers import EventsConsumer  # noqa: E402
+from portal.consumers import EventsConsumer, NoSuchSocket  # noqa: E402
+from portal.http.middleware import SecurityHeaders, refusal  # noqa: E402
+
+
+async def _limited(scope: Any, receive: Any, send: Any) -> None:
+    """Django's handler stores a whole body before it looks at anything; what is too large is refused before that."""
+    request = ASGIRequest(scope, BytesIO())
+    if (refused := refusal(request)) is None:
+        await _http(scope, receive, send)
+    else:
+        await _http.send_response(SecurityHeaders(lambda _: refused)(request), send)
+
 
 application = ProtocolTypeRouter(
     {
-        "http": _http,
+        "http": _limited,
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter([path("ws/events", EventsConsumer.as_asgi())]))
+            AuthMiddlewareStack(
+                URLRouter([path("ws/events", EventsConsumer.as_asgi()), re_path(r"", NoSuchSocket.as_asgi())])
+            )
         ),
     }
 )

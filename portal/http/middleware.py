@@ -14,27 +14,32 @@ from portal.http import problems
 Next = Callable[[HttpRequest], HttpResponse]
 
 
+def refusal(request: HttpRequest) -> HttpResponse | None:
+    """The answer to a body that is too large, of unknown length or packed; None when it may be read."""
+    limit = settings.REQUEST_MAX_BYTES
+    if request.path.startswith("/api/v1/agent/"):
+        limit = settings.AGENT_REPORT_MAX_BYTES
+    try:
+        length = int(request.headers.get("Content-Length") or 0)
+    except ValueError:
+        return problems.plain(request, 400, "bad-request", "Content-Length is not a number")
+    if length > limit:
+        return problems.plain(request, 413, "too-large", "The request is too large", f"At most {limit} bytes.")
+    if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
+        return problems.plain(request, 411, "length-required", "Send a Content-Length")
+    if request.headers.get("Content-Encoding"):
+        return problems.plain(request, 415, "unsupported-media-type", "Packed requests are not taken")
+    return None
+
+
 class RequestLimits:
-    """Refuses bodies that are too large or packed, before a byte is parsed; a lost database is a 503."""
+    """Refuses bodies before a byte is parsed (portal.asgi: before one is read); a lost database is a 503."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        limit = settings.REQUEST_MAX_BYTES
-        if request.path.startswith("/api/v1/agent/"):
-            limit = settings.AGENT_REPORT_MAX_BYTES
-        try:
-            length = int(request.headers.get("Content-Length") or 0)
-        except ValueError:
-            return problems.plain(request, 400, "bad-request", "Content-Length is not a number")
-        if length > limit:
-            return problems.plain(request, 413, "too-large", "The request is too large", f"At most {limit} bytes.")
-        if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
-            return problems.plain(request, 411, "length-required", "Send a Content-Length")
-        if request.headers.get("Content-Encoding"):
-            return problems.plain(request, 415, "unsupported-media-type", "Packed requests are not taken")
-        return self.get_response(request)
+        return refusal(request) or self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
