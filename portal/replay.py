@@ -217,7 +217,7 @@ class Replay:
             if time.monotonic() - since > patience_seconds:
                 raise ApiError(f"Nothing has moved for {patience_seconds:.0f} s: {states}")
             time.sleep(1.0)
-        until = time.monotonic() + patience_seconds
+        until = time.monotonic() + 5 * patience_seconds
         live = ["reserved", "starting", "active", "stopping", "lost"]
         while self.api.get("/allocations", tenant=self.tenant, state=live, limit=1)["results"]:
             if time.monotonic() > until:
