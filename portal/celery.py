@@ -13,15 +13,15 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["portal", "federation", "billing"])
 
 app.conf.beat_schedule = {
-    # `expires`: a tick that waited longer than its period is worth nothing, the next one does the same work.
+    # `expires`: ticks of half a minute ago are worth nothing; a queue that is behind must still get its sweeps.
     "sweep_allocations": {
         "task": "federation.tasks.sweep_allocations",
         "schedule": 1.0,
-        "options": {"expires": 2},
+        "options": {"expires": 30},
     },
-    "sweep_clusters": {"task": "federation.tasks.sweep_clusters", "schedule": 1.0, "options": {"expires": 2}},
-    "sweep_pools": {"task": "federation.tasks.sweep_pools", "schedule": 1.0, "options": {"expires": 2}},
-    "sweep_outbox": {"task": "portal.tasks.sweep_outbox", "schedule": 1.0, "options": {"expires": 2}},
+    "sweep_clusters": {"task": "federation.tasks.sweep_clusters", "schedule": 1.0, "options": {"expires": 30}},
+    "sweep_pools": {"task": "federation.tasks.sweep_pools", "schedule": 1.0, "options": {"expires": 30}},
+    "sweep_outbox": {"task": "portal.tasks.sweep_outbox", "schedule": 1.0, "options": {"expires": 30}},
     "probe": {"task": "portal.tasks.probe", "schedule": 10.0, "options": {"expires": 10}},
     "sweep_workloads": {
         "task": "federation.tasks.sweep_workloads",
