@@ -39,6 +39,8 @@ class Cast:
         self.world = World()
         self.admin = factories.user()
         self.stranger = factories.user(Role.TENANT_OWNER, factories.tenant())
+        self.both = factories.user(Role.TENANT_OWNER, factories.tenant())
+        members.add(by=SYSTEM, user=self.both, role=Role.TENANT_VIEWER, tenant=self.world.tenant)
         self.narrow, secret = self._token()
         self.narrow_client = client_with(secret)
         expired, expired_secret = self._token()
@@ -211,6 +213,21 @@ def test_the_owner_of_a_suspended_tenant_is_refused(operation: Operation, cast: 
     tenants.suspend(by=SYSTEM, tenant=Tenant.objects.get(pk=cast.world.tenant.pk))
     token = client_with(cast.world.token_secret)
     refused(operation, cast.world, {"the owner": (cast.owner_client, {403}), "the owner's token": (token, {403})})
+
+
+@named([o for o in PEOPLES if o.method != "GET" and o.id not in OWN and o.noun != "tokens"])
+def test_who_is_an_owner_elsewhere_and_a_viewer_here_changes_nothing_here(operation: Operation, cast: Cast) -> None:
+    """The permission is held, and the thing can be seen; but not the one where the other is."""
+    refused(operation, cast.world, {"a viewer here": (client_of(cast.both), {403, 404})})
+
+
+@named([operation for operation in PEOPLES if operation.method != "GET"])
+def test_a_change_by_cookie_alone_is_refused(operation: Operation, cast: Cast) -> None:
+    """Another site can make a browser send its cookie, and not the token that our own page knows."""
+    client = Client(enforce_csrf_checks=True)
+    client.cookies = cast.owner_client.cookies if operation.noun == "tokens" else cast.admin_client.cookies
+    refused(operation, cast.world, {"another site's page": (client, {403})})
+    assert operation.send(client, cast.world).json()["code"] == "csrf-failed"
 
 
 @named([operation for operation in OPERATIONS if operation.id in AGENTS])
