@@ -68,9 +68,10 @@ class Workers:
 
     def end(self) -> None:
         for process in self._running:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:  # the number of one that was reaped may be somebody else's by now
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def until(self, is_so: Callable[[], bool], what: str, seconds: float = 100.0) -> None:
         deadline = time.monotonic() + seconds

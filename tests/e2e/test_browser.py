@@ -16,7 +16,7 @@ DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist" / "index.html"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.processes,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine"),
     pytest.mark.skipif(not DIST.exists(), reason="the console has not been built (./run builds it)"),
 ]
@@ -30,7 +30,7 @@ def page(product: Product) -> Iterator[Page]:
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
         context = browser.new_context(base_url=product.url, locale="en-US", viewport={"width": 1400, "height": 900})
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         found = context.new_page()
         errors: list[str] = []
         found.on("pageerror", lambda error: errors.append(str(error)))
@@ -41,7 +41,7 @@ def page(product: Product) -> Iterator[Page]:
 
 
 def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Client, page: Page) -> None:
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=120_000)
     product.manage("seed_demo", "--workloads", "20")
     link = product.manage("one_time_login").strip()
     page.goto(link)
