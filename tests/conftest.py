@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.db import connection
 from psycopg.conninfo import make_conninfo
@@ -14,6 +16,13 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The simulated sites keep connections of their own; they are closed before the database is dropped."""
     yield
     fake_postgres.close_all()
+    # So are those of threads that served ASGI requests in a test; nobody is left to close them.
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_database_name()])
+
+
+def _database_name() -> str:
+    return str(connection.settings_dict["NAME"])
 
 
 @pytest.fixture
