@@ -171,7 +171,8 @@ def test_two_processes_take_each_message_once(channel: Channel, tmp_path: Path) 
 def test_it_carries_celerys_own_messages(tmp_path: Path) -> None:
     """Through Celery: the queue of a task, and a body that arrives as it was sent."""
     with connection(tmp_path) as made:
-        queue = made.SimpleQueue("core")
+        # A name of its own: kombu remembers for the whole process which queues it has bound.
+        queue = made.SimpleQueue("carried")
         queue.put({"id": 1, "名": "值"})
         got = queue.get(timeout=5)
         assert got.payload == {"id": 1, "名": "值"}
