@@ -204,6 +204,21 @@ def test_a_token_from_birth_to_revocation(user: User) -> None:
     assert client.post(f"{address}/revoke").json()["revoked_at"] == revoked.json()["revoked_at"]
 
 
+def test_a_token_for_one_tenant_sees_that_one_alone(user: User) -> None:
+    mine, other = user.memberships.get().tenant, factories.tenant()
+    factories.members.add(by=factories.SYSTEM, user=user, role=Role.TENANT_OWNER, tenant=other)
+    body = {"name": "one", "scopes": ["*"], "days": 1}
+    whole, narrow = (
+        client_with(client_of(user).post("/api/v1/tokens", {**body, **more}).json()["secret"])
+        for more in ({}, {"tenant": str(other.pk)})
+    )
+    seen = [{row["id"] for row in client.get("/api/v1/tenants").json()["results"]} for client in (whole, narrow)]
+    assert seen == [{str(mine.pk), str(other.pk)}, {str(other.pk)}]
+    department = {"tenant": str(mine.pk), "slug": "d", "name": "D"}
+    assert narrow.post("/api/v1/departments", department).status_code == 404
+    assert whole.post("/api/v1/departments", department).status_code == 201
+
+
 @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer x y", "Basic dTpw", "Token aq_x", "bearer aq_\xff"])
 def test_a_header_that_is_no_token_lets_nobody_in(user: User, header: str) -> None:
     answer = Client().get(SESSION, headers={"Authorization": header})

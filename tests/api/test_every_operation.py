@@ -41,6 +41,8 @@ class Cast:
         self.stranger = factories.user(Role.TENANT_OWNER, factories.tenant())
         self.both = factories.user(Role.TENANT_OWNER, factories.tenant())
         members.add(by=SYSTEM, user=self.both, role=Role.TENANT_VIEWER, tenant=self.world.tenant)
+        self.watcher = factories.user(Role.TENANT_OWNER, factories.tenant())
+        members.add(by=SYSTEM, user=self.watcher, role=Role.PLATFORM_VIEWER)
         self.narrow, secret = self._token()
         self.narrow_client = client_with(secret)
         expired, expired_secret = self._token()
@@ -218,7 +220,11 @@ def test_the_owner_of_a_suspended_tenant_is_refused(operation: Operation, cast: 
 @named([o for o in PEOPLES if o.method != "GET" and o.id not in OWN and o.noun != "tokens"])
 def test_who_is_an_owner_elsewhere_and_a_viewer_here_changes_nothing_here(operation: Operation, cast: Cast) -> None:
     """The permission is held, and the thing can be seen; but not the one where the other is."""
-    refused(operation, cast.world, {"a viewer here": (client_of(cast.both), {403, 404})})
+    viewers = {
+        "a tenant's viewer": (client_of(cast.both), {403, 404}),
+        "a viewer of everything": (client_of(cast.watcher), {403}),
+    }
+    refused(operation, cast.world, viewers)
 
 
 @named([operation for operation in PEOPLES if operation.method != "GET"])
