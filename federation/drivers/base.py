@@ -5,11 +5,13 @@ Frozen values go in and out; no database row crosses this line.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from federation.accelerators.catalogue import EXCLUSIVE
 
 CALL_TIMEOUT_SECONDS = 10.0
 
@@ -67,7 +69,13 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSeen:
-    """One physical accelerator. Capacity is in 1/1000 of the device and in MiB."""
+    """One physical accelerator, or one hardware partition of it. Capacity is in 1/1000 of the device and in MiB.
+
+    What a site advertises is not always a card: time-slicing shows one card several times, MIG shows its parts.
+    There is one of these for each physical card, whatever the site counts; `mode`, `step_milli` and `most_shares`
+    say what of it can be handed out. A partition is one more, with its card's uuid in `parent_uuid`; a card that
+    has partitions is itself not handed out.
+    """
 
     index: int  # position on its node, from 0
     uuid: str  # the vendor's UUID or serial: the same card is one card however often it is seen
@@ -76,18 +84,28 @@ class DeviceSeen:
     memory_mib: int
     health: Health = Health.HEALTHY
     numa: int | None = None
+    mode: str = EXCLUSIVE  # how this site hands it out: one of catalogue.SLICING_MODES
+    step_milli: int = 0  # shares come in multiples of this; 1000: whole only; 0: as the catalogue says of the model
+    most_shares: int = 0  # so many holders at one time at most; 0: no limit of the site's own
+    parent_uuid: str = ""  # the card that this is a partition of, on the same node
+    is_identified: bool = True  # False: the site only counts its cards; `uuid` is made of node and position
+    resource: str = ""  # the site's own word for it: nvidia.com/gpu, nvidia.com/mig-1g.10gb, a DRA driver's name
+    foreign_milli: int = 0  # held by work that is not ours: never touched, never billed, not to be had
+    foreign_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSeen:
     name: str  # unique in its cluster, and stable
-    cpu_milli: int
+    cpu_milli: int  # what the site lets work have, foreign work included
     memory_mib: int
     devices: tuple[DeviceSeen, ...] = ()
-    is_ready: bool = True
+    is_ready: bool = True  # False: no new work here (down, cordoned, closed by a taint); `message` says why
     message: str = ""
     rack: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    foreign_cpu_milli: int = 0  # of cpu_milli, held by work that is not ours
+    foreign_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,23 @@ class DeviceGrant:
     uuid: str
     milli: int
     memory_mib: int
+
+
+class VolumeKind(StrEnum):
+    CLAIM = "claim"  # storage that is there already, known to the site by `source`
+    SCRATCH = "scratch"  # empty, on the node's disk, gone with the work
+    MEMORY = "memory"  # empty, in memory: /dev/shm of a training
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Storage that the work sees at `path`. `size_mib` limits what is made for it (scratch, memory)."""
+
+    path: str
+    kind: VolumeKind = VolumeKind.SCRATCH
+    source: str = ""
+    size_mib: int = 0
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +158,13 @@ class WorkloadSpec:
     run_seconds: float | None = None  # simulated sites run this long; a real site ignores it
     max_seconds: int | None = None  # the site stops the work after this long
     grace_seconds: int = 10
+    workload: str = ""  # id of what the user asked for; the members of a gang share it
+    attempt: int = 1
+    hold: bool = False  # a gang's member: take it on, but let it run only when told again without this
+    ports: tuple[int, ...] = ()  # TCP ports of the work that may be reached through the hub
+    volumes: tuple[Volume, ...] = ()
+    secret_env: tuple[str, ...] = ()  # secrets kept at the site, by name, whose entries become variables
+    pull_secrets: tuple[str, ...] = ()  # secrets kept at the site, by name, with which images are fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,3 +282,67 @@ class BulkObserver(Protocol):
     """Optional: look at much work in one call. What is missing from the answer is ABSENT. Raises Unavailable."""
 
     def observe_many(self, refs: Sequence[str]) -> Iterable[Observation]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeen:
+    """Something that the site noted about a piece of work."""
+
+    at: datetime
+    reason: str  # the site's own word
+    message: str
+    is_warning: bool = False
+    count: int = 1
+
+
+@runtime_checkable
+class EventReader(Protocol):
+    """Optional: what the site noted about a piece of work, oldest first. Raises Unavailable."""
+
+    def events(self, ref: str) -> Iterable[EventSeen]: ...
+
+
+class Stream(StrEnum):
+    """Which way a piece of bytes belongs to, in a channel to running work."""
+
+    IN = "in"
+    OUT = "out"
+    ERR = "err"
+
+
+class Channel(Protocol):
+    """A live connection into running work: a shell, or one of its ports. Used by one thread at a time.
+
+    The one thing of a driver that stays open; whoever opened it closes it. All calls may raise Unavailable.
+    """
+
+    exit_code: int | None  # of the command, once it has ended; None for a port
+
+    def send(self, data: bytes) -> None: ...
+    def resize(self, columns: int, rows: int) -> None: ...
+    def receive(self, seconds: float) -> tuple[Stream, bytes] | None:
+        """The next piece; None when none came in time. Raises EOFError when the other side has ended."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class ShellAccess(Protocol):
+    """Optional: run a command inside running work. Raises Unavailable, Rejected (no such command, not running)."""
+
+    def shell(self, ref: str, command: Sequence[str], *, is_tty: bool = True) -> Channel: ...
+
+
+@runtime_checkable
+class PortAccess(Protocol):
+    """Optional: reach a TCP port of running work. Raises Unavailable, Rejected (not running, nobody listens)."""
+
+    def reach(self, ref: str, port: int) -> Channel: ...
+
+
+@runtime_checkable
+class LogFollower(Protocol):
+    """Optional: the output of work as it comes, from a byte offset; ends when the work has. Close the iterator."""
+
+    def follow(self, ref: str, offset: int = 0) -> Iterator[bytes]: ...
