@@ -1,0 +1,25 @@
+"""JSON from a site may have any shape: what is not what it should be counts as not being there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def table(given: object) -> Mapping[str, Any]:
+    return given if isinstance(given, dict) else _NOTHING
+
+
+def rows(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def word(given: object, most: int = 256) -> str:
+    return given[:most] if isinstance(given, str) else ""
+
+
+def number(given: object, most: int = 1 << 40) -> int:
+    """A whole number from 0 to `most`, written as a number or as text; anything else is 0."""
+    if isinstance(given, str):
+        given = int(given) if len(given) <= 18 and given.isascii() and given.isdigit() else 0
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= most else 0
