@@ -90,6 +90,7 @@ def _learn(same: Sight, other: Sight) -> None:
     if same.model == "unknown":
         same.model = other.model
     same.cores_of = other.cores_of
+    same.tokens = max(same.tokens, other.tokens)
 
 
 def _once(sights: list[Sight], by_claim: dra.Published) -> list[Sight]:
@@ -128,11 +129,9 @@ def _others(by_count: Counted, vendor: str, known: list[Sight], problems: list[s
         by_count.pools[resource] = Pool(
             resource, vendor, parts if said.role is Role.PART and parts else whole, 1, pool.units
         )
-        tokens = sum(max(sight.most_shares, 1) for sight in whole)
+        tokens = sum(sight.tokens for sight in whole)
         if said.role is Role.CARD and pool.units > tokens:
-            problems.append(
-                f"{resource} counts {pool.units}, and {tokens} are known by name: the others are not counted"
-            )
+            problems.append(f"{resource} counts {pool.units}, {tokens} are known by name: the others are not counted")
     return kept
 
 

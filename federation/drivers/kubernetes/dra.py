@@ -108,7 +108,7 @@ def _newest(slices: Iterable[Mapping[str, Any]], problems: list[str]) -> list[Ma
     """Of each pool the slices of its newest generation. One that is not all there is used as far as it is."""
     pools: dict[tuple[str, str], list[tuple[int, int, Mapping[str, Any]]]] = {}
     for given in slices:
-        spec = table(given.get("spec"))
+        spec = table(table(given).get("spec"))
         pool = table(spec.get("pool"))
         key = (word(spec.get("driver")), word(pool.get("name")))
         if key[0]:

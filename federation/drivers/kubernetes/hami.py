@@ -69,6 +69,7 @@ def _card(entry: Mapping[str, Any], name: str, row: Hami, vendor: Vendor, produc
         index=number(entry.get("index"), _MOST_CARDS),
         mode=row.mode, step_milli=0, most_shares=splits, resource=row.resource.format(name),
         memory_as_held=registered,
+        tokens=max(splits, 1),
         cores_of=row.cores_of or number(entry.get("devcore"), 1 << 20) or 100,
     )  # fmt: skip
     if splits <= 1:

@@ -49,13 +49,13 @@ def nodes_seen(
     slices_of: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     pools: dict[tuple[str, str], set[str]] = defaultdict(set)
     for each in slices:
-        spec = table(each.get("spec"))
+        spec = table(table(each).get("spec"))
         slices_of[word(spec.get("nodeName"))].append(each)
         pools[word(spec.get("driver")), word(table(spec.get("pool")).get("name"))].add(word(spec.get("nodeName")))
     anywhere = slices_of.pop("", [])
     shared = {
         (word(spec.get("driver")), word(table(spec.get("pool")).get("name")))
-        for spec in (table(each.get("spec")) for each in anywhere)
+        for spec in (table(table(each).get("spec")) for each in anywhere)
     }
     homes: dict[tuple[str, str], set[str]] = {key: names for key, names in pools.items() if key not in shared}
     claims_of: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -68,13 +68,13 @@ def nodes_seen(
             node, slices_of.get(name, []) + anywhere, claims_of.get(name, []) + everywhere, pods.get(name, ()),
             rack_labels=rack_labels, keep=keep,
         )
-        for node, name in ((node, word(table(node.get("metadata")).get("name"))) for node in nodes)
+        for node, name in ((n, word(table(n.get("metadata")).get("name"))) for n in map(table, nodes))
     ]  # fmt: skip
 
 
 def _nodes_of(claim: Mapping[str, Any], homes: Mapping[tuple[str, str], set[str]]) -> set[str]:
     """Nodes whose devices a claim may hold: those of its devices' pools. "" for all of them."""
-    allocation = table(table(claim.get("status")).get("allocation"))
+    allocation = table(table(table(claim).get("status")).get("allocation"))
     found: set[str] = set()
     for result in map(table, rows(table(allocation.get("devices")).get("results"))):
         found |= homes.get((word(result.get("driver")), word(result.get("pool"))), {""})
@@ -158,9 +158,9 @@ def _message(reasons: list[str], pressures: list[str], problems: list[str]) -> s
     if pressures:
         told.append(f"Under {', '.join(pressures)}.")
     strange = list(dict.fromkeys(problems))
-    told += [f"{each[:1].upper()}{each[1:]}." for each in strange[:_MOST_TOLD]]
-    if len(strange) > _MOST_TOLD:
-        told.append(f"And {len(strange) - _MOST_TOLD} more.")
+    if strange:
+        more = f"; and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
+        told.append(f"Noted: {'; '.join(strange[:_MOST_TOLD])}{more}.")
     return " ".join(told)[:1000]
 
 

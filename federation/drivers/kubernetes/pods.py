@@ -51,6 +51,7 @@ class PodHeld:
 
 def pod_held(pod: Mapping[str, Any]) -> PodHeld | None:
     """None when it holds nothing: it has ended, or has no node yet."""
+    pod = table(pod)
     meta, spec, status = table(pod.get("metadata")), table(pod.get("spec")), table(pod.get("status"))
     node = word(spec.get("nodeName"))
     if not node or status.get("phase") in _OVER:

@@ -31,6 +31,7 @@ class Sight:
     cores_of: int = 100  # units of compute of a whole card, as holders count them
     memory_as_held: int = 0  # its memory as holders count it; more than there is when the site overcommits; 0: as it is
     capacity: dict[str, int] = field(default_factory=dict)  # of DRA, what several claims may share: name -> amount
+    tokens: int = 1  # units that it makes of the resource that counts it
     is_divided: bool = False  # has parts, and is not handed out itself
     ours_milli: int = 0
     foreign_milli: int = 0

@@ -120,7 +120,7 @@ def _hold(sight: Sight, milli: int, memory_mib: int) -> None:
 
 
 def _put_claims(devices: Devices, claims: Iterable[Mapping[str, Any]], our_pods: set[str]) -> None:
-    for claim in claims:
+    for claim in map(table, claims):
         status = table(claim.get("status"))
         results = rows(table(table(status.get("allocation")).get("devices")).get("results"))
         if not results:
