@@ -81,7 +81,7 @@ class DeviceSeen:
     uuid: str  # the vendor's UUID or serial: the same card is one card however often it is seen
     vendor: str  # lower case: nvidia, amd, ascend, cambricon, hygon, moore-threads, iluvatar, metax, ...
     model: str  # as the catalogue in federation/accelerators names it; an unknown model is usable whole
-    memory_mib: int
+    memory_mib: int  # 0: neither the site nor the catalogue says
     health: Health = Health.HEALTHY
     numa: int | None = None
     mode: str = EXCLUSIVE  # how this site hands it out: one of catalogue.SLICING_MODES

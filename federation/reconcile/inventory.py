@@ -29,7 +29,7 @@ def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
     for node in seen:
         amounts_fit = 0 < node.cpu_milli <= _MOST_MILLI and 0 < node.memory_mib <= _MOST_MIB
         devices_fit = len(node.devices) <= _MOST_DEVICES and all(
-            0 < d.memory_mib <= _MOST_MIB and d.index >= 0 and d.uuid for d in node.devices
+            0 <= d.memory_mib <= _MOST_MIB and d.index >= 0 and d.uuid for d in node.devices
         )
         is_single = len({d.uuid for d in node.devices}) == len(node.devices) == len({d.index for d in node.devices})
         if not node.name or node.name in good or not (amounts_fit and devices_fit and is_single):

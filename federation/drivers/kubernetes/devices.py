@@ -11,7 +11,7 @@ from typing import Any
 
 from federation.drivers.kubernetes import dra, hami
 from federation.drivers.kubernetes.counted import Counted, Pool, counted, products
-from federation.drivers.kubernetes.sights import Sight
+from federation.drivers.kubernetes.sights import Sight, storable
 from federation.drivers.kubernetes.tokens import Role, token
 from federation.drivers.kubernetes.vendors import BY_NAME
 
@@ -47,7 +47,7 @@ def devices_of(
         sights += known + [s for s in _others(by_count, vendor, known, problems) if s not in known]
     names: dict[str, Sight] = {}
     for sight in sights:
-        for word in (sight.uuid, *sight.names):
+        for word in (sight.uuid, storable(sight.uuid), *sight.names):
             names.setdefault(word.lower(), sight)
     return Devices(_numbered(sights), names, by_count.pools, by_claim.devices)
 

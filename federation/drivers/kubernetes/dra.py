@@ -58,20 +58,18 @@ class _Device:
     def say(self, *names: str) -> str:
         """An attribute as text; own attributes may be written with or without the driver's domain."""
         for name in names:
-            for key in (name, f"{self.driver}/{name}"):
-                said = table(self.attributes.get(key))
-                for kind in ("string", "version"):
-                    if text := word(said.get(kind), 128):
-                        return text
-                if "int" in said:
-                    return str(said["int"])[:20]
+            said = table(self.attributes.get(name) or self.attributes.get(f"{self.driver}/{name}"))
+            if text := word(said.get("string"), 128) or word(said.get("version"), 128):
+                return text
+            value = said.get("int")
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31:
+                return str(value)
         return ""
 
     def has(self, *names: str) -> Mapping[str, Any]:
         for name in names:
-            for key in (name, f"{self.driver}/{name}"):
-                if key in self.capacity:
-                    return table(self.capacity[key])
+            if given := table(self.capacity.get(name) or self.capacity.get(f"{self.driver}/{name}")):
+                return given
         return {}
 
     def memory_mib(self) -> int:

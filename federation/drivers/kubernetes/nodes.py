@@ -11,7 +11,7 @@ from federation.drivers.kubernetes import quantities, uses
 from federation.drivers.kubernetes.devices import devices_of
 from federation.drivers.kubernetes.pods import PodHeld
 from federation.drivers.kubernetes.shapes import rows, table, word
-from federation.drivers.kubernetes.sights import Sight
+from federation.drivers.kubernetes.sights import Sight, storable
 
 RACK_LABELS = ("topology.kubernetes.io/rack",)
 KEPT_LABELS = frozenset({
@@ -107,7 +107,7 @@ def node_seen(
         name, cpu, memory, tuple(_device(sight) for sight in devices.sights),
         is_ready=not reasons, message=_message(reasons, _pressures(status), problems),
         rack=next((text for key in rack_labels if (text := word(labels.get(key), 64))), ""),
-        labels={key: text for key, text in labels.items() if key in kept and isinstance(text, str) and len(text) < 64},
+        labels={key: text for key in kept if (text := word(labels.get(key), 63))},
         foreign_cpu_milli=min(foreign_cpu, cpu), foreign_memory_mib=min(foreign_memory, memory),
     )  # fmt: skip
 
@@ -161,15 +161,16 @@ def _message(reasons: list[str], pressures: list[str], problems: list[str]) -> s
     if strange:
         more = f"; and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
         told.append(f"Noted: {'; '.join(strange[:_MOST_TOLD])}{more}.")
-    return " ".join(told)[:1000]
+    return word(" ".join(told), 1000)
 
 
 def _device(sight: Sight) -> DeviceSeen:
     return DeviceSeen(
-        sight.index or 0, sight.uuid, sight.vendor, sight.model, sight.memory_mib, sight.health, sight.numa,
+        sight.index or 0, storable(sight.uuid), word(sight.vendor, 32), word(sight.model, 64) or "unknown",
+        sight.memory_mib, sight.health, sight.numa,
         mode=EXCLUSIVE if sight.is_divided else sight.mode,
         step_milli=1000 if sight.is_divided else sight.step_milli,
         most_shares=0 if sight.is_divided else sight.most_shares,
-        parent_uuid=sight.parent, is_identified=sight.is_identified, resource=sight.resource,
+        parent_uuid=storable(sight.parent), is_identified=sight.is_identified, resource=sight.resource,
         foreign_milli=sight.foreign_milli, foreign_memory_mib=sight.foreign_memory_mib,
     )  # fmt: skip

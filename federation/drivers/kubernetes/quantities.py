@@ -54,12 +54,17 @@ def whole(given: object) -> int:
 
 def milli(given: object, *, up: bool = False) -> int:
     """Thousandths of a core."""
-    return _rounded(exact(given) * 1000, up)
+    return _scaled(given, 1000, 1, up) if isinstance(given, str) else _rounded(exact(given) * 1000, up)
 
 
 def mib(given: object, *, up: bool = False) -> int:
     """Bytes as MiB."""
-    return _rounded(exact(given) / _MIB, up)
+    return _scaled(given, 1, _MIB, up) if isinstance(given, str) else _rounded(exact(given) / _MIB, up)
+
+
+@lru_cache(maxsize=8192)
+def _scaled(text: str, times: int, over: int, up: bool) -> int:
+    return _rounded(_parse(text) * times / over, up)
 
 
 def _rounded(value: Fraction, up: bool) -> int:

@@ -15,7 +15,10 @@ def rows(given: object) -> list[Any]:
 
 
 def word(given: object, most: int = 256) -> str:
-    return given[:most] if isinstance(given, str) else ""
+    """Printable text: what is stored and shown has no zero bytes and no halves of characters."""
+    if not isinstance(given, str):
+        return ""
+    return given[:most] if given.isprintable() else "".join(filter(str.isprintable, given))[:most]
 
 
 def number(given: object, most: int = 1 << 40) -> int:

@@ -1,5 +1,6 @@
 """One device as one source shows it, before what several sources say of the same card is put together."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from federation.accelerators import catalogue
 from federation.drivers.base import Health
 
 _MEMORY = re.compile(r"(\d{1,9})\s*([MGT]?)(i?B)?", re.ASCII | re.IGNORECASE)
+_MOST_UUID = 100
 _MEMORY_UNITS = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
 
 
@@ -35,6 +37,7 @@ class Sight:
     is_divided: bool = False  # has parts, and is not handed out itself
     ours_milli: int = 0
     foreign_milli: int = 0
+    foreign_holders: int = 0
     foreign_memory_mib: int = 0
     is_crowded: bool = False  # more foreign use than there is of it
 
@@ -45,6 +48,13 @@ def recognised(vendor: str, words: Iterable[str], otherwise: str) -> tuple[str, 
         if word and (record := catalogue.lookup(vendor, word)).is_listed:
             return record.name, record.memory_mib or 0
     return otherwise or "unknown", 0
+
+
+def storable(uuid: str) -> str:
+    """The same for any UUID of a sane length; a site may write more than can be kept, and two must stay two."""
+    if len(uuid) <= _MOST_UUID and uuid.isprintable():
+        return uuid
+    return "long/" + hashlib.sha256(uuid.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def memory_label(text: str) -> int:

@@ -44,6 +44,8 @@ def put(devices: Devices, held: Sequence[PodHeld], claims: Iterable[Mapping[str,
         if left:
             problems.append(f"foreign work holds {left} of {resource} that no card here has room for")
     for sight in devices.sights:
+        if 0 < sight.most_shares <= sight.foreign_holders:
+            sight.foreign_milli = 1000  # however little they hold, the site lets nobody else in
         if sight.is_crowded:
             problems.append(f"foreign work holds more of {sight.uuid} than there is")
 
@@ -107,7 +109,8 @@ def _share(sight: Sight, cores: int, memory_mib: int) -> tuple[int, int]:
     return max(milli, 1), memory
 
 
-def _hold(sight: Sight, milli: int, memory_mib: int) -> None:
+def _hold(sight: Sight, milli: int, memory_mib: int, holders: int = 1) -> None:
+    sight.foreign_holders += holders
     sight.foreign_milli += milli
     sight.foreign_memory_mib += memory_mib
     if sight.foreign_milli > 1000 or sight.foreign_memory_mib > sight.memory_mib > 0:
@@ -189,7 +192,7 @@ def _put_counted(pool: Pool | None, units: int) -> int:
         taken = min(room, units)
         if taken:
             milli = min(-(-taken * 1000 // pool.per_device), free)
-            _hold(sight, milli, sight.memory_mib * milli // 1000)
+            _hold(sight, milli, sight.memory_mib * milli // 1000, 0 if pool.is_amount else taken)
             units -= taken
         if not units:
             break

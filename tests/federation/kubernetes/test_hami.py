@@ -204,6 +204,14 @@ def test_more_than_a_card_has_is_told() -> None:
     assert f"foreign work holds more of {V100} than there is" in shown.message
 
 
+def test_a_card_with_as_many_holders_as_it_may_have_is_full() -> None:
+    on = node(annotations={"hami.io/node-nvidia-register": NINE.replace(",10,", ",2,")})
+    pods = [pod(n, annotations={"hami.io/vgpu-devices-allocated": f"{V100},NVIDIA,1000,1:;"}) for n in ("one", "two")]
+    assert [d.foreign_milli for d in seen(on, pods[0]).devices] == [10, 0]
+    full = seen(on, *pods).devices[0]
+    assert (full.foreign_milli, full.foreign_memory_mib) == (1000, 2000)
+
+
 def test_a_holding_of_a_card_that_is_not_seen_is_told() -> None:
     on = node(annotations={"hami.io/node-nvidia-register": NINE})
     shown = seen(on, pod("theirs", annotations={"hami.io/vgpu-devices-allocated": "GPU-gone,NVIDIA,1,1:;"}))

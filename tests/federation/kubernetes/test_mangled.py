@@ -119,7 +119,8 @@ def _check(shown: NodeSeen) -> None:
     uuids = {d.uuid for d in shown.devices}
     assert len(uuids) == len(shown.devices) == len({d.index for d in shown.devices})
     for d in shown.devices:
-        assert d.uuid
+        assert 0 < len(d.uuid) <= 100
+        assert d.uuid.isprintable()
         assert d.vendor
         assert d.model
         assert d.index >= 0

@@ -6,6 +6,7 @@ import pytest
 
 from federation.drivers.base import DeviceSeen
 from federation.drivers.kubernetes.nodes import node_seen
+from federation.reconcile.inventory import believable
 from tests.federation.kubernetes.objects import NODE, NODE_UID, held, node, pod, seen
 
 A100 = {
@@ -152,6 +153,21 @@ def test_ours_without_an_annotation_is_not_foreign() -> None:
     shown = seen(node({"nvidia.com/gpu": 2}), pod("ours", {"nvidia.com/gpu": 1, "cpu": "2"}, ours=True))
     assert foreign(shown.devices) == [0, 0]
     assert shown.foreign_cpu_milli == 0
+
+
+def test_what_a_site_writes_can_be_stored() -> None:
+    """Text that a database does not take would stop the inventory of a whole cluster."""
+    resource = "very.long.domain.of.a.vendor.that.nobody.knows.example.com/" + "x" * 63
+    shown = seen(node({resource: 2}, labels={"topology.kubernetes.io/rack": "r\x00\ud8001" + "y" * 99}))
+    assert shown.rack.startswith("r1y")
+    assert len({d.uuid for d in shown.devices}) == 2
+    assert all(len(d.uuid) <= 100 and len(d.vendor) <= 32 and len(d.model) <= 64 for d in shown.devices)
+
+
+def test_the_hub_believes_devices_whose_memory_nobody_knows() -> None:
+    shown = seen(node({"mthreads.com/gpu": 8}))
+    assert {d.memory_mib for d in shown.devices} == {0}
+    assert believable([shown]) == ([shown], [])
 
 
 def test_positions_are_given_once() -> None:
