@@ -100,10 +100,9 @@ def _requests(
             if container.get("restartPolicy") == "Always":
                 _add(total, asked)
                 _add(sidecars, asked)
-                asked = sidecars
             else:
                 _add(asked, sidecars)
-            _most(peak, asked)
+                _most(peak, asked)
         _most(total, peak)
     if "resources" in spec:
         whole = _read(table(spec["resources"]), strange)

@@ -168,6 +168,34 @@ def test_a_card_for_containers_and_for_virtual_machines_is_one_card() -> None:
     }  # fmt: skip
 
 
+def test_of_devices_that_exclude_each_other_the_type_says_which_is_the_card() -> None:
+    """AMD writes 0 for memory that it cannot read: size tells nothing then."""
+
+    def one(name: str, kind: str, product: str) -> dict[str, Any]:
+        return device(name, attributes={"type": kind, "productName": product}, capacity={"memory": "0"},
+                      consumesCounters=[{"counterSet": "gpu-0-mutex"}])  # fmt: skip
+
+    devices = [one("a", "amdgpu-partition", "part"), one("z", "amdgpu", "AMD_Instinct_MI210")]
+    (card,) = seen(node(), slices=[resource_slice("gpu.amd.com", *devices)]).devices
+    assert (card.model, card.memory_mib) == ("MI210", 65536)
+
+
+def test_a_card_that_one_driver_shows_whole_and_another_in_parts_is_not_handed_out() -> None:
+    part = device("mig-0", attributes={"type": "mig", "uuid": "MIG-0", "parentUUID": "GPU-0"})
+    sliced = device("hami-gpu-0", attributes={"uuid": "GPU-0", "type": "hami-gpu"}, capacity={"cores": "100"})
+    shown = by_uuid(seen(node(), slices=[resource_slice(NVIDIA, part), resource_slice(HAMI, sliced)]))
+    assert sorted(shown) == ["GPU-0", "MIG-0"]
+    assert (shown["GPU-0"].mode, shown["MIG-0"].parent_uuid) == ("exclusive", "GPU-0")
+
+
+def test_a_virtual_machine_has_all_of_a_card_that_containers_could_share() -> None:
+    shared = device("hami-gpu-0", attributes={"uuid": "GPU-0", "type": "hami-gpu"}, capacity={"cores": "100"})
+    vfio = device("gpu-vfio-0", attributes={"type": "vfio", "uuid": "GPU-0"})
+    slices = [resource_slice(HAMI, shared, vfio)]
+    (card,) = seen(node(), slices=slices, claims=[claim(HAMI, "gpu-vfio-0", consumedCapacity={"cores": "10"})]).devices
+    assert card.foreign_milli == 1000
+
+
 def policy(value: str, default: str) -> dict[str, Any]:
     return {"value": value, "requestPolicy": {"default": default}}
 
