@@ -143,6 +143,12 @@ def test_every_vendor(
     assert shown.message == ""
 
 
+def test_whole_cards_and_their_amounts_are_the_same_cards() -> None:
+    on = node({"mthreads.com/gpu": 8, "mthreads.com/sgpu-core": 128, "mthreads.com/sgpu-memory": 768})
+    shown = seen(on, pod("theirs", {"mthreads.com/sgpu-core": 4, "mthreads.com/sgpu-memory": 8}))
+    assert [(d.mode, d.foreign_milli) for d in shown.devices] == [("exclusive", 0)] * 7 + [("exclusive", 250)]
+
+
 def test_static_vnpus_are_parts_of_their_cards() -> None:
     shown = seen(node({"huawei.com/Ascend310P-4c": 2, "huawei.com/Ascend310P-2c.1cpu": 4}))
     cards = [d for d in shown.devices if not d.parent_uuid]

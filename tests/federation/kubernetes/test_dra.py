@@ -183,7 +183,7 @@ def test_of_devices_that_exclude_each_other_the_type_says_which_is_the_card() ->
 def test_a_card_that_one_driver_shows_whole_and_another_in_parts_is_not_handed_out() -> None:
     part = device("mig-0", attributes={"type": "mig", "uuid": "MIG-0", "parentUUID": "GPU-0"})
     sliced = device("hami-gpu-0", attributes={"uuid": "GPU-0", "type": "hami-gpu"}, capacity={"cores": "100"})
-    shown = by_uuid(seen(node(), slices=[resource_slice(NVIDIA, part), resource_slice(HAMI, sliced)]))
+    shown = by_uuid(seen(node(), slices=[resource_slice(NVIDIA, gpu(0), part), resource_slice(HAMI, sliced)]))
     assert sorted(shown) == ["GPU-0", "MIG-0"]
     assert (shown["GPU-0"].mode, shown["MIG-0"].parent_uuid) == ("exclusive", "GPU-0")
 
