@@ -5,10 +5,11 @@ Frozen values go in and out; no database row crosses this line.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from federation.accelerators.catalogue import EXCLUSIVE
@@ -17,7 +18,14 @@ CALL_TIMEOUT_SECONDS = 10.0
 
 
 class Unavailable(Exception):
-    """The site did not answer, or answered that it cannot just now. Try again later."""
+    """The site did not answer, or answered that it cannot just now. Try again later.
+
+    `retry_after`: in how many seconds at the earliest, when the site said so.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Rejected(Exception):
@@ -346,3 +354,42 @@ class LogFollower(Protocol):
     """Optional: the output of work as it comes, from a byte offset; ends when the work has. Close the iterator."""
 
     def follow(self, ref: str, offset: int = 0) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SiteChanges:
+    """What differs at a site since one last asked. `is_complete`: `nodes` are all there are; others are gone."""
+
+    nodes: Sequence[NodeSeen] = ()
+    gone: Sequence[str] = ()  # names of nodes
+    refs: Sequence[str] = ()  # work of ours that has changed in some way
+    is_complete: bool = False
+
+
+class Watch(Protocol):
+    """A site that is followed live. The caller runs each of `loops()` in a thread until the event it gave is set."""
+
+    def loops(self) -> Sequence[Callable[[Event], None]]: ...
+
+    def wait(self, seconds: float) -> bool:
+        """Until something has changed; False when nothing has in so many seconds."""
+        ...
+
+    def trouble(self) -> str:
+        """Why the picture is not known to be whole and fresh just now; empty when it is."""
+        ...
+
+    def changes(self) -> SiteChanges:
+        """Since the last call; complete the first time. Empty while the first picture is not whole."""
+        ...
+
+    def running(self) -> Sequence[str]:
+        """Refs of our own work that is seen running now."""
+        ...
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """Optional: the site tells of changes by itself."""
+
+    def watch(self) -> Watch: ...

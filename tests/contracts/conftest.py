@@ -1,6 +1,7 @@
 """Every driver that has a harness. A new driver is one more line in HARNESSES."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,9 @@ from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import AgentHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
+from tests.contracts.kube import KubeHarness
+
+_numbers = count(1)
 
 
 def _in_memory(kind: str) -> Callable[[pytest.FixtureRequest], Harness]:
@@ -24,10 +28,24 @@ def _in_postgres(request: pytest.FixtureRequest) -> Harness:
     return FakeHarness("kubernetes", PostgresStore(link_to(dsn), f"cluster-{uuid4()}"))
 
 
+def _on_kubernetes(fixture: str) -> Callable[[pytest.FixtureRequest], Harness]:
+    """On a real control plane, which all cases share; each has a node and a namespace of its own."""
+
+    def build(request: pytest.FixtureRequest) -> Harness:
+        plane = request.getfixturevalue(fixture)
+        site = KubeHarness(plane, next(_numbers), request.getfixturevalue("tmp_path"))
+        request.addfinalizer(site.close)
+        return site
+
+    return build
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
     "agent": lambda request: AgentHarness(),
+    "kubernetes": _on_kubernetes("plane"),
+    "kubernetes-old": _on_kubernetes("old_plane"),
 }
 
 

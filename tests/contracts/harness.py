@@ -52,6 +52,7 @@ def spec(ref: str = "work-1", *, card: int = 0, milli: int = 1000, **changes: An
 class Harness(ABC):
     """A site with one node of four cards. `now` is seconds and moves only when told."""
 
+    measures = True  # it has figures of its devices
     steps = 40  # of a second; within so many a site has started or stopped what it was told to
 
     def __init__(self) -> None:

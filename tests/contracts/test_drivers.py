@@ -318,7 +318,7 @@ def test_a_log_is_the_same_in_whatever_parts_it_is_read(site: Harness) -> None:
 def test_usage_names_devices_that_exist_and_possible_figures(site: Harness) -> None:
     start(site, spec())
     samples = [s for s in site.driver().usage(AT - timedelta(seconds=2), AT) if s.uuid]
-    assert sorted(s.uuid for s in samples) == [uuid_of(i) for i in range(CARDS)]
+    assert sorted(s.uuid for s in samples) == ([uuid_of(i) for i in range(CARDS)] if site.measures else [])
     for sample in samples:
         assert AT - timedelta(seconds=2) <= sample.at <= AT
         assert sample.busy_percent is None or 0 <= sample.busy_percent <= 100
