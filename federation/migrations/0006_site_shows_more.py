@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="accelerator",
             name="present_parts",
-            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text="Kept by triggers."),
+            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text="Its partitions that are there now."),
         ),
         migrations.AddField(
             model_name="accelerator",

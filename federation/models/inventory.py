@@ -136,7 +136,9 @@ class Accelerator(Row):
     held_milli = models.PositiveSmallIntegerField(default=0, editable=False)
     held_memory_mib = models.PositiveIntegerField(default=0, editable=False)
     held_shares = models.PositiveIntegerField(default=0, editable=False, help_text="Its live holders.")
-    present_parts = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Kept by triggers.")
+    present_parts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Its partitions that are there now."
+    )
     foreign_milli = models.PositiveSmallIntegerField(default=0)
     foreign_memory_mib = models.PositiveIntegerField(default=0)
     generation = models.BigIntegerField(default=0, editable=False)
