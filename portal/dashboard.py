@@ -159,7 +159,10 @@ def _needs(user: Any) -> list[dict[str, Any]]:
             is_gone = cluster.state == ClusterState.DISCONNECTED
             add("error" if is_gone else "warning", f"cluster-{cluster.state}", "cluster", cluster.pk,
                 name=cluster.name, since=cluster.state_since.isoformat())  # fmt: skip
-        sick = Node.objects.filter(accelerators__health="unhealthy", accelerators__is_present=True)
+        sick = Node.objects.filter(
+            accelerators__health="unhealthy", accelerators__is_present=True, accelerators__parent=None,
+            accelerators__counted_at=None,
+        )  # fmt: skip
         counted = sick.exclude(state=NodeState.GONE).annotate(n=Count("accelerators")).order_by("-n")
         for pk, name, count in counted.values_list("pk", "name", "n")[:10]:
             add("warning", "node-unhealthy-accelerators", "node", pk, name=name, count=count)

@@ -29,7 +29,7 @@ export type Accelerator = {
     is_identified: boolean;
     parent: string | null;
     /**
-     * Kept by triggers.
+     * Its partitions that are there now.
      */
     readonly present_parts: number;
     counted_at: string | null;
