@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -26,12 +27,16 @@ class CountSerializer(serializers.Serializer[Any]):
 
 
 class EstateSerializer(serializers.Serializer[Any]):
-    """Devices, and their 1/1000 where shares count. `placeable_milli` is free on open, healthy devices."""
+    """`total` are physical cards, each once; `offered` is what can be handed out: whole cards, and parts of those that
+    are cut. Amounts are in 1/1000 of what is offered. `placeable_milli` is free on what is open and healthy,
+    `foreign_milli` used by work that is not ours."""
 
     total = serializers.IntegerField()
+    offered = serializers.IntegerField()
     unhealthy = serializers.IntegerField()
     capacity_milli = serializers.IntegerField()
     held_milli = serializers.IntegerField()
+    foreign_milli = serializers.IntegerField()
     placeable_milli = serializers.IntegerField()
     busy = serializers.IntegerField()
     idle_held = serializers.IntegerField()
@@ -93,22 +98,31 @@ def _by(rows: Any, field: str) -> list[dict[str, Any]]:
 
 
 def _estate(scope: Scope) -> dict[str, Any]:
-    rows = Accelerator.objects.in_scope(scope).filter(is_present=True).exclude(node__cluster__state="retired")
+    rows = Accelerator.objects.in_scope(scope).filter(is_present=True, counted_at=None)
+    rows = rows.exclude(node__cluster__state="retired")
+    is_card, is_offered = Q(parent=None), Q(present_parts=0)
     is_open = Q(health="healthy", node__state=NodeState.READY) & Q(
         node__cluster__state__in=(ClusterState.CONNECTED, ClusterState.DEGRADED)
     )
     is_fresh = Q(figures__at__gte=timezone.now() - _FRESH)
     is_busy = is_fresh & Q(figures__busy_percent__gte=BUSY_PERCENT)
     found = rows.order_by().aggregate(
-        total=Count("pk"),
-        unhealthy=Count("pk", filter=~Q(health="healthy")),
+        total=Count("pk", filter=is_card),
+        offered=Count("pk", filter=is_offered),
+        unhealthy=Count("pk", filter=is_card & ~Q(health="healthy")),
         held=Sum("held_milli", default=0),
-        placeable=Sum(1000 - F("held_milli"), filter=is_open, default=0),
-        busy=Count("pk", filter=is_busy),
+        foreign=Sum("foreign_milli", default=0),
+        placeable=Sum(Greatest(1000 - F("held_milli") - F("foreign_milli"), 0), filter=is_open & is_offered, default=0),
+        busy=Count("pk", filter=is_card & is_busy),
         idle_held=Count("pk", filter=is_fresh & Q(held_milli__gt=0, figures__busy_percent__lt=BUSY_PERCENT)),
     )
     block = (
-        rows.filter(is_open, held_milli=0).order_by().values("node_id").annotate(n=Count("pk")).order_by("-n").first()
+        rows.filter(is_open & is_offered, held_milli=0, foreign_milli=0)
+        .order_by()
+        .values("node_id")
+        .annotate(n=Count("pk"))
+        .order_by("-n")
+        .first()
     )
     clusters = Cluster.objects.in_scope(scope).order_by("-figures_at").exclude(figures_at=None)
     latest = clusters.values_list("figures_at", flat=True).first()
@@ -119,7 +133,9 @@ def _estate(scope: Scope) -> dict[str, Any]:
         "idle_held": found["idle_held"],
         "held_milli": found["held"],
         "placeable_milli": found["placeable"],
-        "capacity_milli": found["total"] * 1000,
+        "offered": found["offered"],
+        "foreign_milli": found["foreign"],
+        "capacity_milli": found["offered"] * 1000,
         "largest_free_block": block["n"] if block else 0,
         "observed_at": latest,
     }
@@ -143,7 +159,10 @@ def _needs(user: Any) -> list[dict[str, Any]]:
             is_gone = cluster.state == ClusterState.DISCONNECTED
             add("error" if is_gone else "warning", f"cluster-{cluster.state}", "cluster", cluster.pk,
                 name=cluster.name, since=cluster.state_since.isoformat())  # fmt: skip
-        sick = Node.objects.filter(accelerators__health="unhealthy", accelerators__is_present=True)
+        sick = Node.objects.filter(
+            accelerators__health="unhealthy", accelerators__is_present=True, accelerators__parent=None,
+            accelerators__counted_at=None,
+        )  # fmt: skip
         counted = sick.exclude(state=NodeState.GONE).annotate(n=Count("accelerators")).order_by("-n")
         for pk, name, count in counted.values_list("pk", "name", "n")[:10]:
             add("warning", "node-unhealthy-accelerators", "node", pk, name=name, count=count)

@@ -204,6 +204,7 @@ FEDERATION_DRIVERS = {
     "fake": "federation.drivers.fake:FakeDriver",
     "agent": "federation.drivers.agent:AgentDriver",
 }
+FEDERATION_START_SECONDS = int(os.environ.get("AQUIFER_START_SECONDS", "600"))  # of failing, then the attempt ends
 FEDERATION_STALE_SECONDS = int(os.environ.get("AQUIFER_STALE_SECONDS", "40"))  # then no new placement
 FEDERATION_DISCONNECTED_SECONDS = int(os.environ.get("AQUIFER_DISCONNECTED_SECONDS", "300"))  # then we tell
 FEDERATION_LOST_SECONDS = int(os.environ.get("AQUIFER_LOST_SECONDS", "900"))  # then work moves, by policy

@@ -9,8 +9,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from federation.models import Cluster, JoinToken, Site
-from federation.reconcile import workloads
+from federation.models import Accelerator, Cluster, JoinToken, Site
+from federation.reconcile import twins, workloads
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
 from portal import audit, events, hints
@@ -104,7 +104,11 @@ def retire(*, by: Actor, cluster: Cluster) -> Cluster:
     """The end. Only when nothing is held there any more."""
     if cluster.allocations.holding().exists():
         raise Conflict("Work still holds hardware here. Drain the cluster first.")
-    return _wish(by, cluster, C.RETIRED, "retire", "RetiredByOperator", next_check_at=None)
+    retired = _wish(by, cluster, C.RETIRED, "retire", "RetiredByOperator", next_check_at=None)
+    uuids = set(Accelerator.objects.filter(node__cluster=cluster).values_list("uuid", flat=True))
+    twins.lock(uuids)
+    twins.settle(uuids)  # a card that is seen elsewhere too counts there from now on
+    return retired
 
 
 def _wish(by: Actor, cluster: Cluster, to: C, verb: str, reason: str, **values: Any) -> Cluster:

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.urls import path
 
+from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentSyncView
-from federation.api.inventory import AcceleratorModelViewSet, AcceleratorViewSet, NodeViewSet, PoolViewSet
+from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
 from federation.api.workloads import AllocationViewSet, WorkloadViewSet
 

@@ -1,4 +1,4 @@
-"""Nodes, accelerators, their models, pools, and the whole estate in one compact answer for the map."""
+"""Nodes, the models of accelerators, and pools."""
 
 from typing import Any
 from uuid import UUID
@@ -11,13 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import nodes, pools
-from federation.models import Accelerator, AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
+from federation.models import AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
 from federation.states import NodeState as N
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import CatalogueViewSet, ReadViewSet, allowed_verbs
 from portal.models.tenants import slug_rule
-from portal.permissions import scope_of
 
 _NODE_VERBS = {
     "drain": ("node.drain", frozenset({N.READY, N.NOT_READY, N.DRAINED})),
@@ -26,6 +25,8 @@ _NODE_VERBS = {
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):
+    """Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours."""
+
     cluster = serializers.UUIDField(source="cluster_id")
     cluster_name = serializers.CharField(source="cluster.name")
     actions = serializers.SerializerMethodField()
@@ -34,7 +35,8 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         model = Node
         fields = [
             "id", "cluster", "cluster_name", "name", "state", "reason", "message", "state_since", "rack", "labels",
-            "cpu_milli", "memory_mib", "held_cpu_milli", "held_memory_mib", "created_at", "version", "actions",
+            "cpu_milli", "memory_mib", "held_cpu_milli", "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib",
+            "created_at", "version", "actions",
         ]  # fmt: skip
 
     def get_actions(self, node: Node) -> list[str]:
@@ -88,118 +90,6 @@ class AcceleratorModelViewSet(CatalogueViewSet):
     serializer_class = AcceleratorModelSerializer
     filterset_fields = ["vendor", "name"]
     permissions = {"list": "catalogue.view", "retrieve": "catalogue.view"}
-
-
-class FiguresSerializer(serializers.Serializer[Any]):
-    busy_percent = serializers.FloatField(allow_null=True)
-    memory_used_mib = serializers.IntegerField(allow_null=True)
-    power_watts = serializers.FloatField(allow_null=True)
-    temperature_celsius = serializers.FloatField(allow_null=True)
-    at = serializers.DateTimeField()
-
-
-class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
-    """`held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`."""
-
-    node = serializers.UUIDField(source="node_id")
-    node_name = serializers.CharField(source="node.name")
-    cluster = serializers.UUIDField(source="node.cluster_id")
-    vendor = serializers.CharField(source="model.vendor")
-    model = serializers.CharField(source="model.name")
-    figures = FiguresSerializer(allow_null=True, default=None)
-    holders = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Accelerator
-        fields = [
-            "id", "node", "node_name", "cluster", "index", "uuid", "vendor", "model", "memory_mib", "health",
-            "is_present", "held_milli", "held_memory_mib", "figures", "holders", "created_at", "version",
-        ]  # fmt: skip
-
-    def get_holders(self, accelerator: Accelerator) -> list[dict[str, Any]]:
-        """Who holds it, as far as the caller may know."""
-        scope = scope_of(self.context["request"].user, "workload.view")
-        return [
-            {
-                "workload": str(share.allocation.workload_id),
-                "name": share.allocation.workload.name,
-                "tenant_name": share.allocation.tenant.name,
-                "milli": share.milli,
-            }
-            for share in accelerator.shares.all()
-            if share.allocation.state != "released"
-            and scope.covers(share.allocation.tenant_id, share.allocation.project_id)
-        ]
-
-
-class AcceleratorFilter(FilterSet):
-    cluster = django_filters.UUIDFilter(field_name="node__cluster_id")
-    vendor = django_filters.CharFilter(field_name="model__vendor")
-    model = django_filters.CharFilter(field_name="model__name")
-
-    class Meta:
-        model = Accelerator
-        fields = ["node", "health", "is_present", "uuid"]
-
-
-class MapSerializer(serializers.Serializer[Any]):
-    """`nodes[].d` rows: [id, model number, health (0 ok, 1 unhealthy, 2 unknown), held 1/1000, busy %, memory
-    used MiB, memory MiB]. Rows instead of objects: ten thousand devices fit in a few hundred kilobytes."""
-
-    seq = serializers.IntegerField()
-    observed_at = serializers.DateTimeField(allow_null=True)
-    models = serializers.ListField(child=serializers.CharField())
-    clusters = serializers.ListField(child=serializers.DictField())
-
-
-class AcceleratorViewSet(ReadViewSet):
-    queryset = Accelerator.objects.select_related("node", "model", "figures").prefetch_related(
-        "shares__allocation__workload", "shares__allocation__tenant"
-    )
-    serializer_class = AcceleratorSerializer
-    filterset_class = AcceleratorFilter
-    permissions = {"list": "accelerator.view", "retrieve": "accelerator.view", "map": "accelerator.view"}
-
-    @extend_schema(responses=MapSerializer, filters=False)
-    @action(detail=False, methods=["get"], pagination_class=None)
-    def map(self, request: Request) -> Response:
-        """Every device the caller may see, for the live map."""
-        return Response(estate(scope_of(self.user, "accelerator.view")))
-
-
-_HEALTH = {"healthy": 0, "unhealthy": 1, "unknown": 2}
-
-
-def estate(scope: Any) -> dict[str, Any]:
-    """Two queries, whatever the size."""
-    clusters: dict[UUID, dict[str, Any]] = {}
-    latest, seq = None, 0
-    for cluster in Cluster.objects.in_scope(scope).exclude(state="retired").select_related("site").order_by("id"):
-        clusters[cluster.pk] = {
-            "id": str(cluster.pk), "name": cluster.name, "site": cluster.site.name, "kind": cluster.kind,
-            "state": cluster.state, "last_seen_at": cluster.last_seen_at, "nodes": {},
-        }  # fmt: skip
-        if cluster.figures_at and (latest is None or cluster.figures_at > latest):
-            latest = cluster.figures_at
-            seq = int(latest.timestamp() * 1000)
-    models: dict[str, int] = {}
-    rows = (
-        Accelerator.objects.in_scope(scope)
-        .filter(is_present=True, node__cluster__in=clusters)
-        .order_by("node__cluster_id", "node__name", "index")
-        .values_list(
-            "id", "node_id", "node__name", "node__cluster_id", "model__name", "health", "held_milli",
-            "figures__busy_percent", "figures__memory_used_mib", "memory_mib",
-        )
-    )  # fmt: skip
-    for pk, node, name, cluster_id, model, health, held, busy, used, memory in rows.iterator(5000):
-        entry = clusters[cluster_id]["nodes"].setdefault(node, {"id": str(node), "name": name, "d": []})
-        number = models.setdefault(model, len(models))
-        busy = None if busy is None else round(busy)
-        entry["d"].append([str(pk), number, _HEALTH[health], held, busy, used, memory])
-    for cluster_entry in clusters.values():
-        cluster_entry["nodes"] = list(cluster_entry["nodes"].values())
-    return {"seq": seq, "observed_at": latest, "models": list(models), "clusters": list(clusters.values())}
 
 
 class PoolSerializer(serializers.ModelSerializer[Pool]):

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import allocations, workloads
+from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.drivers.base import LogReader, Unavailable
 from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
 from federation.registry import driver_for
@@ -34,11 +35,12 @@ _VERBS = {
 _SPEC = [
     "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
     "model_names", "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
-    "max_seconds", "max_retries",
+    "max_seconds", "max_retries", "grace_seconds", "ports", "volumes", "secret_env", "pull_secrets",
 ]  # fmt: skip
 
 
 class WorkloadSerializer(serializers.ModelSerializer[Workload]):
+    volumes = VolumeSerializer(many=True)
     tenant = serializers.UUIDField(source="tenant_id")
     tenant_name = serializers.CharField(source="tenant.name")
     project = serializers.UUIDField(source="project_id")
@@ -79,6 +81,13 @@ class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
         child=serializers.CharField(max_length=32_000, allow_blank=True, trim_whitespace=False), required=False
     )
     run_seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=10**9)
+    grace_seconds = serializers.IntegerField(required=False, min_value=0, max_value=3600)
+    ports = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=65535), required=False, max_length=20
+    )
+    volumes = VolumeSerializer(many=True, required=False)
+    secret_env = SecretNamesField(required=False)
+    pull_secrets = SecretNamesField(required=False)
 
     class Meta:
         model = Workload
@@ -91,6 +100,14 @@ class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name):
                 raise serializers.ValidationError(f"{name[:50]!r} is no name of a variable.", code="bad-name")
         return value
+
+    def validate_ports(self, value: list[int]) -> list[int]:
+        if len(set(value)) < len(value):
+            raise serializers.ValidationError("Each port once.", code="twice")
+        return value
+
+    def validate_volumes(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return checked_volumes(value)
 
 
 class WorkloadFilter(FilterSet):

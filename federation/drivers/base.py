@@ -189,7 +189,9 @@ class Observation:
     epoch: int = 0
     ran_seconds: float | None = None
     exit_code: int | None = None
-    reason: str = ""  # CamelCase: OutOfMemory, ImagePullFailed, TimeLimit, ...
+    # CamelCase. While STARTING: why it does not run yet; Unschedulable and ImagePullFailed end the attempt in the
+    # end. Of what has ended: OutOfMemory, TimeLimit, ... BROKEN: what drifted, ChangedAtSite, ScaledAtSite, ...
+    reason: str = ""
     message: str = ""
 
 
@@ -211,6 +213,7 @@ class SiteDriver(ABC):
     """One kind of site. Raises `Unavailable` or `Rejected` and nothing else; anything else is a bug."""
 
     kind: ClassVar[str]
+    can_hold: ClassVar[bool] = False  # knows WorkloadSpec.hold; otherwise members of a gang start as they come
 
     def __init__(self, config: DriverConfig) -> None:
         """Keeps the configuration; opens nothing."""

@@ -59,6 +59,7 @@ class FakeDriver(SiteDriver):
     """Also a LogReader, a WorkLister and a BulkObserver."""
 
     kind: ClassVar[str] = "fake"  # config.kind says what it acts as
+    can_hold: ClassVar[bool] = True
 
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)
@@ -106,6 +107,8 @@ class FakeDriver(SiteDriver):
                 (g.uuid, g.milli) for g in spec.devices
             }:
                 raise Rejected("GrantChanged", "A grant never changes: remove it and ask for another.")
+            if work.is_held and not spec.hold:
+                work = lay_down(spec, kind=self.config.kind, knobs=knobs, grants=work.grants, now=now)
             work = replace(work, generation=spec.generation, epoch=spec.epoch)
         turn.raise_epoch(spec.epoch)
         turn.put(work)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from federation.drivers.base import Observation, ObservedState, WorkloadSpec
 from federation.drivers.fake_knobs import Failure, Knobs, draw, flavour_of
-from federation.drivers.fake_store import Grant, Work
+from federation.drivers.fake_store import NEVER, Grant, Work
 
 _ENDED = (ObservedState.SUCCEEDED, ObservedState.FAILED)
 _TIME_LIMIT = Failure("TimeLimit", 124, "It ran as long as it may.")
@@ -14,6 +14,8 @@ _TIME_LIMIT = Failure("TimeLimit", 124, "It ran as long as it may.")
 def lay_down(spec: WorkloadSpec, *, kind: str, knobs: Knobs, grants: tuple[Grant, ...], now: float) -> Work:
     """All that will happen to new work if nobody removes it, by the seed."""
     flavour = flavour_of(kind)
+    if spec.hold:
+        return Work(spec.ref, spec.generation, spec.epoch, spec.node, grants, knobs.time_scale, starts_at=NEVER)
     dice = (knobs.seed, spec.ref, spec.generation)
     starts_at = (
         now + knobs.start_seconds * flavour.start_factor * (0.75 + 0.5 * draw(*dice, "start")) / knobs.time_scale

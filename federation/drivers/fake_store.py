@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from federation.drivers.fake_knobs import CONTROLS
 
+NEVER = 1e15  # the moment at which held work starts
 FORGET_SECONDS = 7 * 86400.0  # a tombstone outlives every worker that could still send a late ensure
 
 
@@ -43,6 +44,11 @@ class Work:
     message: str = ""
     removed_at: float | None = None
     gone_at: float | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Taken on, and to run only when told again without `hold`."""
+        return self.starts_at >= NEVER
 
     def is_there(self, now: float) -> bool:
         """Does it still hold what it was granted? Ended work does, until it is removed."""

@@ -51,6 +51,7 @@ class Allocation(StatefulRow, Leased):
     ended_at = models.DateTimeField(null=True, help_text="When it stopped running, as proven by the site.")
     proof_at = models.DateTimeField(null=True, help_text="When the site last showed it running.")
     exit_code = models.IntegerField(null=True)
+    failing_since = models.DateTimeField(null=True, help_text="Since when the site says that it cannot be started.")
     used_cpu_milli = models.PositiveIntegerField(null=True)
     used_memory_mib = models.PositiveIntegerField(null=True)
 

@@ -1,8 +1,9 @@
 """What there is: nodes and accelerators as the sites show them, and the pools work is sent to.
 
-`held_*` columns are kept by database triggers from live allocations (migration 0002) and by nothing else:
-growth beyond capacity is refused by the database itself. `generation` counts those changes, so the
-history of each device can be replayed in commit order.
+`held_*` columns are kept by database triggers from live allocations (migrations 0002 and 0006) and by nothing
+else: growth beyond capacity is refused by the database itself. `generation` counts those changes, so the
+history of each device can be replayed in commit order. `foreign_*` is what the site says that work of others
+holds there: it is not to be had, and may at any time be more than what is left.
 """
 
 from typing import ClassVar
@@ -11,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from federation.accelerators.catalogue import EXCLUSIVE
 from federation.models.sites import Cluster
 from federation.states import ALLOCATION_HOLDING, CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
 from portal.leases import Leased, LeasedQuerySet, lease_pair
@@ -62,6 +64,8 @@ class Node(StatefulRow):
     memory_mib = models.BigIntegerField()
     held_cpu_milli = models.BigIntegerField(default=0, editable=False)
     held_memory_mib = models.BigIntegerField(default=0, editable=False)
+    foreign_cpu_milli = models.BigIntegerField(default=0)
+    foreign_memory_mib = models.BigIntegerField(default=0)
     generation = models.BigIntegerField(default=0, editable=False)
     seen_at = models.DateTimeField(null=True)
 
@@ -89,8 +93,24 @@ class Health(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+class AcceleratorQuerySet(ScopedQuerySet["Accelerator"]):
+    """Sums go over one of these: a card that is seen twice, or that is cut into parts, must not count twice."""
+
+    def physical(self) -> "AcceleratorQuerySet":
+        """Cards one could touch, each once."""
+        return self.filter(is_present=True, parent=None, counted_at=None)
+
+    def offered(self) -> "AcceleratorQuerySet":
+        """What can be handed out: whole cards, and the parts of those that are cut."""
+        return self.filter(is_present=True, counted_at=None, present_parts=0)
+
+
 class Accelerator(Row):
-    """One physical device. 1000 milli is the whole of it."""
+    """One physical device, or one hardware partition of it (`parent` is its card). 1000 milli is the whole of it.
+
+    `counted_at` is set on a card that is seen in two places (a host, and a virtual machine that it was passed
+    through to): it is handed out and counted there, not here. See reconcile/twins.py.
+    """
 
     scope_paths: ClassVar = {
         "tenant": "shares__allocation__tenant_id",
@@ -102,18 +122,34 @@ class Accelerator(Row):
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="accelerators")
     model = models.ForeignKey(AcceleratorModel, on_delete=models.PROTECT, related_name="accelerators")
     index = models.PositiveSmallIntegerField()
-    uuid = models.CharField(max_length=100)
+    uuid = models.CharField(max_length=300)
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="parts")
+    counted_at = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="twins")
+    is_identified = models.BooleanField(default=True, help_text="False: the site only counts its cards.")
+    mode = models.CharField(max_length=16, default=EXCLUSIVE, help_text="How its site hands it out.")
+    step_milli = models.PositiveSmallIntegerField(default=1000, help_text="Shares are multiples of this, or 1000.")
+    most_shares = models.PositiveIntegerField(default=0, help_text="Holders at one time at most; 0: no such limit.")
+    resource = models.CharField(max_length=253, blank=True, default="", help_text="The site's own word for it.")
     memory_mib = models.PositiveIntegerField()
     health = models.CharField(max_length=16, choices=Health.choices, default=Health.HEALTHY)
     is_present = models.BooleanField(default=True)
     held_milli = models.PositiveSmallIntegerField(default=0, editable=False)
     held_memory_mib = models.PositiveIntegerField(default=0, editable=False)
+    held_shares = models.PositiveIntegerField(default=0, editable=False, help_text="Its live holders.")
+    present_parts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Its partitions that are there now."
+    )
+    foreign_milli = models.PositiveSmallIntegerField(default=0)
+    foreign_memory_mib = models.PositiveIntegerField(default=0)
     generation = models.BigIntegerField(default=0, editable=False)
+
+    objects: ClassVar = AcceleratorQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["node", "uuid"], name="accelerator_uuid_on_node"),
             models.CheckConstraint(name="accelerator_never_over", condition=Q(held_milli__lte=1000)),
+            models.CheckConstraint(name="accelerator_step", condition=Q(step_milli__gte=1, step_milli__lte=1000)),
         ]
         indexes = [models.Index(fields=["uuid"], name="accelerator_uuid")]
 

@@ -60,6 +60,11 @@ class Workload(StatefulRow):
     env = models.JSONField(default=dict, blank=True)
     run_seconds = models.FloatField(null=True, blank=True, help_text="Simulated sites run this long.")
     max_seconds = models.PositiveIntegerField(null=True, blank=True)
+    grace_seconds = models.PositiveSmallIntegerField(default=10, help_text="Between the wish to end and the end.")
+    ports = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
+    volumes = models.JSONField(default=list, blank=True)
+    secret_env = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    pull_secrets = ArrayField(models.CharField(max_length=253), default=list, blank=True)
     max_retries = models.PositiveSmallIntegerField(default=0)
     retries = models.PositiveSmallIntegerField(default=0, editable=False)
     attempt = models.PositiveIntegerField(default=1, editable=False)
@@ -95,11 +100,6 @@ class Workload(StatefulRow):
     @property
     def has_ended(self) -> bool:
         return self.state in WORKLOAD_ENDED
-
-    @property
-    def milli_per_member(self) -> int:
-        """What one member counts against quota: 1/1000 of devices, or of cores when it wants none."""
-        return self.accelerators * self.accelerator_milli if self.accelerators else self.cpu_milli
 
     def __str__(self) -> str:
         return self.name

@@ -27,7 +27,8 @@ ORDER = {found: place for place, found in enumerate(Filter)}
 class Wish(NamedTuple):
     """One member of a request, without its name: equal wishes have equal answers.
 
-    `flavors` are those where quota has room for it; None when quota does not limit.
+    `flavors` are those where quota has room for it; None when quota does not limit. `too_coarse` are flavors and
+    steps of devices to which a share would be rounded up beyond that room.
     """
 
     cpu_milli: int
@@ -39,6 +40,7 @@ class Wish(NamedTuple):
     vendors: frozenset[str]
     sites: frozenset[str]
     flavors: frozenset[str] | None
+    too_coarse: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def is_share(self) -> bool:
@@ -46,18 +48,24 @@ class Wish(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The slots of one flavor that suit a wish. A member's devices are all of one flavor."""
+    """The healthy slots of one flavor that suit a wish. A member's devices are all of one flavor.
+
+    `takes` and `memory` say, for every slot of the layout, what the wish needs there: 1/1000 and MiB.
+    """
 
     flavor: str
     slots: tuple[int, ...]
+    takes: tuple[int, ...]
+    memory: tuple[int, ...]
 
 
 class Choice(NamedTuple):
     flavor: str
     slots: tuple[int, ...]
+    milli: int  # taken in all
 
 
-_NO_DEVICES = (Group(CPU_FLAVOR, ()),)
+_NO_DEVICES = (Group(CPU_FLAVOR, (), (), ()),)
 
 
 def suits(wish: Wish, slot: Slot) -> bool:
@@ -83,35 +91,41 @@ def screen(wish: Wish, layout: Layout) -> Filter | tuple[Group, ...]:
             by_flavor.setdefault(slot.flavor, []).append(position)
     if not by_flavor:
         return Filter.MODEL
+    takes = tuple(slot.takes(wish.milli) for slot in layout.slots)
+    memory = tuple(max(share_memory(wish, slot), wish.device_memory_mib) for slot in layout.slots)
     groups = tuple(
-        Group(flavor, tuple(slots))
+        Group(flavor, tuple(s for s in fine if layout.slots[s].is_healthy), takes, memory)
         for flavor, slots in by_flavor.items()
-        if wish.flavors is None or flavor in wish.flavors
+        if (wish.flavors is None or flavor in wish.flavors) and (fine := _fine(wish, layout, slots))
     )
     return groups or Filter.QUOTA
 
 
+def _fine(wish: Wish, layout: Layout, slots: list[int]) -> list[int]:
+    """Those whose steps do not carry a share beyond quota."""
+    if not wish.too_coarse:
+        return slots
+    return [s for s in slots if (layout.slots[s].flavor, layout.slots[s].step_milli) not in wish.too_coarse]
+
+
 def share_memory(wish: Wish, slot: Slot) -> int:
-    """The memory that goes with what is asked of one device."""
+    """The memory that goes with what is taken of one device."""
     if not wish.is_share:
         return slot.memory_mib
-    return wish.device_memory_mib or slot.memory_mib * wish.milli // 1000
+    return wish.device_memory_mib or slot.memory_mib * slot.takes(wish.milli) // 1000
 
 
-def free_slots(wish: Wish, shape: Shape, slots: Sequence[int]) -> list[int]:
-    """Healthy slots with the compute that is asked; whether their memory suffices is the next question."""
-    layout = shape.layout.slots
-    return [s for s in slots if shape.free[s] >= wish.milli and layout[s].is_healthy]
+def free_slots(shape: Shape, group: Group) -> list[int]:
+    """Slots with the compute that is asked; whether their memory suffices is the next question."""
+    free, takes = shape.free, group.takes
+    found = [s for s in group.slots if free[s] >= takes[s]]
+    return [s for s in found if shape.seats[s]] if shape.seats else found
 
 
-def roomy_slots(wish: Wish, shape: Shape, slots: Sequence[int]) -> list[int]:
+def roomy_slots(shape: Shape, group: Group, slots: Sequence[int]) -> list[int]:
     """Of those, the ones with enough free memory."""
-    layout = shape.layout.slots
-    return [
-        s
-        for s in slots
-        if shape.free_memory[s] >= share_memory(wish, layout[s]) and layout[s].memory_mib >= wish.device_memory_mib
-    ]
+    free, memory = shape.free_memory, group.memory
+    return [s for s in slots if free[s] >= memory[s]]
 
 
 def fit(wish: Wish, shape: Shape, groups: Sequence[Group], *, is_tight: bool) -> Filter | Choice:
@@ -122,18 +136,18 @@ def fit(wish: Wish, shape: Shape, groups: Sequence[Group], *, is_tight: bool) ->
     """
     choice: Choice | None = None
     refused, spare = Filter.ACCELERATORS, 0
-    for flavor, slots in groups:
-        free = free_slots(wish, shape, slots)
+    for group in groups:
+        free = free_slots(shape, group)
         if len(free) < wish.devices:
             continue
-        roomy = roomy_slots(wish, shape, free) if wish.devices else free
+        roomy = roomy_slots(shape, group, free) if wish.devices else free
         if len(roomy) < wish.devices:
             refused = Filter.DEVICE_MEMORY
             continue
         if choice is None or len(roomy) < spare:
             spare = len(roomy)
             picked = [_one(shape, roomy, is_tight)] if wish.is_share else roomy[: wish.devices]
-            choice = Choice(flavor, tuple(picked))
+            choice = Choice(group.flavor, tuple(picked), sum(group.takes[s] for s in picked))
     if choice is None:
         return refused
     if shape.cpu_milli < wish.cpu_milli:

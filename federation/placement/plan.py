@@ -12,7 +12,7 @@ from federation.placement.filters import Wish, share_memory
 from federation.placement.policies import POLICIES
 from federation.placement.rankings import Ranking
 from federation.placement.refusals import never, not_now
-from federation.placement.shapes import Board, State
+from federation.placement.shapes import Board, State, step_up
 from federation.placement.types import (
     Candidate,
     DeviceShare,
@@ -70,7 +70,7 @@ class Planner:
         attempt = _Attempt()
         room = None if request.flavors is None else dict(request.flavors)
         for _ in range(request.replicas):
-            ranking = self._ranking(_wish(request, room))
+            ranking = self._ranking(_wish(request, room, self._board))
             found = ranking.best(1 if attempt.members else 1 + _NEXT_BEST)
             if not found:
                 attempt.stuck = ranking
@@ -81,7 +81,9 @@ class Planner:
             choice = ranking.choose(shape)
             slots = shape.layout.slots
             shares = {
-                s: DeviceShare(slots[s].device_index, request.milli, share_memory(ranking.wish, slots[s]))
+                s: DeviceShare(
+                    slots[s].device_index, slots[s].takes(request.milli), share_memory(ranking.wish, slots[s])
+                )
                 for s in choice.slots
             }
             before = self._board.take(position, request.cpu_milli, request.memory_mib, shares)
@@ -90,7 +92,7 @@ class Planner:
                 MemberPlacement(self._board.nodes[position].id, choice.flavor, tuple(shares.values()))
             )
             if room is not None:
-                room[choice.flavor] -= _counted(request)
+                room[choice.flavor] -= choice.milli if request.wants_accelerators else request.cpu_milli
         return attempt
 
     def _undo(self, attempt: "_Attempt") -> None:
@@ -107,7 +109,7 @@ class Planner:
         """The refusal that the empty fleet gives, quota aside; None when waiting may help."""
         if not self._fleet.nodes:
             return None  # nothing is known of the sites yet: nothing is final
-        key = (_wish(request, None), request.replicas)
+        key = (_wish(request, None, self._board), request.replicas)
         if key not in self._finals:
             if self._emptied is None:
                 self._emptied = Planner(Fleet(tuple(_emptied(node) for node in self._fleet.nodes)))
@@ -134,8 +136,10 @@ class _Attempt:
     stuck: Ranking | None = None  # the ranking in which the next member found no node
 
 
-def _wish(request: Request, room: Mapping[str, int] | None) -> Wish:
+def _wish(request: Request, room: Mapping[str, int] | None, board: Board) -> Wish:
+    # A share counts as what it is rounded up to, at most a whole device: only then steps decide.
     needed = _counted(request)
+    short = [] if room is None or request.milli == 1000 else [f for f, left in room.items() if needed <= left < 1000]
     return Wish(
         request.cpu_milli,
         request.memory_mib,
@@ -146,11 +150,17 @@ def _wish(request: Request, room: Mapping[str, int] | None) -> Wish:
         request.vendors,
         request.sites,
         None if room is None else frozenset(flavor for flavor, left in room.items() if left >= needed),
+        frozenset(
+            (flavor, step)
+            for flavor in short
+            for step in board.steps.get(flavor, ())
+            if room is not None and step_up(needed, step) > room[flavor]
+        ),
     )
 
 
 def _counted(request: Request) -> int:
-    """What one member counts against quota: 1/1000 of devices, or of cores when it wants none."""
+    """What one member counts against quota at least: 1/1000 of devices, or of cores when it wants none."""
     return request.devices * request.milli if request.wants_accelerators else request.cpu_milli
 
 
@@ -164,7 +174,9 @@ def _check(request: Request) -> None:
 
 
 def _emptied(node: NodeFree) -> NodeFree:
-    devices = tuple(replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True) for d in node.devices)
+    devices = tuple(
+        replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True, held_shares=0) for d in node.devices
+    )
     return replace(
         node,
         cpu_milli=max(node.total_cpu_milli, node.cpu_milli) if node.total_cpu_milli else _ANY_AMOUNT,

@@ -69,4 +69,4 @@ class Ranking:
         if isinstance(choice, Filter):
             self.refused[shape.number] = choice
         else:
-            heappush(self._heap, (-self._policy.score(self.wish, shape), shape.number, shape))
+            heappush(self._heap, (-self._policy.score(self.wish, shape, choice), shape.number, shape))

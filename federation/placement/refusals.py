@@ -124,10 +124,9 @@ def _free_count(ranking: Ranking, shape: Shape) -> int:
     groups = ranking.groups(shape.layout)
     if isinstance(groups, Filter):
         return 0
-    wish, slots = ranking.wish, shape.layout.slots
-    if wish.is_share:
-        return max((shape.free[s] for g in groups for s in g.slots if slots[s].is_healthy), default=0)
-    return max((len(free_slots(wish, shape, g.slots)) for g in groups), default=0)
+    if ranking.wish.is_share:
+        return max((shape.free[s] for g in groups for s in g.slots if not shape.seats or shape.seats[s]), default=0)
+    return max((len(free_slots(shape, g)) for g in groups), default=0)
 
 
 def _device_memory(ranking: Ranking, shape: Shape) -> int:
@@ -137,7 +136,7 @@ def _device_memory(ranking: Ranking, shape: Shape) -> int:
         return 0
     wish, most = ranking.wish, 0
     for group in groups:
-        free = sorted((shape.free_memory[s] for s in free_slots(wish, shape, group.slots)), reverse=True)
+        free = sorted((shape.free_memory[s] for s in free_slots(shape, group)), reverse=True)
         if len(free) >= wish.devices:
             most = max(most, free[wish.devices - 1])
     return most

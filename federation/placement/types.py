@@ -6,6 +6,8 @@ Compute is in 1/1000 of a device, memory in MiB, CPU in 1/1000 of a core. No dat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from federation.accelerators.catalogue import EXCLUSIVE
+
 CPU_FLAVOR = "cpu"  # what quota counts work without accelerators as, in 1/1000 of a core
 
 
@@ -20,6 +22,10 @@ class DeviceFree:
     memory_mib: int
     is_healthy: bool = True
     can_share: bool = False  # a fraction of it may be handed out
+    step_milli: int = 1  # a fraction is rounded up to a multiple of this
+    most_shares: int = 0  # holders at one time at most; 0: as many as fit
+    held_shares: int = 0  # of those, there now
+    mode: str = EXCLUSIVE  # how its site hands it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Fleet:
 class Request:
     """One workload: `replicas` equal members, all or nothing, each wanting `devices` devices on one node.
 
-    `milli` below 1000 asks for a share of one device (`devices` is then 1). `models` empty means any model.
+    `milli` below 1000 asks for a share of one device (`devices` is then 1), and gets the next step of that device
+    that is no less. `models` empty means any model.
     `device_memory_mib` is the least memory of each device, or of the share; 0 for a share means in proportion.
     `flavors` maps each flavor the tenant has quota for to the amount (in 1/1000) it may still take there;
     None means quota does not limit this plan. What other requests of a plan take is the caller's to count down.
@@ -83,6 +90,11 @@ class MemberPlacement:
     node: str  # NodeFree.id
     flavor: str
     devices: tuple[DeviceShare, ...]
+
+    @property
+    def milli(self) -> int:
+        """1/1000 of devices that it takes: what is asked, rounded up to the steps of the devices."""
+        return sum(share.milli for share in self.devices)
 
 
 @dataclass(frozen=True, slots=True)

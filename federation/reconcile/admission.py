@@ -91,7 +91,8 @@ def admit(pool: Pool, queue: "Sequence[Workload]") -> int:
         if _commit(workload, outcome):
             placed += 1
             for member in outcome.members:
-                room.take(workload.tenant_id, workload.project_id, member.flavor, workload.milli_per_member)
+                counted = grants.counted_milli(workload, member)
+                room.take(workload.tenant_id, workload.project_id, member.flavor, counted)
     return placed
 
 

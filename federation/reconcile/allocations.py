@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from federation.drivers.base import Observation, Rejected, SiteDriver, Unavailable
 from federation.drivers.base import ObservedState as O
 from federation.models import Allocation, Node, Workload
 from federation.reconcile import workloads
-from federation.reconcile.specs import spec_of
+from federation.reconcile.specs import must_wait, spec_of
 from federation.registry import driver_for
 from federation.states import WORKLOAD_HOLDING, NodeState
 from federation.states import AllocationState as A
@@ -31,6 +33,9 @@ from portal.transitions import explain, move
 logger = logging.getLogger(__name__)
 _ENDED = (O.SUCCEEDED, O.FAILED)
 NODE_MISSING = "NodeMissing"
+ACCEPTED, WAITING = "AcceptedBySite", "WaitingForSite"
+# A site may get over these by itself; after FEDERATION_START_SECONDS of them the attempt ends.
+START_FAILURES = frozenset({"Unschedulable", "ImagePullFailed"})
 SOON, LATER = 1.0, 60.0  # while something is under way; while the cluster's own look covers it
 
 
@@ -77,6 +82,8 @@ def _act(allocation: Allocation, driver: SiteDriver) -> Outcome:
             point("remove.before")
             seen = driver.remove(ref)
             point("remove.after")
+        elif allocation.state == A.STARTING and _may_go(allocation):
+            seen = driver.ensure(spec_of(allocation))
         else:
             seen = driver.observe(ref)
             point("observe.after")
@@ -85,6 +92,12 @@ def _act(allocation: Allocation, driver: SiteDriver) -> Outcome:
     except Rejected as error:
         return Outcome(refusal=error)
     return Outcome(seen=seen)
+
+
+def _may_go(allocation: Allocation) -> bool:
+    """Its gang is complete, so a site that holds it is told to let it run, until it is seen to."""
+    workload = allocation.workload
+    return workload.replicas > 1 and not must_wait(workload, allocation.attempt)
 
 
 def _apply(allocation: Allocation, token: UUID, outcome: Outcome) -> None:
@@ -115,15 +128,30 @@ def _quiet_values(allocation: Allocation, outcome: Outcome) -> tuple[float, dict
     if state == A.ACTIVE and seen.state == O.RUNNING:
         return LATER, {"proof_at": timezone.now()}
     if state == A.STARTING and seen.state in (O.STARTING, O.PENDING):
-        return _patience(allocation), {}
+        is_known = _why_not_yet(seen) == (allocation.reason, allocation.message)
+        is_failing = seen.reason in START_FAILURES
+        if is_known and is_failing == (allocation.failing_since is not None) and not _has_failed(allocation):
+            return _patience(allocation), {}
+        return None
     if state == A.STOPPING and seen.state != O.ABSENT:
         return _patience(allocation), {}
     if seen.state == O.BROKEN and (seen.reason == NODE_MISSING or state == A.LOST):
         # Its node cannot be seen, so neither can it. The inventory decides about nodes: LOST, and back.
         return _patience(allocation), {}
-    if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == "WaitingForSite":
+    if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == WAITING:
         return SOON, {}
     return None
+
+
+def _why_not_yet(seen: Observation) -> tuple[str, str]:
+    """What the site says of work that it has accepted and that does not run."""
+    return (seen.reason, seen.message) if seen.reason else (ACCEPTED, "")
+
+
+def _has_failed(allocation: Allocation) -> bool:
+    """Has the site been unable to start it for too long?"""
+    since = allocation.failing_since
+    return since is not None and timezone.now() - since > timedelta(seconds=settings.FEDERATION_START_SECONDS)
 
 
 def _patience(allocation: Allocation) -> float:
@@ -153,20 +181,49 @@ def _move(allocation: Allocation, workload: Workload, outcome: Outcome) -> None:
 
 def _from_reserved(allocation: Allocation, workload: Workload, seen: Observation) -> None:
     if seen.state in (O.PENDING, O.ABSENT):
-        explain(allocation, reason="WaitingForSite", message="The site has not taken it on yet.")
+        explain(allocation, reason=WAITING, message="The site has not taken it on yet.")
         return
-    move(allocation, A.STARTING, by=SYSTEM, reason="AcceptedBySite")
+    move(allocation, A.STARTING, by=SYSTEM, reason=ACCEPTED)
+    if workload.replicas > 1 and not must_wait(workload, allocation.attempt):
+        _let_go(workload, allocation.attempt)
     _from_starting(allocation, workload, seen)
 
 
+def _let_go(workload: Workload, attempt: int) -> None:
+    """The last member is accepted: have all of them told at once."""
+    held = list(workload.allocations.filter(attempt=attempt, state=A.STARTING).order_by("pk"))
+    Allocation.objects.filter(pk__in=[member.pk for member in held]).update(next_check_at=Now())
+    for member in held:
+        hints.soon("federation.tasks.reconcile_allocation", member.pk)
+
+
 def _from_starting(allocation: Allocation, workload: Workload, seen: Observation) -> None:
+    if seen.state in (O.STARTING, O.PENDING):
+        _wait_for_start(allocation, seen)
+        return
     if seen.state in (O.RUNNING, *_ENDED):
         started = _began(allocation, seen)
         move(
             allocation, A.ACTIVE, by=SYSTEM, reason="Running", effective_at=started, started_at=started,
-            proof_at=timezone.now(),
+            proof_at=timezone.now(), failing_since=None,
         )  # fmt: skip
     _from_active(allocation, workload, seen)
+
+
+def _wait_for_start(allocation: Allocation, seen: Observation) -> None:
+    """Say why it does not run yet; end the attempt when its site has been unable to start it for too long."""
+    reason, message = _why_not_yet(seen)
+    if seen.reason not in START_FAILURES:
+        if allocation.failing_since is not None:
+            explain(allocation, reason=reason, message=message, failing_since=None)
+        else:
+            explain(allocation, reason=reason, message=message)
+    elif _has_failed(allocation):
+        workloads.stop(allocation, by=SYSTEM, reason=reason, message=message)
+    elif allocation.failing_since is None:
+        explain(allocation, reason=reason, message=message, failing_since=timezone.now())
+    else:
+        explain(allocation, reason=reason, message=message)
 
 
 def _from_active(allocation: Allocation, workload: Workload, seen: Observation) -> None:
@@ -178,7 +235,7 @@ def _from_active(allocation: Allocation, workload: Workload, seen: Observation) 
             ended_at=allocation.proof_at or allocation.started_at,
         )  # fmt: skip
     elif seen.state == O.BROKEN:
-        workloads.stop(allocation, by=SYSTEM, reason="BrokenAtSite", message=seen.message)
+        workloads.stop(allocation, by=SYSTEM, reason=seen.reason or "BrokenAtSite", message=seen.message)
 
 
 def _from_stopping(allocation: Allocation, workload: Workload, seen: Observation) -> None:

@@ -52,9 +52,9 @@ def _reserve(workload: Workload, placement: Placement) -> None:
     numbered: list[tuple[int, MemberPlacement]] = sorted(enumerate(placement.members), key=lambda m: m[1].node)
     devices = {
         (str(node), index): (pk, memory)
-        for node, index, pk, memory in Accelerator.objects.filter(node__in=list(nodes), is_present=True).values_list(
-            "node_id", "index", "pk", "memory_mib"
-        )
+        for node, index, pk, memory in Accelerator.objects.offered()
+        .filter(node__in=list(nodes))
+        .values_list("node_id", "index", "pk", "memory_mib")
     }
     allocations, shares = [], []
     for replica, member in numbered:
@@ -71,7 +71,7 @@ def _reserve(workload: Workload, placement: Placement) -> None:
             epoch=node.cluster.epoch,
             cpu_milli=workload.cpu_milli,
             memory_mib=workload.memory_mib,
-            held_milli=workload.milli_per_member,
+            held_milli=counted_milli(workload, member),
             reason="Reserved",
             next_check_at=seconds_from_now(3),  # the hint below comes first; this is for when it is lost
         )
@@ -92,6 +92,11 @@ def _reserve(workload: Workload, placement: Placement) -> None:
     Share.objects.bulk_create(sorted(shares, key=lambda s: str(s.accelerator_id)))
     for allocation in allocations:
         hints.soon("federation.tasks.reconcile_allocation", allocation.pk)
+
+
+def counted_milli(workload: Workload, member: MemberPlacement) -> int:
+    """What one member counts against quota, and on the bill: what it takes of devices, or cores when it has none."""
+    return member.milli if member.devices else workload.cpu_milli
 
 
 def _decision(placement: Placement) -> dict[str, object]:

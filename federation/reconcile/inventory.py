@@ -1,7 +1,8 @@
 """What a site shows, put over what we knew of it: new, changed, gone. A few statements, whatever the size."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -9,17 +10,18 @@ from django.db.models.functions import Now
 
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
-from federation.models import Accelerator, AcceleratorModel, Allocation, Cluster, Node
-from federation.reconcile import workloads
+from federation.models import Accelerator, Allocation, Cluster, Node
+from federation.reconcile import devices, twins, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
 from portal import events
 from portal.audit import SYSTEM
-from portal.models import ResourceFlavor
 from portal.transitions import move
 
 _LOSABLE = (A.RESERVED, A.STARTING, A.ACTIVE)
 _MOST_DEVICES, _MOST_MILLI, _MOST_MIB = 1024, 10_000_000, 1 << 34  # beyond this a site is lying
+_MOST_INDEX, _LONGEST_UUID = 32_767, 300
+_NODE_FIELDS = ["rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli", "foreign_memory_mib"]
 
 
 def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
@@ -27,65 +29,109 @@ def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
     good: dict[str, NodeSeen] = {}
     complaints = []
     for node in seen:
-        amounts_fit = 0 < node.cpu_milli <= _MOST_MILLI and 0 < node.memory_mib <= _MOST_MIB
-        devices_fit = len(node.devices) <= _MOST_DEVICES and all(
-            0 <= d.memory_mib <= _MOST_MIB and d.index >= 0 and d.uuid for d in node.devices
-        )
-        is_single = len({d.uuid for d in node.devices}) == len(node.devices) == len({d.index for d in node.devices})
-        if not node.name or node.name in good or not (amounts_fit and devices_fit and is_single):
+        if not node.name or node.name in good or not (_amounts_fit(node) and _devices_fit(node.devices)):
             complaints.append(node.name or "(no name)")
         else:
             good[node.name] = node
     return list(good.values()), complaints
 
 
+def _amounts_fit(node: NodeSeen) -> bool:
+    is_whole = 0 < node.cpu_milli <= _MOST_MILLI and 0 < node.memory_mib <= _MOST_MIB
+    return is_whole and 0 <= node.foreign_cpu_milli <= _MOST_MILLI and 0 <= node.foreign_memory_mib <= _MOST_MIB
+
+
+def _devices_fit(devices: Sequence[DeviceSeen]) -> bool:
+    """Each once, with amounts that can be; a part with the card that it is of."""
+    cards = {d.uuid for d in devices if not d.parent_uuid}
+    is_single = len({d.uuid for d in devices}) == len(devices) == len({d.index for d in devices})
+    return is_single and len(devices) <= _MOST_DEVICES and all(_device_fits(d, cards) for d in devices)
+
+
+def _device_fits(device: DeviceSeen, cards: Collection[str]) -> bool:
+    return (
+        0 <= device.memory_mib <= _MOST_MIB  # 0: nobody says how much
+        and 0 <= device.index <= _MOST_INDEX
+        and 0 < len(device.uuid) <= _LONGEST_UUID
+        and device.mode in catalogue.SLICING_MODES
+        and 0 <= device.step_milli <= 1000
+        and 0 <= device.most_shares <= _MOST_INDEX
+        and device.foreign_milli >= 0
+        and device.foreign_memory_mib >= 0
+        and (not device.parent_uuid or device.parent_uuid in cards)
+    )
+
+
 def apply(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
-    """Bring nodes and devices in line with what was seen. True when anything differed. In a transaction."""
+    """Bring nodes and devices in line with what was seen. True when anything differed. In a transaction.
+
+    First all is compared, then locked in the order of grants (workload, node, device, each by id), then written.
+    """
     known = {node.name: node for node in Node.objects.filter(cluster=cluster)}
     shown = {seen.name for seen in nodes_seen}
     missing = [node for name, node in known.items() if name not in shown and node.state != NodeState.GONE]
-    workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
-    models = _models({(d.vendor, d.model, d.memory_mib) for n in nodes_seen for d in n.devices})
-    fresh, changed, woken = [], [], False
+    fresh, changed, turned = [], [], []
     for seen in nodes_seen:
-        node = known.pop(seen.name, None)
+        facts = _facts(seen)
+        node = known.get(seen.name)
         if node is None:
-            fresh.append(
-                Node(
-                    cluster=cluster, name=seen.name, rack=seen.rack, labels=dict(seen.labels), cpu_milli=seen.cpu_milli,
-                    memory_mib=seen.memory_mib, state=NodeState.READY if seen.is_ready else NodeState.NOT_READY,
-                )
-            )  # fmt: skip
+            state = NodeState.READY if seen.is_ready else NodeState.NOT_READY
+            fresh.append(Node(cluster=cluster, name=seen.name, state=state, **facts))
             continue
-        facts = {
-            "rack": seen.rack,
-            "labels": dict(seen.labels),
-            "cpu_milli": seen.cpu_milli,
-            "memory_mib": seen.memory_mib,
-        }
         if any(getattr(node, name) != value for name, value in facts.items()):
             for name, value in facts.items():
                 setattr(node, name, value)
             changed.append(node)
-        woken |= _follow_readiness(node, seen)
+        if _readiness(node, seen) is not None:
+            turned.append((node, seen))
+    ids = {node.name: node.pk for node in (*known.values(), *fresh)}
+    differing = devices.compare(cluster, nodes_seen, ids)
+    workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
+    cards = twins.lock(differing.touched)
+    _lock(Node, {node.pk for node in (*changed, *missing, *(node for node, _ in turned))})
+    _lock(Accelerator, differing.rows().union(cards))
     Node.objects.bulk_create(fresh, batch_size=1000)
-    Node.objects.bulk_update(changed, ["rack", "labels", "cpu_milli", "memory_mib"], batch_size=500)
+    Node.objects.bulk_update(changed, _NODE_FIELDS, batch_size=500)
+    for node, seen in turned:
+        _follow_readiness(node, seen)
     for node in missing:
         _lose(node)
-    devices_differ = _devices(cluster, nodes_seen, models)
-    return bool(fresh or changed or missing or devices_differ or woken)
+    devices.write(differing)
+    return bool(fresh or changed or missing or differing or turned)
 
 
-def _follow_readiness(node: Node, seen: NodeSeen) -> bool:
-    """READY and NOT_READY follow the site; a drain is a wish and stays. Back from GONE wakes what was lost."""
+def _facts(seen: NodeSeen) -> dict[str, Any]:
+    return {
+        "rack": seen.rack,
+        "labels": dict(seen.labels),
+        "cpu_milli": seen.cpu_milli,
+        "memory_mib": seen.memory_mib,
+        "foreign_cpu_milli": seen.foreign_cpu_milli,
+        "foreign_memory_mib": seen.foreign_memory_mib,
+    }
+
+
+def _lock(model: type[Node] | type[Accelerator], ids: Collection[UUID]) -> None:
+    """As a grant locks: in id order, so that it and we never wait for each other in a ring."""
+    if ids:
+        list(model.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
+def _readiness(node: Node, seen: NodeSeen) -> NodeState | None:
+    """READY and NOT_READY follow the site; a drain is a wish and stays. None: as it is."""
     to = NodeState.READY if seen.is_ready else NodeState.NOT_READY
     if node.state not in (NodeState.READY, NodeState.NOT_READY, NodeState.GONE) or node.state == to:
-        return False
+        return None
+    return to
+
+
+def _follow_readiness(node: Node, seen: NodeSeen) -> None:
+    """Back from GONE wakes what was lost."""
     was_gone = node.state == NodeState.GONE
+    to = NodeState.READY if seen.is_ready else NodeState.NOT_READY
     move(node, to, by=SYSTEM, reason="SeenAgain" if was_gone else "SiteReports", message=seen.message)
     if was_gone:
         Allocation.objects.filter(node=node, state=A.LOST).update(next_check_at=Now())
-    return True
 
 
 def _lose(node: Node) -> None:
@@ -105,73 +151,6 @@ def lose(allocation: Allocation, *, message: str) -> None:
         allocation, A.LOST, by=SYSTEM, reason="SiteLost", message=message, effective_at=proof,
         ended_at=proof if allocation.started_at else None,
     )  # fmt: skip
-
-
-def _models(found: set[tuple[str, str, int]]) -> dict[tuple[str, str], Any]:
-    """A row for each model that the site shows, made from the catalogue the first time it is seen."""
-    rows = {(m.vendor, m.name): m.pk for m in AcceleratorModel.objects.all()}
-    for vendor, name, memory in sorted(found):
-        if (vendor, name) in rows:
-            continue
-        record = catalogue.lookup(vendor, name)
-        flavor, _ = ResourceFlavor.objects.get_or_create(
-            vendor=vendor,
-            model=name,
-            unit=ResourceFlavor.Unit.DEVICE,
-            defaults={"name": flavor_name(vendor, name)},
-        )
-        model, _ = AcceleratorModel.objects.get_or_create(
-            vendor=vendor,
-            name=name,
-            defaults={
-                "flavor": flavor,
-                "memory_mib": record.memory_mib or memory,
-                "peak_tflops": record.peak_tflops,
-                "power_watts": record.power_watts,
-                "slicing_modes": list(record.slicing_modes),
-                "smallest_share_milli": record.smallest_share_milli,
-            },
-        )
-        rows[(vendor, name)] = model.pk
-    return rows
-
-
-def flavor_name(vendor: str, model: str) -> str:
-    return f"{vendor}-{model}".lower().replace(" ", "-")[:63]
-
-
-def _devices(cluster: Cluster, nodes_seen: list[NodeSeen], models: dict[tuple[str, str], Any]) -> bool:
-    node_ids = dict(Node.objects.filter(cluster=cluster).values_list("name", "pk"))
-    known = {(row.node_id, row.uuid): row for row in Accelerator.objects.filter(node__cluster=cluster).iterator(5000)}
-    fresh: list[Accelerator] = []
-    changed: list[Accelerator] = []
-    for node in nodes_seen:
-        for device in node.devices:
-            row = known.pop((node_ids[node.name], device.uuid), None)
-            facts = _facts(device, models)
-            if row is None:
-                fresh.append(Accelerator(node_id=node_ids[node.name], uuid=device.uuid, **facts))
-            elif any(getattr(row, name) != value for name, value in facts.items()):
-                for name, value in facts.items():
-                    setattr(row, name, value)
-                changed.append(row)
-    missing = [row for row in known.values() if row.is_present]
-    for row in missing:
-        row.is_present = False
-    Accelerator.objects.bulk_create(fresh, batch_size=2000)
-    fields = ["index", "model", "memory_mib", "health", "is_present"]
-    Accelerator.objects.bulk_update(changed + missing, fields, batch_size=500)
-    return bool(fresh or changed or missing)
-
-
-def _facts(device: DeviceSeen, models: dict[tuple[str, str], Any]) -> dict[str, Any]:
-    return {
-        "index": device.index,
-        "model_id": models[(device.vendor, device.model)],
-        "memory_mib": device.memory_mib,
-        "health": device.health.value,
-        "is_present": True,
-    }
 
 
 def store(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:

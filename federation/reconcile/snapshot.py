@@ -15,21 +15,43 @@ from portal.models import Quota
 
 
 def fleet_of(pool: Pool) -> Fleet:
-    """Every node of the pool with what is free on it; closed nodes too, so that refusals can name them."""
+    """Every node of the pool with what is free on it; closed nodes too, so that refusals can name them.
+
+    Free is what neither work of ours nor that of others holds. A card that is cut is here by its parts, a card
+    that is seen twice at one place.
+    """
     nodes = Node.objects.exclude(state=NodeState.GONE)
     if clusters := list(pool.clusters.values_list("pk", flat=True)):
         nodes = nodes.filter(cluster__in=clusters)
     devices: dict[UUID, list[DeviceFree]] = defaultdict(list)
     for row in (
-        Accelerator.objects.filter(is_present=True, node__in=nodes.values("pk"))
+        Accelerator.objects.offered()
+        .filter(node__in=nodes.values("pk"))
         .order_by("node_id", "index")
         .values_list(
             "node_id", "index", "model__flavor__name", "model__name", "model__vendor", "memory_mib",
-            "held_milli", "held_memory_mib", "health", "model__smallest_share_milli",
+            "held_milli", "held_memory_mib", "health", "foreign_milli", "foreign_memory_mib", "step_milli",
+            "most_shares", "held_shares", "mode",
         )
         .iterator(5000)
     ):  # fmt: skip
-        node, index, flavor, model, vendor, memory, held, held_memory, health, smallest = row
+        (
+            node,
+            index,
+            flavor,
+            model,
+            vendor,
+            memory,
+            held,
+            held_memory,
+            health,
+            foreign,
+            foreign_memory,
+            step,
+            most,
+            holders,
+            mode,
+        ) = row
         if pool.model_names and model not in pool.model_names:
             continue
         devices[node].append(
@@ -38,20 +60,39 @@ def fleet_of(pool: Pool) -> Fleet:
                 flavor=flavor,
                 model=model,
                 vendor=vendor,
-                free_milli=1000 - held,
-                free_memory_mib=max(memory - held_memory, 0),
+                free_milli=max(1000 - held - foreign, 0),
+                free_memory_mib=max(memory - held_memory - foreign_memory, 0),
                 memory_mib=memory,
                 is_healthy=health == "healthy",
-                can_share=smallest < 1000,
+                can_share=step < 1000,
+                step_milli=step,
+                most_shares=most,
+                held_shares=holders,
+                mode=mode,
             )
         )
     found = []
     columns: Any = nodes.order_by("id").values_list(
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
-        "held_memory_mib", "rack", "labels", "state", "cluster__state",
+        "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib", "rack", "labels", "state", "cluster__state",
     )  # fmt: skip
     for row in columns:
-        pk, name, cluster, site, cpu, memory, held_cpu, held_memory, rack, labels, state, cluster_state = row
+        (
+            pk,
+            name,
+            cluster,
+            site,
+            cpu,
+            memory,
+            held_cpu,
+            held_memory,
+            foreign_cpu,
+            foreign_memory,
+            rack,
+            labels,
+            state,
+            cluster_state,
+        ) = row
         if pool.model_names and pk not in devices:
             continue
         closed = ""
@@ -65,8 +106,8 @@ def fleet_of(pool: Pool) -> Fleet:
                 name=name,
                 cluster=cluster,
                 site=site,
-                cpu_milli=max(cpu - held_cpu, 0),
-                memory_mib=max(memory - held_memory, 0),
+                cpu_milli=max(cpu - held_cpu - foreign_cpu, 0),
+                memory_mib=max(memory - held_memory - foreign_memory, 0),
                 devices=tuple(devices.get(pk, ())),
                 rack=rack,
                 labels=labels,

@@ -1,7 +1,10 @@
 """From an allocation's rows to what the site is to run."""
 
-from federation.drivers.base import DeviceGrant, WorkloadSpec
-from federation.models import Allocation
+from django.db.models import Q
+
+from federation.drivers.base import DeviceGrant, Volume, VolumeKind, WorkloadSpec
+from federation.models import Allocation, Workload
+from federation.states import AllocationState as A
 
 
 def spec_of(allocation: Allocation) -> WorkloadSpec:
@@ -27,4 +30,23 @@ def spec_of(allocation: Allocation) -> WorkloadSpec:
         replicas=workload.replicas,
         run_seconds=workload.run_seconds,
         max_seconds=workload.max_seconds,
+        grace_seconds=workload.grace_seconds,
+        workload=str(workload.pk),
+        attempt=allocation.attempt,
+        hold=must_wait(workload, allocation.attempt),
+        ports=tuple(workload.ports),
+        volumes=tuple(
+            Volume(v["path"], VolumeKind(v["kind"]), v["source"], v["size_mib"], v["is_read_only"])
+            for v in workload.volumes
+        ),
+        secret_env=tuple(workload.secret_env),
+        pull_secrets=tuple(workload.pull_secrets),
     )
+
+
+def must_wait(workload: Workload, attempt: int) -> bool:
+    """A gang begins together: while a member is not yet accepted by its site, the others are held."""
+    if workload.replicas == 1:
+        return False
+    members = workload.allocations.filter(attempt=attempt)
+    return members.filter(Q(state=A.RESERVED) | Q(state=A.LOST, started_at=None)).exists()

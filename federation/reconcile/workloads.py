@@ -97,6 +97,10 @@ def _explain_start(workload: Workload, members: list[Allocation]) -> None:
     waiting = sum(m.state == A.RESERVED for m in members)
     if waiting:
         explain(workload, reason="WaitingForSite", message=f"{waiting} of {len(members)} not yet accepted by the site.")
+        return
+    hindered = [m for m in members if m.state == A.STARTING and m.reason != "AcceptedBySite"]
+    if hindered:
+        explain(workload, reason=hindered[0].reason, message=hindered[0].message)
     else:
         explain(workload, reason="Starting")
 

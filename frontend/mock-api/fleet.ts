@@ -58,6 +58,8 @@ function makeNode(cluster: Cluster, plan: Plan, at: number): MockCluster["nodes"
     cpu_milli: 128_000,
     memory_mib: 1_048_576,
     held_cpu_milli: 64_000,
+    foreign_cpu_milli: 8_000,
+    foreign_memory_mib: 32_768,
     held_memory_mib: 524_288,
     created_at: ago(900_000),
     version: 1,

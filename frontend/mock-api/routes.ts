@@ -52,7 +52,7 @@ function overview(): Overview {
     clusters: counted(clusters, ({ row }) => row.state),
     nodes: counted(clusters.flatMap(({ nodes }) => nodes), ({ row }) => row.state),
     accelerators: {
-      total: cards.length, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: cards.length * 1000, held_milli: held,
+      total: cards.length, offered: cards.length, foreign_milli: 0, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: cards.length * 1000, held_milli: held,
       placeable_milli: cards.length * 1000 - held - 40_000, busy: cards.filter((card) => (card[4] ?? 0) >= 5).length,
       idle_held: cards.filter((card) => card[3] > 0 && card[4] === 0).length, largest_free_block: 4, observed_at: new Date().toISOString(),
     },
@@ -76,7 +76,8 @@ function accelerator(id: string): Accelerator | undefined {
       const model = MODELS[card[1]];
       return {
         id, version: 1, created_at: cluster.row.created_at, node: node.row.id, node_name: node.row.name, cluster: cluster.row.id, index, uuid: "", vendor: model?.vendor ?? "", model: model?.name ?? "",
-        memory_mib: card[6], health: "healthy", is_present: true, held_milli: card[3], held_memory_mib: 0, figures: null,
+        memory_mib: card[6], health: "healthy", is_present: true, is_identified: true, parent: null, present_parts: 0, counted_at: null, mode: "exclusive",
+        step_milli: 10, most_shares: 0, resource: "", held_milli: card[3], held_memory_mib: 0, foreign_milli: 0, foreign_memory_mib: 0, figures: null,
         holders: card[3] ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: card[3] }] : [],
       };
     }

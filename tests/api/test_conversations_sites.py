@@ -1,9 +1,11 @@
 """Conversations of operators with the estate: sites, clusters, join tokens, pools, nodes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from federation.drivers.base import DeviceSeen
 from federation.models import AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
 from federation.reconcile import admission, allocations
 from portal.models import AuditEntry, IdempotencyRecord
@@ -157,6 +159,52 @@ def test_a_cluster_that_holds_work_is_not_retired(sign_in: SignIn, running: tupl
     assert operator.post(f"{address}/retire").json()["state"] == "retired"
     assert Cluster.objects.get(pk=node.cluster_id).next_check_at is None
     assert not AgentOrder.objects.exists()
+
+
+def test_physical_cards_are_told_apart_from_what_can_be_handed_out(sign_in: SignIn) -> None:
+    """One card that is seen by its host too, one in two parts, and one of which others hold some."""
+    whole = factories.node_seen("n", devices=3)
+    parts = [DeviceSeen(i, f"MIG-{i}", "nvidia", "A100-80G/1g.10gb", 9728, parent_uuid="GPU-n-1") for i in (3, 4)]
+    used = replace(whole.devices[2], foreign_milli=300, foreign_memory_mib=7)
+    guest = factories.cluster(
+        replace(whole, devices=(*whole.devices[:2], used, *parts), foreign_cpu_milli=5, foreign_memory_mib=6)
+    )
+    host = factories.cluster(replace(whole, devices=whole.devices[:1]), kind="kvm")
+    viewer = sign_in(Role.PLATFORM_VIEWER)
+
+    def listed(**asked: str) -> dict[str, Any]:
+        rows = viewer.get("/api/v1/accelerators", {"limit": "200", **asked}).json()["results"]
+        return {f"{row['uuid']} of {row['cluster']}": row for row in rows}
+
+    cards = listed(physical="true")
+    assert sorted(row["uuid"] for row in cards.values()) == ["GPU-n-0", "GPU-n-1", "GPU-n-2"]
+    others = listed(physical="false")
+    assert len(others) == 3
+    inside, cut = cards[f"GPU-n-0 of {guest.pk}"], cards[f"GPU-n-1 of {guest.pk}"]
+    assert others[f"GPU-n-0 of {host.pk}"]["counted_at"] == inside["id"]
+    assert cut["present_parts"] == 2
+    assert sorted(row["uuid"] for row in listed(parent=cut["id"]).values()) == ["MIG-3", "MIG-4"]
+    third = cards[f"GPU-n-2 of {guest.pk}"]
+    assert (third["foreign_milli"], third["foreign_memory_mib"], third["mode"]) == (300, 7, "exclusive")
+    node = viewer.get(f"/api/v1/nodes/{third['node']}").json()
+    assert (node["foreign_cpu_milli"], node["foreign_memory_mib"]) == (5, 6)
+
+    summary = viewer.get("/api/v1/accelerators/summary").json()
+    assert [(row["model"], row["physical"], row["offered"], row["foreign_milli"]) for row in summary] == [
+        ("A100-80G", 3, 2, 300),
+        ("A100-80G/1g.10gb", 0, 2, 0),
+    ]
+    estate = viewer.get("/api/v1/accelerators/map").json()
+    shown = {row[0]: row[7:] for cluster in estate["clusters"] for one in cluster["nodes"] for row in one["d"]}
+    assert shown[inside["id"]] == [0, 0, None]
+    assert shown[cut["id"]] == [0, 1, None]
+    assert shown[third["id"]] == [300, 0, None]
+    assert sorted(row[1:] for row in shown.values() if row[1] > 1) == [
+        [2, cut["id"]], [2, cut["id"]], [3, inside["id"]]
+    ]  # fmt: skip
+    total = viewer.get("/api/v1/overview").json()["accelerators"]
+    assert (total["total"], total["offered"], total["capacity_milli"]) == (3, 4, 4000)
+    assert (total["foreign_milli"], total["placeable_milli"], total["largest_free_block"]) == (300, 3700, 3)
 
 
 def test_the_map_and_the_overview_agree_with_the_lists(

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from federation.drivers.base import Volume, VolumeKind
 from federation.models import Allocation, Pool, Workload
 from federation.reconcile import admission, allocations
+from federation.reconcile.specs import spec_of
 from portal import hints
 from portal.models import IdempotencyRecord, Project, User
 from portal.permissions import Role
@@ -42,6 +44,15 @@ class Desk:
                 allocations.run(str(allocation.pk))
 
 
+def volume(path: str, **more: Any) -> dict[str, Any]:
+    return {"path": path, "kind": "scratch", "source": "", "size_mib": 0, "is_read_only": False, **more}
+
+
+def _admitted(desk: Desk) -> Allocation:
+    admission.run(str(desk.pool.pk))
+    return Allocation.objects.get()
+
+
 @pytest.fixture
 def desk(db: None) -> Desk:
     return Desk()
@@ -54,6 +65,14 @@ def test_from_submission_to_the_end_and_once_more(desk: Desk) -> None:
         "env": {"EMPTY": "", "PATH_": " a "},
         "run_seconds": 0,
         "image": "repo/img:1",
+        "grace_seconds": 30,
+        "ports": [8888, 22],
+        "volumes": [
+            volume("/data", kind="claim", source="corpus.v1", is_read_only=True),
+            volume("/dev/shm", kind="memory", size_mib=1024),
+        ],
+        "secret_env": ["hub-token"],
+        "pull_secrets": ["registry.lab"],
     }
     made = desk.submit(**spec)
     assert made.status_code == 201, made.json()
@@ -63,6 +82,10 @@ def test_from_submission_to_the_end_and_once_more(desk: Desk) -> None:
     assert said["actions"] == ["cancel", "suspend"]
     address = f"{WORKLOADS}/{said['id']}"
 
+    told = spec_of(_admitted(desk))
+    assert (told.grace_seconds, told.ports, told.hold, told.attempt) == (30, (8888, 22), False, 1)
+    assert told.volumes[0] == Volume("/data", VolumeKind.CLAIM, "corpus.v1", 0, True)
+    assert (told.workload, told.secret_env, told.pull_secrets) == (said["id"], ("hub-token",), ("registry.lab",))
     desk.step()
     ended = desk.client.get(address).json()
     assert (ended["state"], ended["exit_code"], ended["actions"]) == ("succeeded", 0, ["retry"])
@@ -139,6 +162,31 @@ def test_an_owner_takes_hardware_back_and_the_work_waits_again(desk: Desk) -> No
         ({"env": {"1A": "x"}}, "env", "bad-name"),
         ({"env": {f"V{n}": "x" for n in range(501)}}, "env", "too-many"),
         ({"command": ["a"] * 1001}, "command", "max_length"),
+        ({"grace_seconds": 3601}, "grace_seconds", "max_value"),
+        ({"ports": [80, 80]}, "ports", "twice"),
+        ({"ports": list(range(1, 22))}, "ports", "max_length"),
+        ({"ports": [0]}, "ports/0", "min_value"),
+        ({"volumes": [{"path": "data"}]}, "volumes/0/path", "bad-path"),
+        ({"volumes": [{"path": "/data/../etc"}]}, "volumes/0/path", "bad-path"),
+        ({"volumes": [{"path": "/data/"}]}, "volumes/0/path", "bad-path"),
+        ({"volumes": [{"path": "/"}]}, "volumes/0/path", "bad-path"),
+        ({"volumes": [{"path": "//x"}]}, "volumes/0/path", "bad-path"),
+        ({"volumes": [{"path": "/a"}, {"path": "/b"}, {"path": "/a"}]}, "volumes", "twice"),
+        ({"volumes": [{"path": f"/v{n}"} for n in range(33)]}, "volumes", "too-many"),
+        ({"volumes": [{"path": "/a", "kind": "host"}]}, "volumes/0/kind", "invalid_choice"),
+        ({"volumes": [{"path": "/a", "kind": "claim"}]}, "volumes/0/source", "no-source"),
+        ({"volumes": [{"path": "/a", "kind": "claim", "source": "../b"}]}, "volumes/0/source", "no-source"),
+        (
+            {"volumes": [{"path": "/a", "kind": "claim", "source": "b", "size_mib": 5}]},
+            "volumes/0/size_mib",
+            "claim-size",
+        ),
+        ({"volumes": [{"path": "/a", "source": "b"}]}, "volumes/0/source", "no-claim"),
+        ({"volumes": [{"path": "/a", "is_read_only": True}]}, "volumes/0/is_read_only", "read-only"),
+        ({"secret_env": ["Token"]}, "secret_env", "bad-name"),
+        ({"secret_env": ["a", "a"]}, "secret_env", "twice"),
+        ({"secret_env": [f"s{n}" for n in range(21)]}, "secret_env", "max_length"),
+        ({"pull_secrets": ["a_b"]}, "pull_secrets", "bad-name"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_field(desk: Desk, more: Any, field: str, code: str) -> None:

@@ -29,12 +29,17 @@ FROM federation_node n CROSS JOIN LATERAL (
 WHERE n.held_cpu_milli <> cpu OR n.held_memory_mib <> mib"""
 _DEVICES = """
 SELECT 'device ' || d.uuid || ' says it holds ' || d.held_milli || ' and ' || d.held_memory_mib
-  || ' MiB, its shares hold ' || milli || ' and ' || mib
+  || ' MiB for ' || d.held_shares || ', its ' || holders || ' shares hold ' || milli || ' and ' || mib
 FROM federation_accelerator d CROSS JOIN LATERAL (
-  SELECT coalesce(sum(s.milli), 0) AS milli, coalesce(sum(s.memory_mib), 0) AS mib
+  SELECT coalesce(sum(s.milli), 0) AS milli, coalesce(sum(s.memory_mib), 0) AS mib, count(*) AS holders
   FROM federation_share s JOIN federation_allocation a ON a.id = s.allocation_id
   WHERE s.accelerator_id = d.id AND a.state <> 'released') s
-WHERE d.held_milli <> milli OR d.held_memory_mib <> mib"""
+WHERE d.held_milli <> milli OR d.held_memory_mib <> mib OR d.held_shares <> holders"""
+_PARTS = """
+SELECT 'card ' || d.uuid || ' says it is in ' || d.present_parts || ' parts, there are ' || parts
+FROM federation_accelerator d CROSS JOIN LATERAL (
+  SELECT count(*) AS parts FROM federation_accelerator p WHERE p.parent_id = d.id AND p.is_present) s
+WHERE d.present_parts <> parts"""
 # An allocation that is lost may still run; its successor may run elsewhere. Billing tells them apart (sites.py).
 _TWO_ATTEMPTS = """
 SELECT 'workload ' || workload_id || ' is live in attempts ' || string_agg(DISTINCT attempt::text, ' and ')
@@ -68,7 +73,7 @@ def problems() -> list[str]:
 def held() -> list[str]:
     """What is held: the ledger replayed, and all sums."""
     with one_snapshot():
-        return [*ledger(), *(line for query in (_QUOTAS, _NODES, _DEVICES) for line in _lines(query))]
+        return [*ledger(), *(line for query in (_QUOTAS, _NODES, _DEVICES, _PARTS) for line in _lines(query))]
 
 
 @contextmanager

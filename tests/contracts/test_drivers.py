@@ -94,6 +94,33 @@ def test_work_begins_runs_and_its_time_is_counted(site: Harness) -> None:
     assert after.ran_seconds == pytest.approx(before.ran_seconds + 60, abs=1.5)
 
 
+def test_held_work_is_taken_on_and_runs_only_when_told_again(site: Harness) -> None:
+    if not site.driver().can_hold:
+        pytest.skip("this kind of site starts the members of a gang as they come")
+    held = spec(hold=True, run_seconds=30.0)
+    site.until(lambda: site.driver().ensure(held), *HELD)
+    site.advance(600)
+    seen = site.driver().observe("work-1")
+    assert (seen.state, seen.ran_seconds) == (O.STARTING, None)
+    assert site.driver().ensure(held).state == O.STARTING
+    assert site.objects() == ["work-1"]
+    assert refusal(site, spec("work-2")) == "DeviceBusy", "it has its device"
+    freed = start(site, replace(held, hold=False))
+    assert (freed.state, freed.generation) == (O.RUNNING, 1)
+    assert site.driver().ensure(held).state == O.RUNNING, "a late word to hold does not stop it"
+    site.advance(60)
+    assert site.driver().observe("work-1").ran_seconds == 30.0
+
+
+def test_held_work_can_be_removed(site: Harness) -> None:
+    if not site.driver().can_hold:
+        pytest.skip("this kind of site starts the members of a gang as they come")
+    site.until(lambda: site.driver().ensure(spec(hold=True)), *HELD)
+    end(site, "work-1")
+    assert refusal(site, spec()) == "OldGeneration"
+    assert site.objects() == []
+
+
 def test_while_the_clock_stands_still_nothing_moves(site: Harness) -> None:
     start(site, spec())
     seen = [site.driver().observe("work-1") for _ in range(3)]

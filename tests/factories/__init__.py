@@ -1,5 +1,6 @@
 """Rows for tests, made through the product's own actions wherever there is one."""
 
+from dataclasses import asdict
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -35,11 +36,12 @@ def user(role: Role = Role.PLATFORM_ADMIN, of: Tenant | None = None, project: Pr
 
 
 def node_seen(name: str = "node-0", *, devices: int = 4, model: str = "A100-80G", **facts: Any) -> NodeSeen:
-    memory = facts.pop("device_memory_mib", 81920)
+    """`each` holds what is told of every device beside the usual."""
+    memory, each = facts.pop("device_memory_mib", 81920), facts.pop("each", {})
     return NodeSeen(
         name=name,
         devices=tuple(
-            DeviceSeen(index=i, uuid=f"GPU-{name}-{i}", vendor="nvidia", model=model, memory_mib=memory)
+            DeviceSeen(index=i, uuid=f"GPU-{name}-{i}", vendor="nvidia", model=model, memory_mib=memory, **each)
             for i in range(devices)
         ),
         **{"cpu_milli": 64_000, "memory_mib": 262_144, **facts},
@@ -48,15 +50,7 @@ def node_seen(name: str = "node-0", *, devices: int = 4, model: str = "A100-80G"
 
 def as_settings(node: NodeSeen) -> dict[str, Any]:
     """A node as the fake driver's `nodes` setting takes it."""
-    return {
-        "name": node.name,
-        "cpu_milli": node.cpu_milli,
-        "memory_mib": node.memory_mib,
-        "devices": [
-            {"index": d.index, "uuid": d.uuid, "vendor": d.vendor, "model": d.model, "memory_mib": d.memory_mib}
-            for d in node.devices
-        ],
-    }
+    return asdict(node)
 
 
 def cluster(*nodes: NodeSeen, kind: str = "kubernetes", **settings: Any) -> Cluster:

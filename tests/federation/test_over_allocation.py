@@ -24,7 +24,9 @@ class Estate:
     """Two nodes of two devices of 80 GiB, 10 cores and 10 GiB each; quota of 3 devices, for project and tenant."""
 
     def __init__(self) -> None:
-        small: dict[str, Any] = {"devices": 2, "cpu_milli": 10_000, "memory_mib": 10_240}
+        small: dict[str, Any] = {
+            "devices": 2, "cpu_milli": 10_000, "memory_mib": 10_240, "each": {"step_milli": 1}
+        }  # fmt: skip
         other = factories.node_seen("other", model="H800-80G", **small)
         self.cluster = factories.cluster(factories.node_seen("one", **small), factories.node_seen("two", **small))
         self.other = factories.cluster(other)
@@ -149,6 +151,62 @@ def one_share_too_many(estate: Estate) -> None:
     estate.share(allocation, estate.device(index=1), 600)
 
 
+def taken_by_others(estate: Estate) -> None:
+    change(estate.device(), foreign_milli=300)
+    estate.grant(701)
+
+
+def memory_taken_by_others(estate: Estate) -> None:
+    change(estate.device(), foreign_memory_mib=MIB - 10)
+    estate.grant(100, mib=11)
+
+
+def cpu_taken_by_others(estate: Estate) -> None:
+    change(estate.node(), foreign_cpu_milli=9500)
+    estate.reserve(1, cpu_milli=501)
+
+
+def node_memory_taken_by_others(estate: Estate) -> None:
+    change(estate.node(), foreign_memory_mib=10_000)
+    estate.reserve(1, memory_mib=241)
+
+
+def growth_after_others_came(estate: Estate) -> None:
+    """More than was left is taken: what holds goes on, nothing more is given."""
+    estate.grant(400)
+    change(estate.device(), foreign_milli=900)
+    estate.grant(1)
+
+
+def in_parts(estate: Estate) -> Accelerator:
+    """The first device, as the card of one part."""
+    card = estate.device()
+    return Accelerator.objects.create(
+        node=card.node, model=card.model, index=9, uuid="MIG-9", memory_mib=10_240, parent=card, step_milli=1
+    )
+
+
+def card_in_parts(estate: Estate) -> None:
+    in_parts(estate)
+    estate.grant(100)
+
+
+def card_counted_elsewhere(estate: Estate) -> None:
+    change(estate.device(), counted_at=estate.device("two"))
+    estate.grant()
+
+
+def between_two_steps(estate: Estate) -> None:
+    change(estate.device(), step_milli=250)
+    estate.grant(300)
+
+
+def one_holder_too_many(estate: Estate) -> None:
+    change(estate.device(), most_shares=2)
+    for _ in range(3):
+        estate.grant(100)
+
+
 def cheap_flavor(estate: Estate) -> None:
     cheap = estate.flavor("nvidia-h800-80g")
     Quota.objects.create(tenant=estate.tenant, project=estate.project, flavor=cheap, nominal_milli=1000)
@@ -194,6 +252,17 @@ REFUSED: dict[str, tuple[str, Callable[[Estate], Any]]] = {
     "growth under a lowered quota": ("quota_never_over", growth_after_quota_shrank),
     "growth in less device memory": ("device_never_over", growth_after_memory_shrank),
     "growth on a smaller node": ("node_never_over", growth_after_node_shrank),
+    "a device that others use": ("device_never_over", taken_by_others),
+    "device memory that others use": ("device_never_over", memory_taken_by_others),
+    "CPU that others use": ("node_never_over", cpu_taken_by_others),
+    "node memory that others use": ("node_never_over", node_memory_taken_by_others),
+    "growth beside others": ("device_never_over", growth_after_others_came),
+    "a card that is cut into parts": ("card_in_parts", card_in_parts),
+    "a card that counts elsewhere": ("card_counted_once", card_counted_elsewhere),
+    "a share between two steps": ("share_in_steps", between_two_steps),
+    "a share of a part": ("share_in_steps", lambda e: e.grant(500, device=in_parts(e))),
+    "a step of nothing": ("accelerator_step", lambda e: change(e.device(), step_milli=0)),
+    "one holder too many": ("device_most_shares", one_holder_too_many),
     "a grant that begins as running": ("allocation_begins_reserved", lambda e: e.reserve(1, state=A.ACTIVE)),
     "a grant that begins as released": ("allocation_begins_reserved", lambda e: e.reserve(1, state=A.RELEASED)),
     "the same member twice": ("allocation_member_once", twice_the_same_member),
@@ -265,6 +334,34 @@ def test_exactly_full_is_allowed(estate: Estate) -> None:
     estate.reserve(1000, cpu_milli=7000, memory_mib=10_240 - 3 * 1024)
     node = estate.node()
     assert (node.held_cpu_milli, node.held_memory_mib) == (10_000, 10_240)
+    assert books.held() == []
+
+
+def test_what_others_leave_is_granted_to_the_last(estate: Estate) -> None:
+    change(estate.device(), foreign_milli=300, foreign_memory_mib=MIB - 10)
+    change(estate.node(), foreign_cpu_milli=9000, foreign_memory_mib=9216)
+    estate.grant(700, mib=10)
+    assert books.held() == []
+
+
+def test_a_part_is_granted_whole_and_its_card_again_once_the_part_is_gone(estate: Estate) -> None:
+    in_parts(estate).delete()
+    part = in_parts(estate)
+    held = estate.grant(device=part)
+    assert estate.device().present_parts == 1
+    change(held, state=A.RELEASED)
+    change(part, is_present=False)
+    assert estate.device().present_parts == 0
+    estate.grant()
+    assert books.held() == []
+
+
+def test_a_whole_card_goes_out_whatever_its_step_and_a_holder_makes_room_for_the_next(estate: Estate) -> None:
+    change(estate.device(), step_milli=300, most_shares=1)
+    first = estate.grant(1000)
+    assert refused_by(lambda: estate.grant(300)) == "device_most_shares"
+    change(first, state=A.RELEASED)
+    estate.grant(300)
     assert books.held() == []
 
 

@@ -58,6 +58,69 @@ def refused(outcome: Placement | Refusal) -> Refusal:
     return outcome
 
 
+class TestSteps:
+    def test_a_share_is_rounded_up_to_the_step_of_its_device_with_its_memory(self) -> None:
+        outcome = one(want(1, 300), node("n", device(0, step_milli=250)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices == (DeviceShare(0, 500, 20 * GIB),)
+        assert outcome.members[0].milli == 500
+
+    def test_memory_that_is_asked_for_stays_as_asked(self) -> None:
+        outcome = one(want(1, 300, device_memory_mib=GIB), node("n", device(0, step_milli=250)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices == (DeviceShare(0, 500, GIB),)
+
+    def test_no_step_goes_beyond_the_whole(self) -> None:
+        outcome = one(want(1, 950), node("n", device(0, step_milli=63)))
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].devices[0].milli == 1000
+
+    def test_what_is_rounded_up_has_to_be_free(self) -> None:
+        coarse, fine = device(0, free=400, step_milli=250), device(0, free=350, step_milli=50)
+        assert where(one(want(1, 300), node("coarse", coarse), node("fine", fine))) == ["fine"]
+        assert refused(one(want(1, 300), node("coarse", coarse))).reason == "NotEnoughFreeAccelerators"
+
+    def test_the_node_where_least_is_left_counts_what_is_taken(self) -> None:
+        coarse, fine = device(0, step_milli=500), device(0, step_milli=10)
+        assert where(one(want(1, 300), node("fine", fine), node("coarse", coarse))) == ["coarse"]
+
+    def test_quota_counts_what_is_taken(self) -> None:
+        coarse, fine = device(0, step_milli=250), device(0, step_milli=50)
+        short, enough = {"nvidia-a100": 400}, {"nvidia-a100": 500}
+        assert refused(one(want(1, 300, flavors=short), node("coarse", coarse))).reason == "QuotaExhausted"
+        assert where(one(want(1, 300, flavors=enough), node("coarse", coarse))) == ["coarse"]
+        assert where(one(want(1, 300, flavors=short), node("coarse", coarse), node("fine", fine))) == ["fine"]
+        pair = want(1, 300, flavors={"nvidia-a100": 900}, replicas=2)
+        assert refused(one(pair, node("coarse", coarse), node("too", coarse))).reason == "QuotaExhausted"
+
+    def test_a_device_has_so_many_holders_at_most(self) -> None:
+        planner = Planner(
+            Fleet((node("n", device(0, most_shares=2, held_shares=1, free=900), device(1, most_shares=1)),))
+        )
+        taken = [planner.place(want(1, 100, name=str(i))) for i in range(3)]
+        assert [len(where(outcome)) for outcome in taken[:2]] == [1, 1]
+        assert {outcome.members[0].devices[0].index for outcome in taken[:2] if isinstance(outcome, Placement)} == {
+            0,
+            1,
+        }
+        last = refused(taken[2])
+        assert (last.reason, last.is_final) == ("NotEnoughFreeAccelerators", False), "one of them will leave"
+        assert "0/1000" in last.nearest
+
+    def test_a_gang_that_is_refused_gives_its_seats_back(self) -> None:
+        planner = Planner(Fleet((node("n", device(0, most_shares=2)),)))
+        refused(planner.place(want(1, 100, replicas=3)))
+        assert where(planner.place(want(1, 100, replicas=2))) == ["n", "n"]
+
+    def test_a_part_is_asked_for_by_its_name(self) -> None:
+        part = device(1, "A100/1g.10gb", flavor="nvidia-a100-1g.10gb", can_share=False)
+        both = node("n", device(0), part)
+        outcome = one(want(1, models=frozenset({"A100/1g.10gb"})), both)
+        assert isinstance(outcome, Placement)
+        assert outcome.members[0].flavor == "nvidia-a100-1g.10gb"
+        assert outcome.members[0].devices == (DeviceShare(1, 1000, 40 * GIB),)
+
+
 class TestBestFit:
     def test_takes_the_node_where_the_fewest_accelerators_are_left(self) -> None:
         roomy, tight = node("roomy", *cards(8)), node("tight", *cards(8, busy=6))

@@ -37,6 +37,9 @@ def devices(draw: st.DrawFn, index: int) -> DeviceFree:
         memory_mib=memory,
         is_healthy=draw(st.integers(0, 9)) > 0,
         can_share=model != "MI300X",
+        step_milli=draw(st.sampled_from([1, 10, 250, 400])),
+        most_shares=draw(st.sampled_from([0, 0, 1, 2])),
+        held_shares=0 if free == 1000 else 1,
     )
 
 
@@ -96,20 +99,22 @@ def take(fleet: Fleet, placement: Placement, request: Request) -> Fleet:
         assert node.memory_mib >= request.memory_mib
         assert len({share.index for share in member.devices}) == len(member.devices) == request.devices
         assert member.flavor == CPU_FLAVOR or member.devices
-        by_flavor[member.flavor] += request.devices * request.milli if request.devices else request.cpu_milli
+        by_flavor[member.flavor] += sum(s.milli for s in member.devices) if request.devices else request.cpu_milli
         kept = {device.index: device for device in node.devices}
         for share in member.devices:
             device = kept[share.index]
             assert device.is_healthy
             assert device.flavor == member.flavor
             assert not request.models or device.model in request.models
-            assert share.milli == request.milli <= device.free_milli
+            assert share.milli == rounded(request.milli, device) <= device.free_milli
+            assert not device.most_shares or device.held_shares < device.most_shares
             assert share.milli == 1000 or device.can_share
             assert request.device_memory_mib <= share.memory_mib <= device.free_memory_mib
             kept[share.index] = replace(
                 device,
                 free_milli=device.free_milli - share.milli,
                 free_memory_mib=device.free_memory_mib - share.memory_mib,
+                held_shares=device.held_shares + 1,
             )
         after[node.id] = replace(
             node,
@@ -122,38 +127,44 @@ def take(fleet: Fleet, placement: Placement, request: Request) -> Fleet:
     return Fleet(tuple(after.values()))
 
 
+def rounded(milli: int, device: DeviceFree) -> int:
+    """The first multiple of the device's step that is enough, or all of it."""
+    return next((m for m in range(device.step_milli, 1000, device.step_milli) if m >= milli), 1000)
+
+
 def fits(node: NodeFree, request: Request) -> bool:
     """By the plainest reading of the rules: could this node take one member?"""
     if not node.is_open or (request.sites and node.site not in request.sites):
         return False
     if node.cpu_milli < request.cpu_milli or node.memory_mib < request.memory_mib:
         return False
-    counted = request.devices * request.milli if request.devices else request.cpu_milli
     if not request.devices:
-        return request.flavors is None or request.flavors.get(CPU_FLAVOR, -1) >= counted
+        return request.flavors is None or request.flavors.get(CPU_FLAVOR, -1) >= request.cpu_milli
     good: Counter[str] = Counter()
     for d in node.devices:
+        milli = 1000 if request.milli == 1000 else rounded(request.milli, d)
         share = d.memory_mib
         if request.milli < 1000:
-            share = request.device_memory_mib or d.memory_mib * request.milli // 1000
+            share = request.device_memory_mib or d.memory_mib * milli // 1000
+        counted = request.devices * milli
         good[d.flavor] += (
             d.is_healthy
             and (not request.models or d.model in request.models)
             and (d.can_share or request.milli == 1000)
-            and d.free_milli >= request.milli
+            and d.free_milli >= milli
+            and (not d.most_shares or d.held_shares < d.most_shares)
+            and (request.flavors is None or request.flavors.get(d.flavor, -1) >= counted)
             and d.free_memory_mib >= share
             and d.memory_mib >= request.device_memory_mib
         )
-    return any(
-        count >= request.devices and (request.flavors is None or request.flavors.get(flavor, -1) >= counted)
-        for flavor, count in good.items()
-    )
+    return any(count >= request.devices for count in good.values())
 
 
 def emptied(fleet: Fleet) -> Fleet:
     def empty(node: NodeFree) -> NodeFree:
         devices = tuple(
-            replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True) for d in node.devices
+            replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True, held_shares=0)
+            for d in node.devices
         )
         cpu, memory = node.total_cpu_milli, node.total_memory_mib
         return replace(node, cpu_milli=cpu, memory_mib=memory, devices=devices, is_open=True)

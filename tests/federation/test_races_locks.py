@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from federation.actions import nodes
-from federation.models import Allocation, Cluster, Node
+from federation.models import Accelerator, Allocation, Cluster, Node
 from federation.reconcile import admission, inventory
 from federation.reconcile import workloads as flow
 from federation.states import AllocationState as A
@@ -82,6 +82,63 @@ def test_a_release_and_a_change_of_its_node_never_wait_for_each_other(
     assert node.state == (NodeState.DRAINING if change is drain else NodeState.GONE)
     assert node.held_cpu_milli == 1000, "the other member is held until its site has let go"
     assert books.held() == []
+
+
+def test_an_inventory_locks_nodes_as_a_grant_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site names its nodes in another order than ours; a gang is being granted on both of them."""
+    monkeypatch.setattr(hints, "send", lambda *_: None)
+    cluster = factories.cluster(factories.node_seen("one"), factories.node_seen("two"))
+    first, last = Node.objects.order_by("pk")
+    shown = [factories.node_seen(node.name, is_ready=False) for node in (last, first)]
+    begin = _fork.Event()
+
+    def work() -> None:
+        begin.wait(60)
+        assert inventory.store(Cluster.objects.get(pk=cluster.pk), shown)
+        connections.close_all()
+
+    connections.close_all()
+    other = _fork.Process(target=work, daemon=True)
+    other.start()
+    with transaction.atomic():
+        _take(first)
+        begin.set()
+        _until(lambda: _waiting() or not other.is_alive())
+        _take(last)
+    other.join(60)
+    assert other.exitcode == 0
+    assert set(Node.objects.values_list("state", "held_cpu_milli")) == {("not-ready", 1)}
+
+
+def _take(node: Node) -> None:
+    Node.objects.filter(pk=node.pk).update(held_cpu_milli=1)
+
+
+def test_a_card_that_two_sites_show_at_the_same_moment_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "send", lambda *_: None)
+    factories.cluster(factories.node_seen("other", devices=1))  # so that the model is known
+    empty = factories.node_seen("one", devices=0)
+    host, guest = factories.cluster(empty, kind="kvm"), factories.cluster(empty, kind="kubernetes")
+    begin = _fork.Event()
+    shown = [factories.node_seen("one", devices=1)]
+
+    def work() -> None:
+        begin.wait(60)
+        assert inventory.store(Cluster.objects.get(pk=guest.pk), shown)
+        connections.close_all()
+
+    connections.close_all()
+    other = _fork.Process(target=work, daemon=True)
+    other.start()
+    with transaction.atomic():
+        assert inventory.store(Cluster.objects.get(pk=host.pk), shown)
+        begin.set()
+        _until(lambda: _waiting() or not other.is_alive())
+    other.join(60)
+    assert other.exitcode == 0
+    (counted,) = Accelerator.objects.physical().exclude(node__name="other")
+    assert counted.node.cluster_id == guest.pk
+    assert Accelerator.objects.exclude(counted_at=None).get().counted_at == counted
 
 
 def _waiting() -> bool:

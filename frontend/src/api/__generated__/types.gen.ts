@@ -6,6 +6,10 @@ export type ClientOptions = {
 
 /**
  * `held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`.
+ *
+ * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
+ * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
+ * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
  */
 export type Accelerator = {
     readonly id: string;
@@ -19,8 +23,36 @@ export type Accelerator = {
     memory_mib: number;
     health: HealthEnum;
     is_present: boolean;
+    /**
+     * False: the site only counts its cards.
+     */
+    is_identified: boolean;
+    parent: string | null;
+    /**
+     * Its partitions that are there now.
+     */
+    readonly present_parts: number;
+    counted_at: string | null;
+    /**
+     * How its site hands it out.
+     */
+    mode: string;
+    /**
+     * Shares are multiples of this, or 1000.
+     */
+    step_milli: number;
+    /**
+     * Holders at one time at most; 0: no such limit.
+     */
+    most_shares: number;
+    /**
+     * The site's own word for it.
+     */
+    resource: string;
     readonly held_milli: number;
     readonly held_memory_mib: number;
+    foreign_milli: number;
+    foreign_memory_mib: number;
     figures: Figures | null;
     /**
      * Who holds it, as far as the caller may know.
@@ -257,13 +289,17 @@ export type Enrolled = {
 };
 
 /**
- * Devices, and their 1/1000 where shares count. `placeable_milli` is free on open, healthy devices.
+ * `total` are physical cards, each once; `offered` is what can be handed out: whole cards, and parts of those that
+ * are cut. Amounts are in 1/1000 of what is offered. `placeable_milli` is free on what is open and healthy,
+ * `foreign_milli` used by work that is not ours.
  */
 export type Estate = {
     total: number;
+    offered: number;
     unhealthy: number;
     capacity_milli: number;
     held_milli: number;
+    foreign_milli: number;
     placeable_milli: number;
     busy: number;
     idle_held: number;
@@ -455,7 +491,10 @@ export type LoginRequest = {
 
 /**
  * `nodes[].d` rows: [id, model number, health (0 ok, 1 unhealthy, 2 unknown), held 1/1000, busy %, memory
- * used MiB, memory MiB]. Rows instead of objects: ten thousand devices fit in a few hundred kilobytes.
+ * used MiB, memory MiB, foreign 1/1000, role, other]. Roles: 0 a card that is handed out, 1 a card that is handed out
+ * by its parts, 2 a part, 3 a card that counts in another place. `other` is the id of a part's card, or of the same
+ * card in the place where it counts, else null. Physical cards are those of roles 0 and 1.
+ * Rows instead of objects: ten thousand devices fit in a few hundred kilobytes.
  */
 export type Map = {
     seq: number;
@@ -482,6 +521,19 @@ export type MembershipOfMe = {
     tenant_id: string | null;
     tenant_name: string | null;
     project_id: string | null;
+};
+
+/**
+ * Physical cards, each once, and what can be handed out of them: whole cards, and the parts of those in parts
+ * (under the name of their own model). Amounts in 1/1000 of one of these.
+ */
+export type ModelSummary = {
+    vendor: string;
+    model: string;
+    physical: number;
+    offered: number;
+    held_milli: number;
+    foreign_milli: number;
 };
 
 export type Money = {
@@ -628,8 +680,16 @@ export type NewWorkloadRequest = {
     run_seconds?: number | null;
     max_seconds?: number | null;
     max_retries?: number;
+    grace_seconds?: number;
+    ports?: Array<number>;
+    volumes?: Array<VolumeRequest>;
+    secret_env?: Array<string>;
+    pull_secrets?: Array<string>;
 };
 
+/**
+ * Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours.
+ */
 export type Node = {
     readonly id: string;
     cluster: string;
@@ -645,6 +705,8 @@ export type Node = {
     memory_mib: number;
     readonly held_cpu_milli: number;
     readonly held_memory_mib: number;
+    foreign_cpu_milli: number;
+    foreign_memory_mib: number;
     readonly created_at: string;
     version: number;
     readonly actions: Array<string>;
@@ -1108,6 +1170,38 @@ export type User = {
 
 export type UserLanguageEnum = 'en' | 'zh-Hans';
 
+/**
+ * `claim`: storage that is at the site already, by its name in `source`. `scratch` (on disk) and `memory` are made
+ * empty, of at most `size_mib` (0: as the site does), and are gone with the work.
+ */
+export type Volume = {
+    /**
+     * Where the work sees it.
+     */
+    path: string;
+    kind: VolumeKindEnum;
+    source: string;
+    size_mib: number;
+    is_read_only: boolean;
+};
+
+export type VolumeKindEnum = 'claim' | 'scratch' | 'memory';
+
+/**
+ * `claim`: storage that is at the site already, by its name in `source`. `scratch` (on disk) and `memory` are made
+ * empty, of at most `size_mib` (0: as the site does), and are gone with the work.
+ */
+export type VolumeRequest = {
+    /**
+     * Where the work sees it.
+     */
+    path: string;
+    kind?: VolumeKindEnum;
+    source?: string;
+    size_mib?: number;
+    is_read_only?: boolean;
+};
+
 export type Workload = {
     readonly id: string;
     tenant: string;
@@ -1145,6 +1239,14 @@ export type Workload = {
     run_seconds: number | null;
     max_seconds: number | null;
     max_retries: number;
+    /**
+     * Between the wish to end and the end.
+     */
+    grace_seconds: number;
+    ports: Array<number>;
+    volumes: Array<Volume>;
+    secret_env: Array<string>;
+    pull_secrets: Array<string>;
     state: WorkloadState;
     reason: string;
     message: string;
@@ -1167,6 +1269,10 @@ export type WorkloadState = 'queued' | 'admitted' | 'running' | 'suspended' | 's
 
 /**
  * `held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`.
+ *
+ * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
+ * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
+ * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
  */
 export type AcceleratorWritable = {
     node: string;
@@ -1179,6 +1285,30 @@ export type AcceleratorWritable = {
     memory_mib: number;
     health: HealthEnum;
     is_present: boolean;
+    /**
+     * False: the site only counts its cards.
+     */
+    is_identified: boolean;
+    parent: string | null;
+    counted_at: string | null;
+    /**
+     * How its site hands it out.
+     */
+    mode: string;
+    /**
+     * Shares are multiples of this, or 1000.
+     */
+    step_milli: number;
+    /**
+     * Holders at one time at most; 0: no such limit.
+     */
+    most_shares: number;
+    /**
+     * The site's own word for it.
+     */
+    resource: string;
+    foreign_milli: number;
+    foreign_memory_mib: number;
     figures: Figures | null;
     version: number;
 };
@@ -1414,6 +1544,9 @@ export type NewUserRequestWritable = {
     role: RoleEnum;
 };
 
+/**
+ * Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours.
+ */
 export type NodeWritable = {
     cluster: string;
     cluster_name: string;
@@ -1425,6 +1558,8 @@ export type NodeWritable = {
     labels: unknown;
     cpu_milli: number;
     memory_mib: number;
+    foreign_cpu_milli: number;
+    foreign_memory_mib: number;
     version: number;
 };
 
@@ -1751,6 +1886,14 @@ export type WorkloadWritable = {
     run_seconds: number | null;
     max_seconds: number | null;
     max_retries: number;
+    /**
+     * Between the wish to end and the end.
+     */
+    grace_seconds: number;
+    ports: Array<number>;
+    volumes: Array<Volume>;
+    secret_env: Array<string>;
+    pull_secrets: Array<string>;
     state: WorkloadState;
     reason: string;
     message: string;
@@ -3507,18 +3650,26 @@ export type AcceleratorsListData = {
     path?: never;
     query?: {
         cluster?: string;
+        counted_at?: string;
         /**
          * The pagination cursor value.
          */
         cursor?: string;
         health?: 'healthy' | 'unhealthy' | 'unknown';
+        is_identified?: boolean;
         is_present?: boolean;
         /**
          * Number of results to return per page.
          */
         limit?: number;
+        mode?: string;
         model?: string;
         node?: string;
+        parent?: string;
+        /**
+         * true: each physical card once; false: partitions, and cards counted elsewhere.
+         */
+        physical?: boolean;
         uuid?: string;
         vendor?: string;
     };
@@ -3561,6 +3712,28 @@ export type AcceleratorsMapResponses = {
 };
 
 export type AcceleratorsMapResponse = AcceleratorsMapResponses[keyof AcceleratorsMapResponses];
+
+export type AcceleratorsSummaryData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/accelerators/summary';
+};
+
+export type AcceleratorsSummaryErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AcceleratorsSummaryError = AcceleratorsSummaryErrors[keyof AcceleratorsSummaryErrors];
+
+export type AcceleratorsSummaryResponses = {
+    200: Array<ModelSummary>;
+};
+
+export type AcceleratorsSummaryResponse = AcceleratorsSummaryResponses[keyof AcceleratorsSummaryResponses];
 
 export type AcceleratorsRetrieveData = {
     body?: never;

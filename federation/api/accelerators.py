@@ -1,0 +1,201 @@
+"""Accelerators: each by itself, added up by model, and the whole estate in one compact answer for the map."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django.db.models import Count, Q, Sum
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from federation.models import Accelerator, Cluster
+from portal.http.filters import FilterSet
+from portal.http.viewsets import ReadViewSet
+from portal.permissions import Scope, scope_of
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    busy_percent = serializers.FloatField(allow_null=True)
+    memory_used_mib = serializers.IntegerField(allow_null=True)
+    power_watts = serializers.FloatField(allow_null=True)
+    temperature_celsius = serializers.FloatField(allow_null=True)
+    at = serializers.DateTimeField()
+
+
+class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
+    """`held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`.
+
+    `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
+    `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
+    place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+    """
+
+    node = serializers.UUIDField(source="node_id")
+    node_name = serializers.CharField(source="node.name")
+    cluster = serializers.UUIDField(source="node.cluster_id")
+    parent: Any = serializers.UUIDField(source="parent_id", allow_null=True)
+    counted_at = serializers.UUIDField(source="counted_at_id", allow_null=True)
+    vendor = serializers.CharField(source="model.vendor")
+    model = serializers.CharField(source="model.name")
+    figures = FiguresSerializer(allow_null=True, default=None)
+    holders = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Accelerator
+        fields = [
+            "id", "node", "node_name", "cluster", "index", "uuid", "vendor", "model", "memory_mib", "health",
+            "is_present", "is_identified", "parent", "present_parts", "counted_at", "mode", "step_milli", "most_shares",
+            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "holders",
+            "created_at", "version",
+        ]  # fmt: skip
+
+    def get_holders(self, accelerator: Accelerator) -> list[dict[str, Any]]:
+        """Who holds it, as far as the caller may know."""
+        scope = scope_of(self.context["request"].user, "workload.view")
+        return [
+            {
+                "workload": str(share.allocation.workload_id),
+                "name": share.allocation.workload.name,
+                "tenant_name": share.allocation.tenant.name,
+                "milli": share.milli,
+            }
+            for share in accelerator.shares.all()
+            if share.allocation.state != "released"
+            and scope.covers(share.allocation.tenant_id, share.allocation.project_id)
+        ]
+
+
+class AcceleratorFilter(FilterSet):
+    cluster = django_filters.UUIDFilter(field_name="node__cluster_id")
+    vendor = django_filters.CharFilter(field_name="model__vendor")
+    model = django_filters.CharFilter(field_name="model__name")
+    physical = django_filters.BooleanFilter(
+        method="by_physical", help_text="true: each physical card once; false: partitions, and cards counted elsewhere."
+    )
+
+    class Meta:
+        model = Accelerator
+        fields = ["node", "health", "is_present", "uuid", "mode", "is_identified", "parent", "counted_at"]
+
+    def by_physical(self, rows: Any, name: str, value: bool) -> Any:
+        is_card = Q(parent=None, counted_at=None)
+        return rows.filter(is_card if value else ~is_card)
+
+
+class MapSerializer(serializers.Serializer[Any]):
+    """`nodes[].d` rows: [id, model number, health (0 ok, 1 unhealthy, 2 unknown), held 1/1000, busy %, memory
+    used MiB, memory MiB, foreign 1/1000, role, other]. Roles: 0 a card that is handed out, 1 a card that is handed out
+    by its parts, 2 a part, 3 a card that counts in another place. `other` is the id of a part's card, or of the same
+    card in the place where it counts, else null. Physical cards are those of roles 0 and 1.
+    Rows instead of objects: ten thousand devices fit in a few hundred kilobytes."""
+
+    seq = serializers.IntegerField()
+    observed_at = serializers.DateTimeField(allow_null=True)
+    models = serializers.ListField(child=serializers.CharField())
+    clusters = serializers.ListField(child=serializers.DictField())
+
+
+class ModelSummarySerializer(serializers.Serializer[Any]):
+    """Physical cards, each once, and what can be handed out of them: whole cards, and the parts of those in parts
+    (under the name of their own model). Amounts in 1/1000 of one of these."""
+
+    vendor = serializers.CharField()
+    model = serializers.CharField()
+    physical = serializers.IntegerField()
+    offered = serializers.IntegerField()
+    held_milli = serializers.IntegerField()
+    foreign_milli = serializers.IntegerField()
+
+
+class AcceleratorViewSet(ReadViewSet):
+    queryset = Accelerator.objects.select_related("node", "model", "figures").prefetch_related(
+        "shares__allocation__workload", "shares__allocation__tenant"
+    )
+    serializer_class = AcceleratorSerializer
+    filterset_class = AcceleratorFilter
+    permissions = dict.fromkeys(["list", "retrieve", "map", "summary"], "accelerator.view")
+
+    @extend_schema(responses=MapSerializer, filters=False)
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def map(self, request: Request) -> Response:
+        """Every device the caller may see, for the live map."""
+        return Response(estate(scope_of(self.user, "accelerator.view")))
+
+    @extend_schema(responses=ModelSummarySerializer(many=True), filters=False)
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def summary(self, request: Request) -> Response:
+        """How many there are of each model, told apart: physical cards, and what can be handed out."""
+        return Response(summed(scope_of(self.user, "accelerator.view")))
+
+
+def summed(scope: Scope) -> list[dict[str, Any]]:
+    """By model, of what is there and counts."""
+    rows = Accelerator.objects.filter(is_present=True, counted_at=None).exclude(node__cluster__state="retired")
+    if not scope.is_everything:  # a scope looks at shares, of which a device may have several
+        rows = rows.filter(pk__in=Accelerator.objects.in_scope(scope).order_by().values("pk"))
+    found = rows.order_by("model__vendor", "model__name").values_list("model__vendor", "model__name")
+    return [
+        dict(zip(("vendor", "model", "physical", "offered", "held_milli", "foreign_milli"), row, strict=True))
+        for row in found.annotate(
+            physical=Count("pk", filter=Q(parent=None)),
+            offered=Count("pk", filter=Q(present_parts=0)),
+            held=Sum("held_milli"),
+            foreign=Sum("foreign_milli"),
+        )
+    ]
+
+
+_WHOLE, _IN_PARTS, _PART, _TWIN = range(4)  # roles
+_HEALTH = {"healthy": 0, "unhealthy": 1, "unknown": 2}
+
+
+def estate(scope: Any) -> dict[str, Any]:
+    """Two queries, whatever the size."""
+    clusters: dict[UUID, dict[str, Any]] = {}
+    latest, seq = None, 0
+    for cluster in Cluster.objects.in_scope(scope).exclude(state="retired").select_related("site").order_by("id"):
+        clusters[cluster.pk] = {
+            "id": str(cluster.pk), "name": cluster.name, "site": cluster.site.name, "kind": cluster.kind,
+            "state": cluster.state, "last_seen_at": cluster.last_seen_at, "nodes": {},
+        }  # fmt: skip
+        if cluster.figures_at and (latest is None or cluster.figures_at > latest):
+            latest = cluster.figures_at
+            seq = int(latest.timestamp() * 1000)
+    models: dict[str, int] = {}
+    rows: Any = (
+        Accelerator.objects.in_scope(scope)
+        .filter(is_present=True, node__cluster__in=clusters)
+        .order_by("node__cluster_id", "node__name", "index")
+        .values_list(
+            "id", "node_id", "node__name", "node__cluster_id", "model__name", "health", "held_milli",
+            "figures__busy_percent", "figures__memory_used_mib", "memory_mib", "foreign_milli", "parent_id",
+            "present_parts", "counted_at_id",
+        )
+    )  # fmt: skip
+    for row in rows.iterator(5000):
+        pk, node, name, cluster_id, model, health, held, busy, used, memory, foreign, parent, parts, counted_at = row
+        entry = clusters[cluster_id]["nodes"].setdefault(node, {"id": str(node), "name": name, "d": []})
+        number = models.setdefault(model, len(models))
+        busy = None if busy is None else round(busy)
+        role = _TWIN if counted_at is not None else _PART if parent is not None else _IN_PARTS if parts else _WHOLE
+        other = parent if counted_at is None else counted_at
+        entry["d"].append(
+            [
+                str(pk),
+                number,
+                _HEALTH[health],
+                held,
+                busy,
+                used,
+                memory,
+                foreign,
+                role,
+                None if other is None else str(other),
+            ]
+        )
+    for cluster_entry in clusters.values():
+        cluster_entry["nodes"] = list(cluster_entry["nodes"].values())
+    return {"seq": seq, "observed_at": latest, "models": list(models), "clusters": list(clusters.values())}
