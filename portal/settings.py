@@ -203,7 +203,9 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 FEDERATION_DRIVERS = {
     "fake": "federation.drivers.fake:FakeDriver",
     "agent": "federation.drivers.agent:AgentDriver",
+    "kubernetes": "federation.drivers.kubernetes.driver:KubernetesDriver",
 }
+FEDERATION_WATCHED = ["kubernetes"]  # drivers whose sites tell of changes by themselves
 FEDERATION_START_SECONDS = int(os.environ.get("AQUIFER_START_SECONDS", "600"))  # of failing, then the attempt ends
 FEDERATION_STALE_SECONDS = int(os.environ.get("AQUIFER_STALE_SECONDS", "40"))  # then no new placement
 FEDERATION_DISCONNECTED_SECONDS = int(os.environ.get("AQUIFER_DISCONNECTED_SECONDS", "300"))  # then we tell

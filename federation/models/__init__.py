@@ -12,6 +12,7 @@ from federation.models.inventory import (
     QueueOrder,
 )
 from federation.models.sites import Agent, AgentOrder, Cluster, ClusterKind, JoinToken, LogPart, Site
+from federation.models.watches import ClusterWatch
 from federation.models.workloads import Workload, WorkloadKind
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Allocation",
     "Cluster",
     "ClusterKind",
+    "ClusterWatch",
     "Figures",
     "Health",
     "JoinToken",

@@ -24,7 +24,7 @@ from federation.drivers.base import (
     UsageSample,
     WorkLister,
 )
-from federation.models import Allocation, Cluster, Pool
+from federation.models import Allocation, Cluster, ClusterWatch
 from federation.reconcile import figures, inventory, workloads
 from federation.registry import driver_for
 from federation.states import AllocationState as A
@@ -38,6 +38,8 @@ from portal.transitions import explain, move
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 INVENTORY_SECONDS = 15.0
+FOLLOWED_SECONDS = 15.0
+SWEEP_SECONDS = 60.0  # while it is followed, its work is gone through so often, to make sure
 FIGURES_SECONDS = 4.5  # with looks 2 s apart, figures come every 5 s or so
 _LIVE = (C.PENDING, C.CONNECTED, C.DEGRADED, C.STALE, C.DISCONNECTED)
 
@@ -53,13 +55,14 @@ class Look:
     work: list[Observation] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     usage: list[UsageSample] = field(default_factory=list)
+    is_sweep: bool = True  # all of its work was asked about
 
 
 def run(pk: str) -> None:
     token = Cluster.objects.claim(pk)
     if token is None:
         return
-    cluster = Cluster.objects.select_related("site").get(pk=pk)
+    cluster = Cluster.objects.select_related("site", "watch").get(pk=pk)
     if cluster.state == C.RETIRED:
         Cluster.objects.settle(pk, token, check_in=None)
         return
@@ -74,13 +77,16 @@ def run(pk: str) -> None:
 def _look(cluster: Cluster, driver: SiteDriver, live: dict[UUID, str]) -> Look:
     """Ask the site. No transaction is open; each call is short."""
     look = Look()
+    followed = _followed(cluster)
+    look.is_sweep = followed is None or _is_old(followed.swept_at, SWEEP_SECONDS)
     try:
         look.info = driver.check()
-        if _is_old(cluster.inventory_at, INVENTORY_SECONDS) or cluster.state == C.PENDING:
+        # A list would only repeat what a watch has shown, and while changes pour in it would come too late each time.
+        if (followed is None and _is_old(cluster.inventory_at, INVENTORY_SECONDS)) or cluster.state == C.PENDING:
             look.nodes, look.complaints = inventory.believable(driver.inventory())
-            if isinstance(driver, WorkLister):
-                look.unknown = _unknown(cluster, driver)
-        if live and isinstance(driver, BulkObserver):
+        if isinstance(driver, WorkLister) and (look.nodes is not None or (followed and look.is_sweep)):
+            look.unknown = _unknown(cluster, driver)
+        if live and isinstance(driver, BulkObserver) and look.is_sweep:
             look.work = list(driver.observe_many([str(pk) for pk in live]))
         if _is_old(cluster.figures_at, FIGURES_SECONDS):
             now = timezone.now()
@@ -92,6 +98,12 @@ def _look(cluster: Cluster, driver: SiteDriver, live: dict[UUID, str]) -> Look:
     except Rejected as error:
         look.no_answer = str(error)
     return look
+
+
+def _followed(cluster: Cluster) -> ClusterWatch | None:
+    """The watch by which somebody follows it live, and has missed nothing up to a moment ago."""
+    watch: ClusterWatch | None = getattr(cluster, "watch", None)
+    return watch if watch is not None and not _is_old(watch.whole_at, FOLLOWED_SECONDS) else None
 
 
 def _unknown(cluster: Cluster, driver: WorkLister) -> list[str]:
@@ -119,11 +131,13 @@ def _apply(cluster: Cluster, token: UUID, look: Look, live: dict[UUID, str]) -> 
     if not Cluster.objects.settle(cluster.pk, token, check_in=check_in, is_good=answered, **values):
         return
     if answered and look.nodes is not None and inventory.store(cluster, look.nodes):
-        _wake_pools()
+        workloads.wake_pools()
     with transaction.atomic():
         cluster.refresh_from_db()
         _follow_liveness(cluster, look)
     if answered:
+        if look.is_sweep and _followed(cluster) is not None:
+            ClusterWatch.objects.filter(cluster=cluster).update(swept_at=Now())
         _wake_work(live, look.work)
         for ref in look.unknown[:50]:
             _remove_leftover(cluster, ref)
@@ -147,7 +161,7 @@ def _follow_liveness(cluster: Cluster, look: Look) -> None:
             explain(cluster, reason="Degraded" if to == C.DEGRADED else "Answers", message=complaint)
         if was_away:
             Allocation.objects.filter(cluster=cluster, state=A.LOST).update(next_check_at=Now(), attempts=0)
-            _wake_pools()
+            workloads.wake_pools()
         return
     silent = _silence(cluster)
     if cluster.state in (C.CONNECTED, C.DEGRADED) and silent > settings.FEDERATION_STALE_SECONDS:
@@ -164,11 +178,6 @@ def _silence(cluster: Cluster) -> float:
 
 def _is_old(at: datetime | None, seconds: float) -> bool:
     return at is None or timezone.now() - at > timedelta(seconds=seconds)
-
-
-def _wake_pools() -> None:
-    for pk in Pool.objects.values_list("pk", flat=True):
-        workloads.wake_pool(pk)
 
 
 def _wake_work(live: dict[UUID, str], seen: Sequence[Observation]) -> None:

@@ -41,19 +41,23 @@ class Changes:
         return {row.pk for row in (*self.changed, *self.missing)} | self.parents
 
 
-def compare(cluster: Cluster, nodes_seen: list[NodeSeen], node_ids: dict[str, UUID]) -> Changes:
-    """Reads, and makes the rows of new models; writes nothing else. `node_ids` by name, of new nodes too."""
+def compare(cluster: Cluster | None, nodes_seen: list[NodeSeen], node_ids: dict[str, UUID]) -> Changes:
+    """Reads, and makes the rows of new models; writes nothing else. `node_ids` by name, of new nodes too.
+
+    With a cluster, of all its devices; without, of those on the nodes of `node_ids` alone.
+    """
     models = _models({(d.vendor, d.model, d.memory_mib, bool(d.parent_uuid)) for n in nodes_seen for d in n.devices})
-    rows = list(Accelerator.objects.filter(node__cluster=cluster).iterator(5000))
+    here = {"node__cluster": cluster} if cluster is not None else {"node__in": list(node_ids.values())}
+    rows = list(Accelerator.objects.filter(**here).iterator(5000))
     known = {(row.node_id, row.uuid): row for row in rows}
     uuids = {row.pk: row.uuid for row in rows}
     changes = Changes()
     for node in nodes_seen:
-        here: dict[str, UUID] = {}
+        cards_here: dict[str, UUID] = {}
         # Cards before their parts, which name them.
         for device in sorted(node.devices, key=lambda d: bool(d.parent_uuid)) if _has_parts(node) else node.devices:
             row = known.pop((node_ids[node.name], device.uuid), None)
-            facts = _facts(device, models, here.get(device.parent_uuid))
+            facts = _facts(device, models, cards_here.get(device.parent_uuid))
             if row is None:
                 row = Accelerator(node_id=node_ids[node.name], uuid=device.uuid, **facts)
                 (changes.parts if device.parent_uuid else changes.cards).append(row)
@@ -70,7 +74,7 @@ def compare(cluster: Cluster, nodes_seen: list[NodeSeen], node_ids: dict[str, UU
                     _touch(changes, row, uuids)
                 changes.changed.append(row)
             uuids[row.pk] = row.uuid
-            here[device.uuid] = row.pk
+            cards_here[device.uuid] = row.pk
     for row in known.values():
         if row.is_present:
             row.is_present = False

@@ -62,13 +62,17 @@ def _device_fits(device: DeviceSeen, cards: Collection[str]) -> bool:
     )
 
 
-def apply(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
+def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | None = None) -> bool:
     """Bring nodes and devices in line with what was seen. True when anything differed. In a transaction.
 
+    Without `gone` this is all there is, and what is missing from it is gone; with it, only these nodes differ.
     First all is compared, then locked in the order of grants (workload, node, device, each by id), then written.
     """
-    known = {node.name: node for node in Node.objects.filter(cluster=cluster)}
+    rows = Node.objects.filter(cluster=cluster)
     shown = {seen.name for seen in nodes_seen}
+    if gone is not None:
+        rows = rows.filter(name__in=[*shown, *gone])
+    known = {node.name: node for node in rows}
     missing = [node for name, node in known.items() if name not in shown and node.state != NodeState.GONE]
     fresh, changed, turned = [], [], []
     for seen in nodes_seen:
@@ -85,7 +89,7 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
         if _readiness(node, seen) is not None:
             turned.append((node, seen))
     ids = {node.name: node.pk for node in (*known.values(), *fresh)}
-    differing = devices.compare(cluster, nodes_seen, ids)
+    differing = devices.compare(None if gone is not None else cluster, nodes_seen, ids)
     workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
     cards = twins.lock(differing.touched)
     _lock(Node, {node.pk for node in (*changed, *missing, *(node for node, _ in turned))})
@@ -153,15 +157,17 @@ def lose(allocation: Allocation, *, message: str) -> None:
     )  # fmt: skip
 
 
-def store(cluster: Cluster, nodes_seen: list[NodeSeen]) -> bool:
-    """Apply an inventory in one transaction, unless a newer one has been applied meanwhile."""
+def store(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | None = None) -> bool:
+    """Apply an inventory in one transaction. A whole one is dropped when another was applied since it was asked for;
+    changes (with `gone`) are of this moment and are applied whatever came between."""
     with transaction.atomic():
-        is_newest = Cluster.objects.filter(pk=cluster.pk, generation=cluster.generation).update(
-            generation=F("generation") + 1, inventory_at=Now()
-        )
-        if not is_newest:
+        here = Cluster.objects.filter(pk=cluster.pk)
+        if gone is None:
+            here = here.filter(generation=cluster.generation)
+        facts: dict[str, Any] = {} if gone is not None else {"inventory_at": Now()}
+        if not here.update(generation=F("generation") + 1, **facts):
             return False
-        has_changed = apply(cluster, nodes_seen)
+        has_changed = apply(cluster, nodes_seen, gone)
         if has_changed:
             events.publish("inventory", cluster.pk)
         return has_changed

@@ -64,6 +64,12 @@ def wake_pool(pool_id: UUID | str) -> None:
     hints.soon("federation.tasks.admit_pool", pool_id)
 
 
+def wake_pools() -> None:
+    """Something changed that any queue may wait for."""
+    for pk in Pool.objects.values_list("pk", flat=True):
+        wake_pool(pk)
+
+
 def follow(workload: Workload) -> None:
     """Bring a workload's state in line with the allocations of its present attempt."""
     if workload.state not in WORKLOAD_HOLDING:

@@ -100,6 +100,12 @@ def beat(env: dict[str, str]) -> Child:
     return _child("beat", command, {**env, "AQUIFER_PROCESS": "beat"}, colour=34, stop_seconds=0.75)
 
 
+def watcher(env: dict[str, str]) -> Child:
+    """Follows the sites that tell of changes by themselves. Without any it sleeps."""
+    command = [str(ROOT / "manage.py"), "watch_sites"]
+    return _child("watcher", command, {**env, "AQUIFER_PROCESS": "watcher"}, colour=33, stop_seconds=1.0)
+
+
 def agent_enrolment(env: dict[str, str], address: Address, join_token: str) -> Child:
     """Joins this machine to the hub, once. The token goes by environment: the process list is public."""
     command = ["-m", "aquifer_agent", "enrol", "--hub", address.url, "--state-dir", str(AGENT_STATE)]
