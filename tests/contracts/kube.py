@@ -56,7 +56,7 @@ class LossyDriver(KubernetesDriver):
 class KubeHarness(Harness):
     measures = False
 
-    def __init__(self, plane: Any, number: int, folder: Path) -> None:
+    def __init__(self, plane: Any, number: object, folder: Path) -> None:
         super().__init__()
         self.endpoint = Endpoint(plane.url, ca_pem=plane.ca_pem, token=plane.admin_token)
         self.system = f"aquifer-test-{number}"
