@@ -18,7 +18,7 @@ from django.utils import timezone
 from federation.drivers.base import Observation, Rejected, SiteDriver, Unavailable
 from federation.drivers.base import ObservedState as O
 from federation.models import Allocation, Node, Workload
-from federation.reconcile import workloads
+from federation.reconcile import inventory, workloads
 from federation.reconcile.specs import must_wait, spec_of
 from federation.registry import driver_for
 from federation.states import WORKLOAD_HOLDING, NodeState
@@ -35,7 +35,7 @@ _ENDED = (O.SUCCEEDED, O.FAILED)
 NODE_MISSING = "NodeMissing"
 ACCEPTED, WAITING = "AcceptedBySite", "WaitingForSite"
 # A site may get over these by itself; after FEDERATION_START_SECONDS of them the attempt ends.
-START_FAILURES = frozenset({"Unschedulable", "ImagePullFailed"})
+START_FAILURES = frozenset({"Unschedulable", "ImagePullFailed", "BadConfiguration", "RefusedAtSite"})
 SOON, LATER = 1.0, 60.0  # while something is under way; while the cluster's own look covers it
 
 
@@ -46,6 +46,7 @@ class Outcome:
     seen: Observation | None = None
     refusal: Rejected | None = None
     no_answer: str = ""
+    retry_after: float = 0.0  # the site asked not to be asked again sooner
 
 
 def run(pk: str) -> None:
@@ -88,7 +89,7 @@ def _act(allocation: Allocation, driver: SiteDriver) -> Outcome:
             seen = driver.observe(ref)
             point("observe.after")
     except Unavailable as error:
-        return Outcome(no_answer=str(error) or "The site did not answer.")
+        return Outcome(no_answer=str(error) or "The site did not answer.", retry_after=error.retry_after or 0.0)
     except Rejected as error:
         return Outcome(refusal=error)
     return Outcome(seen=seen)
@@ -136,11 +137,19 @@ def _quiet_values(allocation: Allocation, outcome: Outcome) -> tuple[float, dict
     if state == A.STOPPING and seen.state != O.ABSENT:
         return _patience(allocation), {}
     if seen.state == O.BROKEN and (seen.reason == NODE_MISSING or state == A.LOST):
-        # Its node cannot be seen, so neither can it. The inventory decides about nodes: LOST, and back.
-        return _patience(allocation), {}
+        # Its node cannot be seen, so neither can it. The inventory decides about nodes that are gone: LOST, and back.
+        # One that is there and silent is given as long as a silent site is before we tell.
+        return None if _is_silent(allocation) else (_patience(allocation), {})
     if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == WAITING:
         return SOON, {}
     return None
+
+
+def _is_silent(allocation: Allocation) -> bool:
+    """Has nothing been heard of this running work for too long?"""
+    heard = allocation.proof_at or allocation.state_since
+    limit = timedelta(seconds=settings.FEDERATION_DISCONNECTED_SECONDS)
+    return allocation.state in (A.STARTING, A.ACTIVE) and timezone.now() - heard > limit
 
 
 def _why_not_yet(seen: Observation) -> tuple[str, str]:
@@ -162,7 +171,7 @@ def _patience(allocation: Allocation) -> float:
 
 def _check_in(allocation: Allocation, outcome: Outcome) -> float:
     if outcome.no_answer:
-        return backoff_seconds(allocation.attempts)
+        return max(backoff_seconds(allocation.attempts), outcome.retry_after)
     if outcome.seen and outcome.seen.state == O.RUNNING:
         return LATER
     return SOON
@@ -234,6 +243,8 @@ def _from_active(allocation: Allocation, workload: Workload, seen: Observation) 
             allocation, by=SYSTEM, reason="VanishedAtSite", message="Somebody removed it at the site.",
             ended_at=allocation.proof_at or allocation.started_at,
         )  # fmt: skip
+    elif seen.state == O.BROKEN and seen.reason == NODE_MISSING:
+        inventory.lose(allocation, message=seen.message or "Its node does not answer.")
     elif seen.state == O.BROKEN:
         workloads.stop(allocation, by=SYSTEM, reason=seen.reason or "BrokenAtSite", message=seen.message)
 

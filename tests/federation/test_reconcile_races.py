@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from federation.actions import sites as site_actions
 from federation.actions import workloads
+from federation.drivers.base import Unavailable
 from federation.drivers.fake import FakeDriver
 from federation.drivers.fake_store import set_control
 from federation.models import Allocation, Cluster, Node, Workload
@@ -315,3 +316,27 @@ def test_no_transaction_is_open_while_a_site_is_asked(work: Workload, monkeypatc
     run(work)
     assert len(open_at) == 8
     assert not any(is_open for _, is_open in open_at), open_at
+
+
+def test_a_site_that_says_when_to_come_back_is_not_asked_sooner(work: Workload) -> None:
+    def wait() -> None:
+        raise Unavailable("Too many requests.", retry_after=90.0)
+
+    Meddler.before["ensure"] = wait
+    row = run(work)
+    assert row.reason == "SiteUnavailable" and row.next_check_at is not None
+    assert (row.next_check_at - timezone.now()).total_seconds() == pytest.approx(90, abs=5)
+
+
+def test_work_on_a_node_that_is_there_and_silent_is_lost_after_five_minutes_and_found_again(work: Workload) -> None:
+    """A cordoned node goes on working; a silent one is told by its work."""
+    row = bring_to(work, A.ACTIVE)
+    control(row.cluster, missing_nodes=[row.node.name])
+    assert run(work).state == A.ACTIVE, "not at once"
+    Allocation.objects.filter(pk=row.pk).update(proof_at=timezone.now() - timedelta(seconds=301))
+    lost = run(work)
+    assert lost.state == A.LOST and lost.ended_at == lost.proof_at
+    control(row.cluster, missing_nodes=None)
+    back = run(work)
+    assert (back.state, back.reason) == (A.ACTIVE, "Adopted")
+    assert books.problems() == []

@@ -260,9 +260,12 @@ class WorkSink:
 
 def is_running(pod: Json) -> bool:
     """The container that is the work runs, and nobody has asked for its end."""
+    status = pod.get("status") or {}
     if (pod.get("metadata") or {}).get("deletionTimestamp"):
         return False
-    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    if any(c.get("type") == "Ready" and c.get("status") == "False" for c in status.get("conditions") or ()):
+        return False  # of a node that fell silent, perhaps: no proof
+    containers = status.get("containerStatuses") or ()
     return any(one.get("name") == CONTAINER and "running" in (one.get("state") or {}) for one in containers)
 
 

@@ -178,6 +178,9 @@ def _of_pod(say: Say, pod: Json, owner: Json, now: float, is_service: bool) -> O
         began = moment(running.get("startedAt"))
         ran = None if began is None else max(now - began, 0.0)
         ready = conditions.get("Ready") or {}
+        if ready.get("status") == "False" and container.get("ready") and not is_service:
+            # Its container is ready and it is not: that is how a cluster marks the pods of a node that fell silent.
+            return say(O.BROKEN, NODE_MISSING, "Its node does not answer.")
         if is_service and ready.get("status") != "True" and not container.get("ready"):
             return say(O.STARTING, "NotReady", str(ready.get("message") or ""), ran_seconds=ran)
         return _running(say, container, ran)

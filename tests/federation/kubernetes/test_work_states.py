@@ -92,6 +92,9 @@ CASES: dict[str, tuple[Observation, O, str, dict[str, Any]]] = {
         see(pod(state=RUNNING, **condition("DisruptionTarget", "True", "PreemptionByScheduler"))), O.BROKEN,
         "PreemptedAtSite", {},
     ),
+    "its node fell silent a moment ago": (
+        see(pod(state=RUNNING, **condition("Ready", "False"))), O.BROKEN, "NodeMissing", {},
+    ),
     "its node is silent": (
         see(pod(state=RUNNING, **condition("DisruptionTarget", "True", "DeletionByTaintManager"))), O.BROKEN,
         "NodeMissing", {},
