@@ -125,6 +125,9 @@ class Product:
             "beat", [*celery, "beat", "--schedule", str(self.folder / "beat"), "--pidfile", "", "-l", "warning"]
         )
 
+    def start_watcher(self) -> None:
+        self._spawn("watcher", [str(ROOT / "manage.py"), "watch_sites"], AQUIFER_PROCESS="watcher")
+
     def start_agent(self) -> None:
         """This machine as a site: enrolled by a one-time token, then dialling out."""
         token = self.manage("enrol_this_machine", "--print-join-token").strip()
