@@ -29,6 +29,7 @@ from federation.drivers.kubernetes import access, fleet
 from federation.drivers.kubernetes.channels import CommandChannel, PortChannel
 from federation.drivers.kubernetes.mirror import KubernetesWatch
 from federation.drivers.kubernetes.names import (
+    LABEL_KIND,
     LABEL_MANAGED,
     LABEL_REF,
     MANAGED_BY,
@@ -254,9 +255,25 @@ class KubernetesDriver(SiteDriver):
 
     def _observe(self, deadline: Deadline, ref: str) -> Observation:
         record = self.records.read(deadline, ref)
+        if record is None and (record := self._without_record(deadline, ref)) is not None:
+            return Observation(
+                ref, O.BROKEN, reason="ChangedAtSite", message="Somebody removed its record at the site."
+            )
         if record is None or (record.state == Held.GONE and not record.namespace):
             return Observation(ref, O.ABSENT)
         return self._seen(deadline, record, self._owner(deadline, record))
+
+    def _without_record(self, deadline: Deadline, ref: str) -> Record | None:
+        """A record made from what is there of work whose own was removed by hand; None when nothing is."""
+        selector = f"{_OURS},{LABEL_REF}={label_of(ref)}"
+        for path in ("/apis/batch/v1/jobs", "/apis/apps/v1/deployments", "/api/v1/pods"):
+            for item in self.api.items(deadline, path, labelSelector=selector):
+                meta = item["metadata"]
+                kind = str(meta["labels"].get(LABEL_KIND, ""))
+                return replace(
+                    tombstone(ref, self.config.epoch), state=Held.STOPPING, namespace=meta["namespace"], kind=kind
+                )
+        return None
 
     def _seen(self, deadline: Deadline, record: Record, owner: Json | None) -> Observation:
         pods = self._pods(deadline, record)
@@ -288,9 +305,10 @@ class KubernetesDriver(SiteDriver):
         records = self.records
         record = records.read(deadline, ref)
         if record is None:
-            if not records.make(deadline, tombstone(ref, self.config.epoch)):
+            record = self._without_record(deadline, ref) or tombstone(ref, self.config.epoch)
+            if not records.make(deadline, record):
                 raise Unavailable("The site's record changed meanwhile.")
-            return Observation(ref, O.ABSENT)
+            record = records.read(deadline, ref) or record
         if record.state == Held.HELD:
             record = records.change(deadline, record, state=Held.STOPPING)
         if not record.namespace:

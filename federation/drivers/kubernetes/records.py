@@ -111,13 +111,18 @@ class Records:
         return [record for item in items if (record := _parse(item)) is not None and record.node == node]
 
     def make(self, deadline: Deadline, record: Record) -> bool:
-        """False when there is one already."""
+        """False when there is one already. One that was edited into nonsense by hand is written anew."""
         try:
             self.api.call(deadline, "POST", self._path, body=_body(record))
         except ApiError as error:
-            if error.reason == "AlreadyExists":
+            if error.reason != "AlreadyExists":
+                raise
+            found = self.api.find(deadline, self._path_of(record.ref))
+            if found is None or _parse(found) is not None:
                 return False
-            raise
+            body = _body(record)
+            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            self._write(deadline, "PUT", self._path_of(record.ref), body)
         return True
 
     def change(self, deadline: Deadline, record: Record, **values: Any) -> Record:
