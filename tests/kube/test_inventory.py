@@ -1,4 +1,4 @@
-"""What the driver makes of a real cluster with nodes of every vendor: as many cards as there are, whatever is advertised.
+"""A real cluster with nodes of every vendor: as many cards as there are, whatever is advertised.
 
 The nodes are written by tests/kube/vendors.py, the reading by federation/drivers/kubernetes/vendors.py: two people's
 reading of the same plugins, laid beside each other.

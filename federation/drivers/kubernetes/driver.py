@@ -193,8 +193,9 @@ class KubernetesDriver(SiteDriver):
             owner = self._make(deadline, spec, record)
         if owner is not None and not record.digest:
             record = records.change(deadline, record, digest=essence(owner))
-        if owner is not None and (owner.get("spec") or {}).get("suspend") and not spec.hold:
-            path = f"{_owner_path(record)}"
+        is_held = owner is not None and bool((owner.get("spec") or {}).get("suspend"))
+        if is_held and not spec.hold and not self.ways.queue:
+            path = _owner_path(record)
             patch = {"spec": {"suspend": False}}
             owner = self.api.call(deadline, "PATCH", path, body=patch, kind="application/merge-patch+json")
         return self._seen(deadline, record, owner)

@@ -12,6 +12,7 @@ LABEL_TENANT = "aquifer.io/tenant"
 LABEL_PROJECT = "aquifer.io/project"
 LABEL_WORKLOAD = "aquifer.io/workload"
 LABEL_KIND = "aquifer.io/kind"
+LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 ANNOTATION_DEVICES = "aquifer.io/devices"  # JSON: [[uuid, milli, memory MiB], …] as the hub granted them
 ANNOTATION_NAME = "aquifer.io/name"  # what people call it
 ANNOTATION_RUN_SECONDS = "aquifer.io/run-seconds"  # simulated nodes run it this long; real ones ignore it

@@ -15,6 +15,7 @@ from federation.drivers.kubernetes.names import (
     LABEL_KIND,
     LABEL_MANAGED,
     LABEL_PROJECT,
+    LABEL_QUEUE,
     LABEL_REF,
     LABEL_TENANT,
     LABEL_WORKLOAD,
@@ -116,13 +117,13 @@ def owner_of(spec: WorkloadSpec, request: PodRequest, ways: Ways, *, tolerated: 
         "parallelism": 1,
         "completionMode": "Indexed",
         "podReplacementPolicy": "Failed",
-        "suspend": spec.hold,
+        "suspend": spec.hold or bool(ways.queue),  # Kueue lets go what it has let in
         "template": template,
     }
     if spec.max_seconds is not None:
         job["activeDeadlineSeconds"] = spec.max_seconds
     if ways.queue:
-        labels["kueue.x-k8s.io/queue-name"] = ways.queue
+        labels[LABEL_QUEUE] = ways.queue
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": job}
 
 

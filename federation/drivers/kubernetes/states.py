@@ -7,7 +7,7 @@ from typing import Any
 
 from federation.drivers.base import Observation
 from federation.drivers.base import ObservedState as O
-from federation.drivers.kubernetes.names import CONTAINER
+from federation.drivers.kubernetes.names import CONTAINER, LABEL_QUEUE
 from federation.drivers.kubernetes.records import Held, Record, digest_of
 from federation.drivers.kubernetes.transport import Json
 
@@ -147,6 +147,8 @@ def _without_pod(say: Say, owner: Json, is_service: bool) -> Observation:
         return say(O.FAILED, reason, str(failed.get("message")), exit_code=1)
     if not is_service and conditions.get("Complete"):
         return say(O.SUCCEEDED, ran_seconds=job_seconds(status), exit_code=0)
+    if spec.get("suspend") and LABEL_QUEUE in ((owner.get("metadata") or {}).get("labels") or {}):
+        return say(O.STARTING, "WaitingAtSite", "The cluster's own queue has not let it in yet.")
     if spec.get("suspend"):
         return say(O.STARTING, "HeldForGang", "Accepted; it starts together with the others.")
     return say(O.STARTING)

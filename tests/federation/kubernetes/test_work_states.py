@@ -111,6 +111,10 @@ CASES: dict[str, tuple[Observation, O, str, dict[str, Any]]] = {
         O.RUNNING, "DeviceUnhealthy", {},
     ),
     "held for its gang": (see(owner={**JOB, "spec": {**JOB["spec"], "suspend": True}}), O.STARTING, "HeldForGang", {}),
+    "held by a queue of the cluster's own": (
+        see(owner={"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "q"}}, "spec": {**JOB["spec"], "suspend": True}}),
+        O.STARTING, "WaitingAtSite", {},
+    ),
     "a job without pods yet": (see(), O.STARTING, "", {}),
     "the namespace's quota is full": (
         see(owner={**DEPLOYMENT, "status": condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota")},
