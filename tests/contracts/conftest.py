@@ -49,6 +49,10 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
 }
 
 
-@pytest.fixture(params=HARNESSES)
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
+
+
+@pytest.fixture(params=[pytest.param(name, marks=_marks(name)) for name in HARNESSES])
 def site(request: pytest.FixtureRequest) -> Iterator[Harness]:
     yield HARNESSES[request.param](request)

@@ -30,6 +30,13 @@ _VERSIONS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything that needs a real Kubernetes can be left out by its mark."""
+    for item in items:
+        if _VERSIONS.keys() & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("kubernetes")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds in CI before the first test, since a test has a time limit and a build takes minutes."""
     if os.environ.get("CI") and not session.config.option.collectonly:
