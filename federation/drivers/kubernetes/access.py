@@ -13,12 +13,12 @@ from federation.drivers.kubernetes.names import CONTAINER, object_name
 from federation.drivers.kubernetes.objects import Ways
 from federation.drivers.kubernetes.records import Record
 from federation.drivers.kubernetes.states import latest, moment
-from federation.drivers.kubernetes.transport import Api, ApiError, Deadline, Json, path_of
+from federation.drivers.kubernetes.transport import Api, ApiError, Deadline, Endpoint, Json, path_of
 
 _SILENCE_SECONDS = 20.0  # of a followed log, before we look whether its pod is still there
 _REVIEW_SECONDS = 300.0
 _MOST_EVENTS = 200
-_reviews: dict[tuple[str, str], tuple[float, list[str]]] = {}
+_reviews: dict[tuple[Endpoint, str], tuple[float, list[str]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Place:
 
 def missing(api: Api, deadline: Deadline, ways: Ways) -> list[str]:
     """What the credential may not do and should, in words. Asked once in five minutes."""
-    key = (api.endpoint.server, ways.system_namespace)
+    key = (api.endpoint, ways.system_namespace)
     at, found = _reviews.get(key, (0.0, []))
     if time.monotonic() - at < _REVIEW_SECONDS and at:
         return found
