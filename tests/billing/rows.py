@@ -41,7 +41,7 @@ class Estate:
         )
         self.node = Node.objects.create(cluster=self.cluster, name="node-1", cpu_milli=10**9, memory_mib=10**9)
         self.devices = Accelerator.objects.bulk_create(
-            Accelerator(node=self.node, model=self.model, index=i, uuid=f"{n}-{i}", memory_mib=80_000)
+            Accelerator(node=self.node, model=self.model, index=i, uuid=f"{n}-{i}", memory_mib=80_000, step_milli=1)
             for i in range(devices)
         )
         Quota.objects.create(tenant=self.tenant, flavor=self.flavor, nominal_milli=10**9)

@@ -45,7 +45,7 @@ class Race:
     """6 nodes of 4 devices, 2 tenants of 2 projects, and work for four times as much as fits."""
 
     def __init__(self) -> None:
-        seen = [factories.node_seen(f"node-{n}", devices=4, cpu_milli=6_000) for n in range(6)]
+        seen = [factories.node_seen(f"node-{n}", devices=4, cpu_milli=6_000, each={"step_milli": 1}) for n in range(6)]
         self.pool = factories.pool(factories.cluster(*seen))
         self.nodes = [str(pk) for pk in Node.objects.values_list("pk", flat=True)]
         first, second = factories.project(), factories.project()
