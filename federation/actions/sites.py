@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from federation.models import Accelerator, Cluster, JoinToken, Site
+from federation.models import Accelerator, Agent, Cluster, ClusterKind, JoinToken, Site
 from federation.reconcile import twins, workloads
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
@@ -20,6 +20,8 @@ from portal.models.tokens import digest, new_secret
 from portal.transitions import move
 
 JOIN_TOKEN_LIFE = timedelta(hours=24)
+AGENT_KINDS = frozenset({ClusterKind.BAREMETAL, ClusterKind.KUBERNETES})
+AGENT_AWAY = timedelta(seconds=60)  # heard no later than this ago, an agent is in its place
 
 
 @transaction.atomic
@@ -48,8 +50,8 @@ def add_cluster(
     """One control endpoint at a site. It is pending until it first answers."""
     if driver not in settings.FEDERATION_DRIVERS:
         raise Invalid.field("driver", f"There is no driver {driver}.", "unknown-driver")
-    if driver == "agent" and kind != "baremetal":
-        raise Invalid.field("kind", "An agent serves bare metal.", "driver-kind")
+    if driver == "agent" and kind not in AGENT_KINDS:
+        raise Invalid.field("kind", "An agent serves bare metal or a Kubernetes cluster.", "driver-kind")
     cluster = Cluster.objects.create(
         site=site, slug=slug, name=name, kind=kind, driver=driver, settings=settings_ or {}, reason="NeverAnswered"
     )
@@ -61,11 +63,15 @@ def add_cluster(
 
 @transaction.atomic
 def invite_agent(*, by: Actor, cluster: Cluster) -> tuple[JoinToken, str]:
-    """A one-time token with which one agent enrols this cluster; its secret is shown this once."""
+    """A one-time token with which one agent enrols this cluster; its secret is shown this once.
+
+    An agent that is away can be replaced by this: its own secret is void as soon as the new one has enrolled.
+    """
     if cluster.driver != "agent":
         raise Invalid.field("cluster", "This cluster is not served by an agent.", "not-an-agent")
-    if hasattr(cluster, "agent") and cluster.agent.revoked_at is None:
-        raise Conflict("An agent has enrolled here already; retire the cluster or revoke the agent first.")
+    agent = Agent.objects.filter(cluster=cluster, revoked_at=None).first()
+    if agent is not None and timezone.now() - (agent.reported_at or agent.created_at) < AGENT_AWAY:
+        raise Conflict("An agent is in its place here. Stop it first, and wait a minute.")
     secret = new_secret("join")
     token = JoinToken.objects.create(
         cluster=cluster, prefix=secret[:13], digest=digest(secret), expires_at=timezone.now() + JOIN_TOKEN_LIFE

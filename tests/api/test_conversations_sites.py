@@ -1,12 +1,14 @@
 """Conversations of operators with the estate: sites, clusters, join tokens, pools, nodes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from federation.drivers.base import DeviceSeen
-from federation.models import AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
+from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
 from federation.reconcile import admission, allocations
 from portal.models import AuditEntry, IdempotencyRecord
 from portal.permissions import Role
@@ -32,7 +34,7 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
     assert operator.post("/api/v1/clusters", body).status_code == 409
     unknown = operator.post("/api/v1/clusters", {**body, "slug": "b", "driver": "telnet"})
     assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (400, "/driver")
-    wrong = operator.post("/api/v1/clusters", {**body, "slug": "b", "driver": "agent"})
+    wrong = operator.post("/api/v1/clusters", {**body, "slug": "b", "kind": "openstack", "driver": "agent"})
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "driver-kind")
 
     address = f"/api/v1/clusters/{made.json()['id']}"
@@ -80,6 +82,11 @@ def test_a_join_token_is_shown_once_and_works_once(sign_in: SignIn) -> None:
     assert operator.get(address).json()["state"] == "used"
     more = operator.post("/api/v1/join-tokens", {"cluster": cluster})
     assert (more.status_code, more.json()["code"]) == (409, "conflict")
+    Agent.objects.update(created_at=timezone.now() - timedelta(minutes=2))  # it lost its secret before it reported
+    again = operator.post("/api/v1/join-tokens", {"cluster": cluster})
+    assert again.status_code == 201
+    assert operator.post("/api/v1/agent/enrol", {**enrol, "join_token": again.json()["secret"]}).status_code == 201
+    assert Agent.objects.filter(cluster=cluster).count() == 1
 
     body["slug"] = "m2"
     second = operator.post("/api/v1/clusters", body).json()["id"]
