@@ -2,17 +2,19 @@
 
 import argparse
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aquifer_agent import identity as machine
 from aquifer_agent.cluster import identity
-from aquifer_agent.cluster.kube import Cluster
+from aquifer_agent.cluster.kube import Cluster, KubeError
 from aquifer_agent.cluster.loop import ClusterAgent
 from aquifer_agent.cluster.site import BadDriver, Site, file_settings, load
-from aquifer_agent.hub import Address
+from aquifer_agent.hub import Address, HubError
 
 WRONG_USE = 2
+WAIT_SECONDS = 10.0
 
 
 def run_cluster(options: argparse.Namespace) -> int:
@@ -25,8 +27,8 @@ def run_cluster(options: argparse.Namespace) -> int:
             raise BadDriver("Say where the hub is: --hub https://hub.example.org, or AQUIFER_HUB.")
         address = Address(options.hub.rstrip("/"), options.ca_file, options.allow_http)
         cluster = Cluster.around_us(options.account, options.api_server)
-        known = identity.find(cluster, address, options.identity_secret, options.join_secret)
-    except (BadDriver, identity.NoIdentity) as error:
+        known = _wait_for_identity(cluster, address, options)
+    except BadDriver as error:
         logging.error("%s", error)
         return WRONG_USE
     site = Site(
@@ -38,6 +40,18 @@ def run_cluster(options: argparse.Namespace) -> int:
         epoch=known.epoch,
     )
     return ClusterAgent(address, known.agent_token, site, options.heartbeat).run()
+
+
+def _wait_for_identity(cluster: Cluster, address: Address, options: argparse.Namespace) -> identity.Known:
+    """Until there is a join token, an API server and a hub. To be waiting is to be well."""
+    while True:
+        try:
+            return identity.find(cluster, address, options.identity_secret, options.join_secret)
+        except (identity.NoIdentity, KubeError, HubError) as error:
+            logging.warning("%s Looking again in %.0f s.", error, WAIT_SECONDS)
+        if options.heartbeat is not None:
+            options.heartbeat.touch()
+        time.sleep(WAIT_SECONDS)
 
 
 def _way_in(cluster: Cluster) -> Mapping[str, Any]:
