@@ -19,6 +19,7 @@ from portal.errors import ConcurrentUpdate, Conflict, Invalid
 from portal.models.tokens import digest, new_secret
 from portal.transitions import move
 
+_HUB_IN_MANIFEST, _IMAGE_IN_MANIFEST = "https://hub.example.org", "registry.example.org/aquifer-agent:0.1.0"
 JOIN_TOKEN_LIFE = timedelta(hours=24)
 AGENT_KINDS = frozenset({ClusterKind.BAREMETAL, ClusterKind.KUBERNETES})
 AGENT_AWAY = timedelta(seconds=60)  # heard no later than this ago, an agent is in its place
@@ -59,6 +60,14 @@ def add_cluster(
     events.publish("cluster", cluster.pk)
     hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
     return cluster
+
+
+def agent_manifest() -> str:
+    """The plain manifest of a cluster's agent, with this hub's address and image in it."""
+    text = (settings.BASE_DIR / "deploy" / "kubernetes" / "agent.yaml").read_text(encoding="utf-8")
+    _, _, objects = text.partition("\n---\n")
+    objects = objects.replace(f"--hub={_HUB_IN_MANIFEST}", f"--hub={settings.PUBLIC_URL}")
+    return "---\n" + objects.replace(_IMAGE_IN_MANIFEST, settings.AGENT_IMAGE)
 
 
 @transaction.atomic

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from federation.actions import agents
+from federation.actions import agents, sites
 from federation.models import Agent
 from portal.errors import BadCredential
 
@@ -203,6 +206,26 @@ class AgentEnrolView(APIView):
             },
             status=201,
         )
+
+
+class YamlRenderer(JSONRenderer):
+    """Lets clients ask for YAML. Only refusals are rendered by it, and those are JSON."""
+
+    media_type = "application/yaml"
+    format = "yaml"
+
+
+class AgentManifestView(APIView):
+    """What `kubectl apply -f` of this address makes of a cluster's agent. It holds no secret, and asks for none."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+    renderer_classes = [YamlRenderer, JSONRenderer]
+    basename = "agent_manifest"
+
+    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(sites.agent_manifest(), content_type="application/yaml; charset=utf-8")
 
 
 class AgentSyncView(APIView):

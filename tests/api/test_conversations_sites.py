@@ -5,6 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from federation.drivers.base import DeviceSeen
@@ -13,7 +16,7 @@ from federation.reconcile import admission, allocations
 from portal.models import AuditEntry, IdempotencyRecord
 from portal.permissions import Role
 from tests import factories
-from tests.api.conftest import SignIn
+from tests.api.conftest import Client, SignIn
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +101,28 @@ def test_a_join_token_is_shown_once_and_works_once(sign_in: SignIn) -> None:
     )
     fake = str(factories.cluster().pk)
     assert operator.post("/api/v1/join-tokens", {"cluster": fake}).json()["errors"][0]["code"] == "not-an-agent"
+
+
+def test_a_cluster_joins_by_a_manifest_and_a_token(sign_in: SignIn) -> None:
+    operator = sign_in(Role.PLATFORM_OPERATOR)
+    site = operator.post("/api/v1/sites", {"slug": "north", "name": "North"}).json()["id"]
+    body = {"site": site, "slug": "k1", "name": "K1", "kind": "kubernetes", "driver": "agent"}
+    cluster = operator.post("/api/v1/clusters", body).json()["id"]
+    made = operator.post("/api/v1/join-tokens", {"cluster": cluster}).json()
+    address, rest = made["command"].removeprefix("kubectl apply -f ").split(" && ")
+    assert address == f"{settings.PUBLIC_URL}/api/v1/agent/manifest"
+    assert rest.startswith("kubectl -n aquifer-system create secret generic aquifer-agent-join ")
+    assert rest.endswith(f"--from-literal=token={made['secret']}")
+
+    with override_settings(PUBLIC_URL="https://hub.test", AGENT_IMAGE="registry.test/agent:1"):
+        manifest = Client().get("/api/v1/agent/manifest")
+    assert (manifest.status_code, manifest.headers["Content-Type"]) == (200, "application/yaml; charset=utf-8")
+    objects = list(yaml.safe_load_all(manifest.content))
+    assert {"Namespace", "Deployment", "ClusterRole", "ValidatingAdmissionPolicy"} <= {o["kind"] for o in objects}
+    container = next(o for o in objects if o["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "--hub=https://hub.test" in container["args"]
+    assert container["image"] == "registry.test/agent:1"
+    assert "example.org" not in manifest.content.decode()
 
 
 def test_a_pool_is_made_and_reshaped(sign_in: SignIn) -> None:

@@ -35,7 +35,7 @@ def run_cluster(options: argparse.Namespace) -> int:
         driver_class,
         known.cluster_id,
         options.kind,
-        lambda: {**_way_in(cluster), **settings()},
+        lambda: {**settings(), **_way_in(cluster)},
         lambda: {"ca_pem": cluster.ca_pem()},
         epoch=known.epoch,
     )
