@@ -35,7 +35,7 @@ _VERSIONS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything that needs a real Kubernetes can be left out by its mark."""
     for item in items:
-        if _VERSIONS.keys() & {*getattr(item, "fixturenames", ())}:
+        if {"helm", *_VERSIONS} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("kubernetes")
 
 
