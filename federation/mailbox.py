@@ -1,6 +1,6 @@
 """The hub's side of the agent's mailbox: rows that an agent's report reads and writes, seen by its driver."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from federation.drivers.agent import Letter, LogPiece, Report
 from federation.drivers.base import Rejected
-from federation.models import Agent, AgentOrder, Cluster, LogPart
+from federation.models import Agent, AgentNode, AgentOrder, Cluster, LogPart
 
 
 class RowMailbox:
-    """Implements federation.drivers.agent.Mailbox over AgentOrder, Agent and LogPart."""
+    """Implements federation.drivers.agent.Mailbox over AgentOrder, Agent, AgentNode and LogPart."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -28,6 +28,8 @@ class RowMailbox:
             inventory=agent.inventory,
             figures=agent.figures or [],
             clock_skew_seconds=agent.clock_skew_seconds or 0.0,
+            site=agent.site,
+            has_nodes=bool(agent.nodes_whole),
         )
 
     def post(self, ref: str, *, desired: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> None:
@@ -51,7 +53,7 @@ class RowMailbox:
                     order.generation,
                 ):
                     raise Rejected("OldGeneration", "This was taken back already.")
-                if (order.epoch, order.generation) == (epoch, generation):
+                if (order.epoch, order.generation) == (epoch, generation) and not _lets_go(order.spec, spec):
                     return
             elif order.desired == desired and epoch <= order.epoch:
                 return
@@ -69,6 +71,10 @@ class RowMailbox:
             str(row.ref): Letter(str(row.ref), row.desired, row.generation, row.epoch, row.observed) for row in rows
         }
 
+    def nodes(self) -> Iterator[Mapping[str, Any]]:
+        rows = AgentNode.objects.filter(cluster=self.cluster).order_by("name")
+        return (seen for seen in rows.values_list("seen", flat=True).iterator(500) if seen is not None)
+
     def logs(self, ref: str, offset: int, limit: int) -> list[LogPiece]:
         rows = LogPart.objects.filter(allocation_id=ref, start__gte=offset).order_by("start")
         pieces, size = [], 0
@@ -78,3 +84,8 @@ class RowMailbox:
             if size >= limit:
                 break
         return pieces
+
+
+def _lets_go(was: Mapping[str, Any] | None, spec: Mapping[str, Any] | None) -> bool:
+    """A member of a gang that was held may run now. The other way does not exist."""
+    return bool((was or {}).get("hold")) and not (spec or {}).get("hold")

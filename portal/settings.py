@@ -229,6 +229,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "portal.http.problems.forbidden"
 # A cookie with this prefix is bound to the host and to https by the browser itself.
+# What the manifest of a cluster's agent names; see deploy/agent/Dockerfile.
+AGENT_IMAGE = os.environ.get("AQUIFER_AGENT_IMAGE", "registry.example.org/aquifer-agent:0.1.0")
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_NAME = "__Host-aquifer" if IS_HTTPS else "aquifer"

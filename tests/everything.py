@@ -27,6 +27,7 @@ LOCKS = {
     "production": ["pyproject.toml"],
     "run": ["pyproject.toml", "--extra", "local"],
     "dev": ["pyproject.toml", "--extra", "dev"],
+    "agent": ["agent/pyproject.toml", "--extra", "cluster", "-c", "requirements/production.lock"],
     "frontend": ["requirements/frontend.in"],
     "uv": ["requirements/uv.in"],
 }

@@ -79,7 +79,7 @@ def pins(name: str) -> dict[str, str]:
     return {project + marker.strip(): version for project, version, marker in found}
 
 
-@pytest.mark.parametrize("name", ["production", "run", "dev", "frontend", "uv"])
+@pytest.mark.parametrize("name", ["production", "run", "dev", "agent", "frontend", "uv"])
 def test_every_locked_package_has_its_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", text.strip())
@@ -92,6 +92,10 @@ def test_what_tests_install_contains_what_running_and_production_install() -> No
     dev = pins("dev").items()
     assert pins("run").items() <= dev
     assert pins("production").items() <= pins("run").items()
+
+
+def test_the_image_of_the_agent_has_no_other_versions_than_the_hub() -> None:
+    assert pins("agent").items() <= pins("production").items()
 
 
 # -- compose -----------------------------------------------------------------------------------------

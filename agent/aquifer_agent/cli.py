@@ -1,4 +1,4 @@
-"""`aquifer-agent enrol` once, then `aquifer-agent run` for good."""
+"""`aquifer-agent enrol` once, then `aquifer-agent run` for good; `aquifer-agent run-cluster` inside a cluster."""
 
 import argparse
 import fcntl
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aquifer_agent import VERSION, cgroups, identity
 from aquifer_agent.agent import Agent
+from aquifer_agent.cluster import options as cluster_options
 from aquifer_agent.hub import Address, BadAddress, HubError
 
 FAILED, WRONG_USE, ALREADY_RUNNING = 1, 2, 4
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--once", action="store_true", help="one report, obey the answer, exit")
     run.set_defaults(call=_run)
+    cluster_options.add_to(commands)
     return parser
 
 

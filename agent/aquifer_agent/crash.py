@@ -31,6 +31,16 @@ SHIM_POINTS = (
     "shim-group-gone",  # no process is left, the exit code not written
     "shim-exit-written",
 )
+CLUSTER_POINTS = (
+    "cluster-started",  # nothing looked at, nothing reported
+    "orders-received",  # the hub has answered, nothing of it is in mind
+    "orders-taken",  # in mind; threads may have begun with it
+    "ensure-before",
+    "ensure-after",  # the site has the work, nobody was told
+    "remove-before",
+    "remove-after",  # the site was told to end it
+    "removed",  # the site holds nothing of it, nobody was told
+)
 POINTS = AGENT_POINTS + SHIM_POINTS
 
 

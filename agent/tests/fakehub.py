@@ -7,6 +7,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from federation.drivers.agent_nodes import stamp_of
+
 JOIN_TOKEN = "join-0123456789"
 AGENT_TOKEN = "agent-secret-9876543210"
 
@@ -25,6 +27,7 @@ class FakeHub:
         self.enrolments: list[dict[str, Any]] = []
         self.want_inventory = False
         self.revoked = False
+        self.nodes: dict[str, tuple[str, dict[str, Any]]] = {}  # of a cluster: digest and node by name
         self.logs: dict[str, str] = {}
         self.offsets: dict[str, int] = {}
         self.reports: list[dict[str, Any]] = []
@@ -58,8 +61,8 @@ class FakeHub:
 
     def work(self, ref: str) -> dict[str, Any] | None:
         """The last word on one piece of work; None when the last report does not hold it."""
-        last = self.reports[-1] if self.reports else {"work": []}
-        return next((item for item in last["work"] if item["ref"] == ref), None)
+        known = [report["work"] for report in self.reports[-50:] if report["work"] is not None]
+        return next((item for item in (known[-1] if known else []) if item["ref"] == ref), None)
 
     def wait(self, is_so: Callable[[], Any], seconds: float = 15.0) -> Any:
         """Until a report makes it so. Fails the test when none does in time."""
@@ -106,14 +109,29 @@ class FakeHub:
                 self.logs[piece["ref"]] = self.logs.get(piece["ref"], "") + piece["text"]
                 self.offsets[piece["ref"]] += len(piece["text"].encode())
         self.reports.append(report)
-        seen = {item["ref"]: item["generation"] for item in report["work"]}
+        seen = {item["ref"]: item["generation"] for item in report["work"] or []}
         held = set(seen)
         orders = [o for ref, o in self.orders.items() if o["desired"] == "run" or ref in held]
         known = set(self.orders) | {o["ref"] for o in self.stray_orders}
         orders += [order(ref, seen[ref], self.epoch, None) for ref in seen.keys() - known]
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
+                         "nodes": self._take_nodes(report.get("nodes")),
                          "want_inventory": self.want_inventory, "poll_seconds": self.poll_seconds}  # fmt: skip
+
+    def _take_nodes(self, part: dict[str, Any] | None) -> dict[str, Any] | None:
+        if part is None:
+            return None
+        self.nodes |= {item["node"]["name"]: (item["digest"], item["node"]) for item in part["changed"]}
+        for name in part["gone"]:
+            self.nodes.pop(name, None)
+        return {"stamp": self.stamp(), "digests": self.digests() if part.get("want_digests") else None}
+
+    def digests(self) -> dict[str, str]:
+        return {name: digest for name, (digest, _) in self.nodes.items()}
+
+    def stamp(self) -> str:
+        return stamp_of(self.digests())
 
 
 def order(ref: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """The agent's two calls: enrol once, then report and be told.
 
 Reports are complete: what an agent does not mention, it does not hold. They are taken in order, under the
-agent's row lock, and an older one is refused.
+agent's row lock, and an older one is refused. The agent of a whole cluster may say that it does not know its work
+just now (null): then nothing is concluded.
 """
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
+from federation.actions import agent_nodes
 from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, LogPart
 from federation.states import AllocationState as A
 from federation.states import ClusterState
@@ -22,6 +25,9 @@ from portal.errors import AgentIdentityInUse, BadCredential, ReportOutOfOrder
 from portal.models.tokens import digest, new_secret
 
 POLL_SECONDS = 1.0
+MOST_POLL_SECONDS = 4.0
+WORK_PER_SECOND = 2000  # so much work makes reports a second rarer
+SITE_FRESH_SECONDS = 20.0  # an older look of an agent at its cluster proves nothing
 IDENTITY_LEASE_SECONDS = 10.0
 MOST_LOG_BYTES = 16 * 1024 * 1024  # of one allocation; the agent cuts there as well
 _LIVE = (A.RESERVED, A.STARTING, A.ACTIVE, A.STOPPING, A.LOST)
@@ -70,18 +76,21 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
     is_first = _check_order(agent, boot, seq)
     _note_report(agent, report, boot, seq)
     cluster = agent.cluster
-    work = {str(item["ref"]): item for item in report.get("work", [])}
-    _take_work(cluster, work)
+    work = {str(item["ref"]): item for item in report.get("work") or []}
+    if report.get("work") is not None and _is_fresh(report.get("site")):
+        _take_work(cluster, work)
+    nodes = agent_nodes.take(agent, report["nodes"]) if report.get("nodes") else None
     offsets = _take_logs(cluster, report.get("logs", []))
     if is_first or cluster.state in (ClusterState.PENDING, ClusterState.STALE, ClusterState.DISCONNECTED):
         Cluster.objects.filter(pk=cluster.pk).update(next_check_at=Now())
         hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
     return {
         "epoch": cluster.epoch,
-        "orders": _orders(cluster, work),
+        "orders": _orders(cluster, work, is_cluster=report.get("site") is not None),
         "log_offsets": offsets,
+        "nodes": nodes,
         "want_inventory": agent.inventory is None and report.get("inventory") is None,
-        "poll_seconds": POLL_SECONDS,
+        "poll_seconds": min(POLL_SECONDS + len(work) / WORK_PER_SECOND, MOST_POLL_SECONDS),
     }
 
 
@@ -103,8 +112,10 @@ def _note_report(agent: Agent, report: dict[str, Any], boot: UUID, seq: int) -> 
         "boot_id": boot,
         "seq": seq,
         "reported_at": Now(),
-        "figures": report.get("figures", []),
+        "site": report.get("site"),
     }
+    if report.get("figures") is not None:
+        values["figures"] = report["figures"]
     sent = report.get("sent_at")
     if isinstance(sent, datetime):
         values["clock_skew_seconds"] = (sent - timezone.now()).total_seconds()
@@ -114,9 +125,18 @@ def _note_report(agent: Agent, report: dict[str, Any], boot: UUID, seq: int) -> 
     Agent.objects.filter(pk=agent.pk).update(**values)
 
 
+def _is_fresh(site: dict[str, Any] | None) -> bool:
+    """The agent of one machine always knows; that of a cluster, when it has looked a moment ago."""
+    if site is None:
+        return True
+    silent = site.get("silent_seconds")
+    return silent is not None and silent <= SITE_FRESH_SECONDS
+
+
 def _take_work(cluster: Cluster, work: dict[str, Any]) -> None:
     """Write down what the agent says of each order; wake those whose state is news."""
     woken: list[UUID] = []
+    news: dict[UUID, dict[str, Any]] = {}
     for order in AgentOrder.objects.filter(cluster=cluster).filter(
         Q(desired=AgentOrder.Desired.RUN) | ~Q(observed__state="absent") | Q(observed=None)
     ):
@@ -127,18 +147,46 @@ def _take_work(cluster: Cluster, work: dict[str, Any]) -> None:
             if order.desired == AgentOrder.Desired.RUN and was is None:
                 continue
             said = {"state": "absent"}
-        AgentOrder.objects.filter(pk=order.pk).update(observed=said, observed_at=Now())
+        if said != order.observed:
+            news[order.ref] = said
         if said["state"] != was:
             woken.append(order.ref)
-    running = [ref for ref, item in work.items() if item.get("state") == "running"]
-    for allocation in Allocation.objects.filter(pk__in=running, cluster=cluster):
-        item = work[str(allocation.pk)]
-        Allocation.objects.filter(pk=allocation.pk).update(
-            used_cpu_milli=item.get("cpu_milli"), used_memory_mib=item.get("memory_mib"), proof_at=Now()
-        )
+    _write_observed(news)
+    running = {ref: item for ref, item in work.items() if item.get("state") == "running"}
+    _prove_life(cluster, running)
     Allocation.objects.wake(woken)
     for ref in woken:
         hints.soon("federation.tasks.reconcile_allocation", ref)
+
+
+def _write_observed(news: dict[UUID, dict[str, Any]]) -> None:
+    """One statement, however much work there is."""
+    if not news:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE federation_agentorder AS o SET observed = said.word, observed_at = now()
+               FROM unnest(%s::uuid[], %s::jsonb[]) AS said (ref, word) WHERE o.ref = said.ref""",
+            [[*news], [Jsonb(word) for word in news.values()]],
+        )
+
+
+def _prove_life(cluster: Cluster, running: dict[str, dict[str, Any]]) -> None:
+    if not running:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE federation_allocation AS a
+               SET proof_at = now(), used_cpu_milli = said.cpu, used_memory_mib = said.memory
+               FROM unnest(%s::uuid[], %s::int4[], %s::int4[]) AS said (ref, cpu, memory)
+               WHERE a.id = said.ref AND a.cluster_id = %s""",
+            [
+                [*running],
+                [item.get("cpu_milli") for item in running.values()],
+                [item.get("memory_mib") for item in running.values()],
+                cluster.pk,
+            ],
+        )
 
 
 def _take_logs(cluster: Cluster, parts: list[dict[str, Any]]) -> dict[str, int]:
@@ -164,8 +212,11 @@ def _take_logs(cluster: Cluster, parts: list[dict[str, Any]]) -> dict[str, int]:
     return {str(ref): offset for ref, offset in live.values_list("ref", "log_offset")}
 
 
-def _orders(cluster: Cluster, work: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is wanted, and an end for everything the agent holds that is not."""
+def _orders(cluster: Cluster, work: dict[str, Any], *, is_cluster: bool) -> list[dict[str, Any]]:
+    """What is wanted, and an end for everything the agent holds that is not.
+
+    The agent of a cluster is spared the spec of what it reports at work as ordered: thousands, once a second.
+    """
     rows = AgentOrder.objects.filter(cluster=cluster).filter(Q(desired=AgentOrder.Desired.RUN) | Q(ref__in=list(work)))
     wanted = set(Allocation.objects.filter(cluster=cluster, state__in=_LIVE).values_list("pk", flat=True))
     orders, known = [], set()
@@ -180,7 +231,7 @@ def _orders(cluster: Cluster, work: dict[str, Any]) -> list[dict[str, Any]]:
                 "generation": row.generation,
                 "epoch": row.epoch,
                 "desired": "run" if is_run else "absent",
-                "spec": row.spec if is_run else None,
+                "spec": row.spec if is_run and not (is_cluster and _is_at_work(row, work)) else None,
             }
         )
     for ref, item in work.items():
@@ -195,3 +246,9 @@ def _orders(cluster: Cluster, work: dict[str, Any]) -> list[dict[str, Any]]:
                 }
             )
     return orders
+
+
+def _is_at_work(order: AgentOrder, work: dict[str, Any]) -> bool:
+    said = work.get(str(order.ref)) or {}
+    is_as_ordered = (said.get("epoch"), said.get("generation")) == (order.epoch, order.generation)
+    return is_as_ordered and said.get("state") in ("running", "succeeded", "failed")

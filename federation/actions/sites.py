@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from federation.models import Accelerator, Cluster, JoinToken, Site
+from federation.models import Accelerator, Agent, Cluster, ClusterKind, JoinToken, Site
 from federation.reconcile import twins, workloads
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
@@ -19,7 +19,10 @@ from portal.errors import ConcurrentUpdate, Conflict, Invalid
 from portal.models.tokens import digest, new_secret
 from portal.transitions import move
 
+_HUB_IN_MANIFEST, _IMAGE_IN_MANIFEST = "https://hub.example.org", "registry.example.org/aquifer-agent:0.1.0"
 JOIN_TOKEN_LIFE = timedelta(hours=24)
+AGENT_KINDS = frozenset({ClusterKind.BAREMETAL, ClusterKind.KUBERNETES})
+AGENT_AWAY = timedelta(seconds=60)  # heard no later than this ago, an agent is in its place
 
 
 @transaction.atomic
@@ -48,8 +51,8 @@ def add_cluster(
     """One control endpoint at a site. It is pending until it first answers."""
     if driver not in settings.FEDERATION_DRIVERS:
         raise Invalid.field("driver", f"There is no driver {driver}.", "unknown-driver")
-    if driver == "agent" and kind != "baremetal":
-        raise Invalid.field("kind", "An agent serves bare metal.", "driver-kind")
+    if driver == "agent" and kind not in AGENT_KINDS:
+        raise Invalid.field("kind", "An agent serves bare metal or a Kubernetes cluster.", "driver-kind")
     cluster = Cluster.objects.create(
         site=site, slug=slug, name=name, kind=kind, driver=driver, settings=settings_ or {}, reason="NeverAnswered"
     )
@@ -59,13 +62,25 @@ def add_cluster(
     return cluster
 
 
+def agent_manifest() -> str:
+    """The plain manifest of a cluster's agent, with this hub's address and image in it."""
+    text = (settings.BASE_DIR / "deploy" / "kubernetes" / "agent.yaml").read_text(encoding="utf-8")
+    _, _, objects = text.partition("\n---\n")
+    objects = objects.replace(f"--hub={_HUB_IN_MANIFEST}", f"--hub={settings.PUBLIC_URL}")
+    return "---\n" + objects.replace(_IMAGE_IN_MANIFEST, settings.AGENT_IMAGE)
+
+
 @transaction.atomic
 def invite_agent(*, by: Actor, cluster: Cluster) -> tuple[JoinToken, str]:
-    """A one-time token with which one agent enrols this cluster; its secret is shown this once."""
+    """A one-time token with which one agent enrols this cluster; its secret is shown this once.
+
+    An agent that is away can be replaced by this: its own secret is void as soon as the new one has enrolled.
+    """
     if cluster.driver != "agent":
         raise Invalid.field("cluster", "This cluster is not served by an agent.", "not-an-agent")
-    if hasattr(cluster, "agent") and cluster.agent.revoked_at is None:
-        raise Conflict("An agent has enrolled here already; retire the cluster or revoke the agent first.")
+    agent = Agent.objects.filter(cluster=cluster, revoked_at=None).first()
+    if agent is not None and timezone.now() - (agent.reported_at or agent.created_at) < AGENT_AWAY:
+        raise Conflict("An agent is in its place here. Stop it first, and wait a minute.")
     secret = new_secret("join")
     token = JoinToken.objects.create(
         cluster=cluster, prefix=secret[:13], digest=digest(secret), expires_at=timezone.now() + JOIN_TOKEN_LIFE

@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 
 from federation.api.accelerators import AcceleratorViewSet
-from federation.api.agents import AgentEnrolView, AgentSyncView
+from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
 from federation.api.workloads import AllocationViewSet, WorkloadViewSet
@@ -13,6 +13,7 @@ from federation.api.workloads import AllocationViewSet, WorkloadViewSet
 paths = [
     path("agent/enrol", AgentEnrolView.as_view()),
     path("agent/sync", AgentSyncView.as_view()),
+    path("agent/manifest", AgentManifestView.as_view()),
 ]
 
 

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from federation.actions import agents
+from federation.actions import agents, sites
 from federation.models import Agent
 from portal.errors import BadCredential
 
@@ -79,7 +82,9 @@ class AgentWorkSerializer(serializers.Serializer[Any]):
     ref = serializers.UUIDField()
     generation = serializers.IntegerField(min_value=0, max_value=_BIG)
     epoch = serializers.IntegerField(min_value=0, max_value=_BIG)
-    state = serializers.ChoiceField(choices=["starting", "running", "succeeded", "failed", "stopping", "rejected"])
+    state = serializers.ChoiceField(
+        choices=["pending", "starting", "running", "succeeded", "failed", "stopping", "broken", "rejected"]
+    )
     ran_seconds = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=10**10)
     exit_code = serializers.IntegerField(required=False, allow_null=True, min_value=-(2**31), max_value=2**31 - 1)
     reason = serializers.CharField(max_length=64, required=False, allow_blank=True)
@@ -97,7 +102,7 @@ class AgentLogSerializer(serializers.Serializer[Any]):
 
 
 class AgentFigureSerializer(serializers.Serializer[Any]):
-    uuid = serializers.CharField(max_length=100)
+    uuid = serializers.CharField(max_length=300)
     busy_percent = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=100)
     memory_used_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     power_watts = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=100_000)
@@ -109,6 +114,31 @@ class AgentHostSerializer(serializers.Serializer[Any]):
     memory_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=_BIG)
 
 
+class AgentSiteSerializer(serializers.Serializer[Any]):
+    """How the cluster does that an agent speaks for."""
+
+    version = serializers.CharField(max_length=100, allow_blank=True)
+    message = serializers.CharField(max_length=1000, allow_blank=True)
+    is_degraded = serializers.BooleanField()
+    silent_seconds = serializers.FloatField(allow_null=True, min_value=0, max_value=10**10)
+    abilities = serializers.ListField(child=serializers.CharField(max_length=32), max_length=32, required=False)
+
+
+class AgentNodeSerializer(serializers.Serializer[Any]):
+    digest = serializers.CharField(max_length=64)
+    node = serializers.JSONField()
+
+
+class AgentNodesSerializer(serializers.Serializer[Any]):
+    """What differs of a cluster's nodes; `stamp` is of all of them."""
+
+    stamp = serializers.CharField(max_length=64)
+    count = serializers.IntegerField(min_value=0, max_value=_BIG)
+    changed = AgentNodeSerializer(many=True, required=False)
+    gone = serializers.ListField(child=serializers.CharField(max_length=253), required=False, max_length=10_000)
+    want_digests = serializers.BooleanField(required=False)
+
+
 class ReportSerializer(serializers.Serializer[Any]):
     """Complete each time: work that is not mentioned is not there."""
 
@@ -118,10 +148,17 @@ class ReportSerializer(serializers.Serializer[Any]):
     sent_at = serializers.DateTimeField(required=False)
     uptime_seconds = serializers.FloatField(required=False)
     inventory = AgentInventorySerializer(required=False, allow_null=True)
-    work = AgentWorkSerializer(many=True)
-    figures = AgentFigureSerializer(many=True, required=False)
+    site = AgentSiteSerializer(required=False, allow_null=True)
+    work = AgentWorkSerializer(many=True, allow_null=True)
+    nodes = AgentNodesSerializer(required=False, allow_null=True)
+    figures = AgentFigureSerializer(many=True, required=False, allow_null=True)
     host = AgentHostSerializer(required=False)
     logs = AgentLogSerializer(many=True, required=False)
+
+    def validate(self, report: dict[str, Any]) -> dict[str, Any]:
+        if report["work"] is None and report.get("site") is None:
+            raise serializers.ValidationError({"work": "Only the agent of a whole cluster may not know its work."})
+        return report
 
 
 class OrderSerializer(serializers.Serializer[Any]):
@@ -132,10 +169,16 @@ class OrderSerializer(serializers.Serializer[Any]):
     spec = serializers.DictField(allow_null=True)
 
 
+class NodesHeldSerializer(serializers.Serializer[Any]):
+    stamp = serializers.CharField()
+    digests = serializers.DictField(child=serializers.CharField(), allow_null=True)
+
+
 class OrdersSerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     orders = OrderSerializer(many=True)
     log_offsets = serializers.DictField(child=serializers.IntegerField())
+    nodes = NodesHeldSerializer(allow_null=True)
     want_inventory = serializers.BooleanField()
     poll_seconds = serializers.FloatField()
 
@@ -165,6 +208,26 @@ class AgentEnrolView(APIView):
         )
 
 
+class YamlRenderer(JSONRenderer):
+    """Lets clients ask for YAML. Only refusals are rendered by it, and those are JSON."""
+
+    media_type = "application/yaml"
+    format = "yaml"
+
+
+class AgentManifestView(APIView):
+    """What `kubectl apply -f` of this address makes of a cluster's agent. It holds no secret, and asks for none."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+    renderer_classes = [YamlRenderer, JSONRenderer]
+    basename = "agent_manifest"
+
+    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(sites.agent_manifest(), content_type="application/yaml; charset=utf-8")
+
+
 class AgentSyncView(APIView):
     """Report and be told."""
 
@@ -178,6 +241,7 @@ class AgentSyncView(APIView):
         sent.is_valid(raise_exception=True)
         # `work` and `inventory` are kept as JSON, so ids go back to text.
         report = dict(sent.validated_data)
-        report["work"] = [{**item, "ref": str(item["ref"])} for item in report["work"]]
+        if report["work"] is not None:
+            report["work"] = [{**item, "ref": str(item["ref"])} for item in report["work"]]
         assert isinstance(request.auth, Agent)
         return Response(agents.sync(agent=request.auth, report=report))

@@ -175,10 +175,23 @@ class NewJoinTokenSerializer(serializers.Serializer[Any]):
 
 class JoinTokenWithSecretSerializer(JoinTokenSerializer):
     secret = serializers.CharField()
-    command = serializers.CharField(help_text="What to type on the machine that joins.")
+    command = serializers.CharField(help_text="What to type on the machine that joins, or with kubectl for a cluster.")
 
     class Meta(JoinTokenSerializer.Meta):
         fields = [*JoinTokenSerializer.Meta.fields, "secret", "command"]
+
+
+def _join_command(cluster: Cluster, secret: str) -> str:
+    if cluster.kind == ClusterKind.KUBERNETES:
+        return (
+            f"kubectl apply -f {settings.PUBLIC_URL}/api/v1/agent/manifest && kubectl -n aquifer-system "
+            f"create secret generic aquifer-agent-join --from-literal=token={secret}"
+        )
+    return (
+        f"AQUIFER_JOIN_TOKEN={secret} aquifer-agent enrol --hub {settings.PUBLIC_URL} "
+        "--join-token-env AQUIFER_JOIN_TOKEN --state-dir /var/lib/aquifer-agent "
+        "&& aquifer-agent run --state-dir /var/lib/aquifer-agent"
+    )
 
 
 class JoinTokenViewSet(ReadViewSet):
@@ -209,11 +222,7 @@ class JoinTokenViewSet(ReadViewSet):
         answer = once(request, make)
         if secrets and isinstance(answer.data, dict):  # after the answer was stored: the secret itself never is
             answer.data["secret"] = secrets[0]
-            answer.data["command"] = (
-                f"AQUIFER_JOIN_TOKEN={secrets[0]} aquifer-agent enrol --hub {settings.PUBLIC_URL} "
-                "--join-token-env AQUIFER_JOIN_TOKEN --state-dir /var/lib/aquifer-agent "
-                "&& aquifer-agent run --state-dir /var/lib/aquifer-agent"
-            )
+            answer.data["command"] = _join_command(cluster, secrets[0])
         return answer
 
     def destroy(self, request: Request, pk: str) -> Response:

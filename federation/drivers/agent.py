@@ -1,10 +1,12 @@
-"""Bare metal by the agent that dials out. The hub cannot call it, so this driver reads and writes a mailbox."""
+"""A site whose agent dials out: a bare machine, or a whole cluster. The hub cannot call it, so this driver reads and
+writes a mailbox."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from federation.drivers.agent_nodes import NotUnderstood, node_from_json, not_believed
 from federation.drivers.base import (
     DeviceSeen,
     DriverConfig,
@@ -22,11 +24,13 @@ from federation.drivers.base import (
 )
 
 SILENT_AFTER_SECONDS = 10.0
+SITE_SILENT_AFTER_SECONDS = 20.0  # a cluster is asked by its agent, and may take ten seconds to answer
 _REJECTED = "The site refused: "
 
 # What an agent says, in our words; a word it should not know is BROKEN.
 STATES: Mapping[str, ObservedState] = {
     "absent": ObservedState.ABSENT,
+    "pending": ObservedState.PENDING,
     "starting": ObservedState.STARTING,
     "running": ObservedState.RUNNING,
     "succeeded": ObservedState.SUCCEEDED,
@@ -44,6 +48,8 @@ class Report:
     inventory: Mapping[str, Any] | None
     figures: Sequence[Mapping[str, Any]]
     clock_skew_seconds: float
+    site: Mapping[str, Any] | None = None  # how the agent's cluster does; None: the agent is on the one machine
+    has_nodes: bool = False  # a complete picture of the cluster's nodes is in the box
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Mailbox(Protocol):
     def post(self, ref: str, *, desired: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> None: ...
     def read(self, refs: Sequence[str]) -> dict[str, Letter]: ...
     def logs(self, ref: str, offset: int, limit: int) -> list[LogPiece]: ...
+    def nodes(self) -> Iterable[Mapping[str, Any]]: ...
 
 
 class AgentDriver(SiteDriver):
@@ -80,17 +87,26 @@ class AgentDriver(SiteDriver):
 
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)
+        # The agent of a cluster runs the driver of that kind, which does; that of a machine starts what it is given.
+        self.can_hold = config.kind == "kubernetes"  # type: ignore[misc]
         self._box: Mailbox = config.port  # type: ignore[assignment]  # the registry passes a Mailbox
 
     def check(self) -> SiteInfo:
         report = self._fresh()
         skew = report.clock_skew_seconds
+        site = report.site or {}
+        version = str(site.get("version") or report.version)
         if abs(skew) > 60:
-            return SiteInfo(report.version, f"The agent's clock is off by {skew:.0f} s.", is_degraded=True)
-        return SiteInfo(report.version)
+            return SiteInfo(version, f"The agent's clock is off by {skew:.0f} s.", is_degraded=True)
+        return SiteInfo(version, str(site.get("message") or ""), is_degraded=bool(site.get("is_degraded")))
 
     def inventory(self) -> Iterable[NodeSeen]:
-        seen = self._fresh().inventory
+        report = self._fresh()
+        if report.site is not None:
+            if not report.has_nodes:
+                raise Unavailable("The agent is still telling of its nodes.")
+            return _nodes(self._box.nodes())
+        seen = report.inventory
         if seen is None:
             raise Unavailable("The agent has not sent its inventory yet.")
         devices = tuple(
@@ -168,7 +184,28 @@ class AgentDriver(SiteDriver):
             raise Unavailable("No agent has reported yet.")
         if report.age_seconds > SILENT_AFTER_SECONDS:
             raise Unavailable(f"The agent was last heard {report.age_seconds:.0f} s ago.")
+        if report.site is not None:
+            self._check_cluster(report.site, report.age_seconds)
         return report
+
+    def _check_cluster(self, site: Mapping[str, Any], age_seconds: float) -> None:
+        """The agent is there; is what it speaks for?"""
+        why = f": {site['message']}" if site.get("message") else "."
+        silent = site.get("silent_seconds")
+        if silent is None:
+            raise Unavailable(f"The agent answers, but its cluster has not yet{why}")
+        if float(silent) + age_seconds > SITE_SILENT_AFTER_SECONDS:
+            raise Unavailable(f"The agent answers, but its cluster has not for {float(silent):.0f} s{why}")
+
+
+def _nodes(told: Iterable[Mapping[str, Any]]) -> list[NodeSeen]:
+    nodes = []
+    for value in told:
+        try:
+            nodes.append(node_from_json(value))
+        except NotUnderstood as error:
+            nodes += filter(None, [not_believed(value, str(error))])
+    return nodes
 
 
 def _seen(letter: Letter) -> Observation:

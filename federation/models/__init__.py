@@ -11,7 +11,7 @@ from federation.models.inventory import (
     Pool,
     QueueOrder,
 )
-from federation.models.sites import Agent, AgentOrder, Cluster, ClusterKind, JoinToken, LogPart, Site
+from federation.models.sites import Agent, AgentNode, AgentOrder, Cluster, ClusterKind, JoinToken, LogPart, Site
 from federation.models.watches import ClusterWatch
 from federation.models.workloads import Workload, WorkloadKind
 
@@ -19,6 +19,7 @@ __all__ = [
     "Accelerator",
     "AcceleratorModel",
     "Agent",
+    "AgentNode",
     "AgentOrder",
     "Allocation",
     "Cluster",

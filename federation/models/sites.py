@@ -120,10 +120,32 @@ class Agent(Row):
     clock_skew_seconds = models.FloatField(null=True)
     inventory = models.JSONField(null=True)
     figures = models.JSONField(default=list)
+    site = models.JSONField(null=True, help_text="How the cluster does, of which it is the agent.")
+    nodes_stamp = models.CharField(max_length=64, default="", help_text="Of what its AgentNode rows were last told.")
+    nodes_whole = models.CharField(max_length=64, default="", help_text="Of the last picture that was complete.")
     revoked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.hostname
+
+
+class AgentNode(models.Model):
+    """A node as the agent of a cluster told it: `seen` in the last complete picture, `next` in the coming one."""
+
+    objects: ClassVar[models.Manager["AgentNode"]]
+
+    id = models.BigAutoField(primary_key=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="agent_nodes")
+    name = models.CharField(max_length=253)
+    digest = models.CharField(max_length=64, help_text="The agent's, of what it said last; empty: it is gone.")
+    seen = models.JSONField(null=True)
+    next = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="agentnode_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class AgentOrder(models.Model):

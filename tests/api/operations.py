@@ -17,7 +17,7 @@ PREFIX = "/api/v1/"
 Make = Callable[[World], dict[str, Any]]
 
 # Operations that let somebody in, so they ask for no credential but the one in the body.
-OPEN = {"session_post", "session_one_time_post", "agent_enrol_post"}
+OPEN = {"session_post", "session_one_time_post", "agent_enrol_post", "agent_manifest_get"}
 # What agents alone may call.
 AGENTS = {"agent_sync_post"}
 # Everybody's own: who one is, what one sees. They name no object.

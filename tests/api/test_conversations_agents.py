@@ -36,9 +36,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 class Machine:
     """An agent on a bare machine, as the hub hears it."""
 
+    kind = "baremetal"
+
     def __init__(self, operator: Client, slug: str = "m1") -> None:
         site = operator.post("/api/v1/sites", {"slug": f"site-{slug}", "name": "North"}).json()["id"]
-        body = {"site": site, "slug": slug, "name": slug, "kind": "baremetal", "driver": "agent"}
+        body = {"site": site, "slug": slug, "name": slug, "kind": self.kind, "driver": "agent"}
         self.cluster = operator.post("/api/v1/clusters", body).json()["id"]
         self.join = operator.post("/api/v1/join-tokens", {"cluster": self.cluster}).json()["secret"]
         self.boot, self.seq, self.epoch = str(uuid4()), 0, 0

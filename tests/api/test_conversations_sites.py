@@ -1,17 +1,22 @@
 """Conversations of operators with the estate: sites, clusters, join tokens, pools, nodes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
+from django.conf import settings
+from django.test import override_settings
+from django.utils import timezone
 
 from federation.drivers.base import DeviceSeen
-from federation.models import AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
+from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
 from federation.reconcile import admission, allocations
 from portal.models import AuditEntry, IdempotencyRecord
 from portal.permissions import Role
 from tests import factories
-from tests.api.conftest import SignIn
+from tests.api.conftest import Client, SignIn
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +37,7 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
     assert operator.post("/api/v1/clusters", body).status_code == 409
     unknown = operator.post("/api/v1/clusters", {**body, "slug": "b", "driver": "telnet"})
     assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (400, "/driver")
-    wrong = operator.post("/api/v1/clusters", {**body, "slug": "b", "driver": "agent"})
+    wrong = operator.post("/api/v1/clusters", {**body, "slug": "b", "kind": "openstack", "driver": "agent"})
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "driver-kind")
 
     address = f"/api/v1/clusters/{made.json()['id']}"
@@ -80,6 +85,11 @@ def test_a_join_token_is_shown_once_and_works_once(sign_in: SignIn) -> None:
     assert operator.get(address).json()["state"] == "used"
     more = operator.post("/api/v1/join-tokens", {"cluster": cluster})
     assert (more.status_code, more.json()["code"]) == (409, "conflict")
+    Agent.objects.update(created_at=timezone.now() - timedelta(minutes=2))  # it lost its secret before it reported
+    again = operator.post("/api/v1/join-tokens", {"cluster": cluster})
+    assert again.status_code == 201
+    assert operator.post("/api/v1/agent/enrol", {**enrol, "join_token": again.json()["secret"]}).status_code == 201
+    assert Agent.objects.filter(cluster=cluster).count() == 1
 
     body["slug"] = "m2"
     second = operator.post("/api/v1/clusters", body).json()["id"]
@@ -91,6 +101,28 @@ def test_a_join_token_is_shown_once_and_works_once(sign_in: SignIn) -> None:
     )
     fake = str(factories.cluster().pk)
     assert operator.post("/api/v1/join-tokens", {"cluster": fake}).json()["errors"][0]["code"] == "not-an-agent"
+
+
+def test_a_cluster_joins_by_a_manifest_and_a_token(sign_in: SignIn) -> None:
+    operator = sign_in(Role.PLATFORM_OPERATOR)
+    site = operator.post("/api/v1/sites", {"slug": "north", "name": "North"}).json()["id"]
+    body = {"site": site, "slug": "k1", "name": "K1", "kind": "kubernetes", "driver": "agent"}
+    cluster = operator.post("/api/v1/clusters", body).json()["id"]
+    made = operator.post("/api/v1/join-tokens", {"cluster": cluster}).json()
+    address, rest = made["command"].removeprefix("kubectl apply -f ").split(" && ")
+    assert address == f"{settings.PUBLIC_URL}/api/v1/agent/manifest"
+    assert rest.startswith("kubectl -n aquifer-system create secret generic aquifer-agent-join ")
+    assert rest.endswith(f"--from-literal=token={made['secret']}")
+
+    with override_settings(PUBLIC_URL="https://hub.test", AGENT_IMAGE="registry.test/agent:1"):
+        manifest = Client().get("/api/v1/agent/manifest")
+    assert (manifest.status_code, manifest.headers["Content-Type"]) == (200, "application/yaml; charset=utf-8")
+    objects = list(yaml.safe_load_all(manifest.content))
+    assert {"Namespace", "Deployment", "ClusterRole", "ValidatingAdmissionPolicy"} <= {o["kind"] for o in objects}
+    container = next(o for o in objects if o["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "--hub=https://hub.test" in container["args"]
+    assert container["image"] == "registry.test/agent:1"
+    assert "example.org" not in manifest.content.decode()
 
 
 def test_a_pool_is_made_and_reshaped(sign_in: SignIn) -> None:

@@ -11,6 +11,7 @@ from federation.drivers.fake_knobs import FLAVOURS
 from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import AgentHarness
+from tests.contracts.cluster_agent import ClusterAgentHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
 from tests.contracts.kube import KubeHarness
@@ -44,6 +45,7 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
     "agent": lambda request: AgentHarness(),
+    "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
 }

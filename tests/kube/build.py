@@ -26,6 +26,7 @@ CURRENT = "1.36.3"
 OLD = "1.33.13"  # three minors older: what a site that is slow to upgrade still runs
 ETCD = "3.6.16"
 KWOK = "0.8.0"
+HELM = "3.22.0"
 
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # kubelet and kubectl of the current version work against the old servers, so they are built once.
@@ -69,6 +70,11 @@ def programs(version: str = CURRENT) -> Programs:
     return Programs(version, base / f"kubernetes-{version}", base / f"etcd-{ETCD}", base / f"kwok-{KWOK}")
 
 
+def helm() -> Path:
+    """Where Helm is, or will be."""
+    return programs().kwok.with_name(f"helm-{HELM}") / "helm"
+
+
 def find_go() -> str:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
@@ -87,6 +93,19 @@ def ensure(version: str = CURRENT) -> Programs:
             _etcd(go, found.etcd, scratch)
         with _locked(found.kwok) as scratch:
             _kwok(go, found.kwok, scratch)
+    return found
+
+
+def ensure_helm() -> Path:
+    """Built if it is missing: a minute or two. Raises Unavailable."""
+    found = helm()
+    if not found.exists():
+        go = find_go()
+        with _locked(found.parent) as scratch:
+            if not found.exists():
+                began = _begin("helm", HELM)
+                _go(go, scratch, "install", *_SMALL, f"helm.sh/helm/v3/cmd/helm@v{HELM}", GOBIN=str(scratch))
+                _finish(scratch / "helm", found, HELM, began)
     return found
 
 
@@ -203,6 +222,8 @@ def main() -> int:
         for version in options.version or (CURRENT, OLD):
             found = ensure(version)
             _say(f"Kubernetes {version} is in {found.kubernetes}")
+        if not options.version:
+            _say(f"Helm {HELM} is in {ensure_helm().parent}")
     except Unavailable as reason:
         print(f"Kubernetes cannot be built here: {reason}", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@
 | `plane` | session | control plane of the current version |
 | `old_plane` | session | three minors older |
 | `kwok_plane` | session | current, with KWOK: pods run on nodes made by `fleet.add(..., kwok=True)` |
+| `helm` | session | runs Helm and gives what it prints |
 | `make_plane` | test | makes one for a test that breaks it or fills it: `make_plane(watch_cache=False)` |
 
 Those of a session are shared: a test makes its own namespace and takes away the nodes that it made (`fleet.remove`).
@@ -12,6 +13,7 @@ Without the programs (see `build`) a test is skipped; in CI they are built, and 
 """
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -33,7 +35,7 @@ _VERSIONS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything that needs a real Kubernetes can be left out by its mark."""
     for item in items:
-        if _VERSIONS.keys() & {*getattr(item, "fixturenames", ())}:
+        if {"helm", *_VERSIONS} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("kubernetes")
 
 
@@ -46,6 +48,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 build.ensure(version)
             except build.Unavailable as reason:
                 print(f"Kubernetes {version}: {reason}")
+        if any("helm" in getattr(item, "fixturenames", ()) for item in session.items):
+            try:
+                build.ensure_helm()
+            except build.Unavailable as reason:
+                print(f"Helm: {reason}")
 
 
 def require(version: str) -> None:
@@ -83,6 +90,25 @@ def kwok_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as plane:
         Kwok(plane).start()
         yield plane
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """`helm("lint", "chart")`: its output; CalledProcessError with what it said when it refuses."""
+    if not build.helm().exists():
+        text = f"Helm {build.HELM} is not built (python -m tests.kube.build does, in some minutes)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(text)
+    home = tmp_path_factory.mktemp("helm")
+
+    def run(*arguments: str, **env: str) -> str:
+        done = subprocess.run(
+            [str(build.helm()), *arguments], env={"HOME": str(home), **env}, capture_output=True, text=True, timeout=120
+        )
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

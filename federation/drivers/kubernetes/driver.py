@@ -217,18 +217,20 @@ class KubernetesDriver(SiteDriver):
             raise Rejected("NoSuchNode", f"There is no node {spec.node}.")
         request = request_for(spec.devices, {device.uuid: device for device in devices}, self.ways.device_classes)
         owner = owner_of(spec, request, self.ways, tolerated=fleet.tolerated(node))
-        self._make_namespace(deadline, spec, record.namespace)
         inside = f"/namespaces/{record.namespace}"
         claim = claim_of(spec, request)
-        if claim is not None:
-            self._create(deadline, f"/apis/resource.k8s.io/v1{inside}/resourceclaims", claim)
-        for service in services_of(spec):
-            self._create(deadline, f"/api/v1{inside}/services", service)
         try:
+            self._make_namespace(deadline, spec, record.namespace)
+            if claim is not None:
+                self._create(deadline, f"/apis/resource.k8s.io/v1{inside}/resourceclaims", claim)
+            for service in services_of(spec):
+                self._create(deadline, f"/api/v1{inside}/services", service)
             made = self._create(deadline, _owners_path(record), owner)
         except ApiError as error:
-            if error.status == 404:  # the namespace is gone: it is made anew by the next call
+            if error.status in (403, 404):  # the namespace, or our rights there, are gone: the next call makes them
                 _known_namespaces.pop((self.api.endpoint.server, record.namespace), None)
+            if self.ways.bind_role and _lacks_right(error):  # a right that was given a moment ago is not yet known
+                raise Unavailable(f"The site does not let us yet: {error.message}") from None
             raise
         # A worker that froze above wakes here: what it made after the removal must not stay.
         now = self.records.read(deadline, spec.ref)
@@ -346,15 +348,25 @@ class KubernetesDriver(SiteDriver):
             return
         inside = f"/api/v1/namespaces/{record.namespace}/services"
         selector = f"{_OURS},aquifer.io/workload={label_of(record.workload)}"
-        for service in self.api.items(deadline, inside, labelSelector=selector):
-            self._drop(deadline, inside + path_of(service["metadata"]["name"]))
+        try:
+            for service in self.api.items(deadline, inside, labelSelector=selector):
+                self._drop(deadline, inside + path_of(service["metadata"]["name"]))
+        except ApiError as error:
+            if not _lacks_right(error) or self._has_namespace(deadline, inside):
+                raise
 
     def _drop(self, deadline: Deadline, path: str, propagation: str = "Background") -> None:
         try:
             self.api.call(deadline, "DELETE", path, body={"propagationPolicy": propagation})
         except ApiError as error:
+            if _lacks_right(error) and not self._has_namespace(deadline, path):
+                return  # with the namespace went our role in it
             if error.status not in (404, 409):
                 raise
+
+    def _has_namespace(self, deadline: Deadline, path: str) -> bool:
+        name = path.partition("/namespaces/")[2].partition("/")[0]
+        return self.api.find(deadline, f"/api/v1/namespaces/{name}") is not None
 
     def _owner(self, deadline: Deadline, record: Record) -> Json | None:
         return self.api.find(deadline, _owner_path(record)) if record.namespace else None
@@ -370,6 +382,11 @@ class KubernetesDriver(SiteDriver):
         record = self.records.read(deadline, ref)
         pods = self._pods(deadline, record) if record is not None else []
         return access.Place(ref, record, tuple(pods))
+
+
+def _lacks_right(error: ApiError) -> bool:
+    """Refused for want of a role, and not by a rule about what was asked for (a quota, pod security, a policy)."""
+    return error.status == 403 and " cannot " in error.message and "in the namespace" in error.message
 
 
 def _owners_path(record: Record) -> str:
