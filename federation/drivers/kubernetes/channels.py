@@ -86,6 +86,9 @@ class _Link:
     def close(self) -> None:
         with suppress(OSError, WebSocketException):
             self._socket.close(timeout=1)
+        # It does nothing when the other side has closed first, and would leave the connection open.
+        with suppress(OSError):
+            self._socket.shutdown()  # type: ignore[no-untyped-call]
 
 
 class CommandChannel(_Link):
