@@ -168,6 +168,12 @@ def _of_pod(say: Say, pod: Json, owner: Json, now: float, is_service: bool) -> O
     why = str(taken.get("reason")) if taken.get("status") == "True" else str(status.get("reason") or "")
     if why in _MISSING or phase == "Unknown":
         return say(O.BROKEN, NODE_MISSING, "Its node does not answer.")
+    if (late := _out_of_time(owner)) is not None:
+        # The Job has its pod deleted, which may go on in its grace until it has ended.
+        if phase in ("Succeeded", "Failed"):
+            return _ended(say, "Failed", {**status, "reason": "DeadlineExceeded", "message": late}, container)
+        has_begun = bool(set(container.get("state") or {}) - {"waiting"})
+        return say(O.RUNNING if has_begun else O.STARTING, ran_seconds=_ran(container, now))
     if why in TAKEN:
         text = str(taken.get("message") or status.get("message") or "")
         return say(O.BROKEN, TAKEN[why], text)
@@ -176,9 +182,8 @@ def _of_pod(say: Say, pod: Json, owner: Json, now: float, is_service: bool) -> O
     if meta.get("deletionTimestamp"):
         return say(O.BROKEN, "RemovedAtSite", "Somebody removed its pod at the site.")
     state = container.get("state") or {}
-    if running := state.get("running"):
-        began = moment(running.get("startedAt"))
-        ran = None if began is None else max(now - began, 0.0)
+    if state.get("running"):
+        ran = _ran(container, now)
         ready = conditions.get("Ready") or {}
         if ready.get("status") == "False" and container.get("ready") and not is_service:
             # Its container is ready and it is not: that is how a cluster marks the pods of a node that fell silent.
@@ -189,6 +194,20 @@ def _of_pod(say: Say, pod: Json, owner: Json, now: float, is_service: bool) -> O
     if is_service and (state.get("terminated") or container.get("restartCount")):
         return _restarting(say, container)
     return _waiting(say, conditions, state, status)
+
+
+def _out_of_time(owner: Json) -> str | None:
+    """What the Job says of it, once its time limit has passed."""
+    for condition in (owner.get("status") or {}).get("conditions") or []:
+        is_over = condition.get("type") in ("Failed", "FailureTarget") and condition.get("status") == "True"
+        if is_over and condition.get("reason") == "DeadlineExceeded":
+            return str(condition.get("message") or "")
+    return None
+
+
+def _ran(container: Json, now: float) -> float | None:
+    began = moment(((container.get("state") or {}).get("running") or {}).get("startedAt"))
+    return None if began is None else max(now - began, 0.0)
 
 
 def _running(say: Say, container: Json, ran: float | None) -> Observation:

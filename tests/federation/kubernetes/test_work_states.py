@@ -22,6 +22,10 @@ JOB: dict[str, Any] = {
 DEPLOYMENT = {**JOB, "spec": {**JOB["spec"], "replicas": 1}}
 
 
+OVERDUE = {**JOB, "status": {"conditions": [{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}]}}
+LEAVING = {"deletionTimestamp": "2026-11-27T12:09:59Z"}
+
+
 def pod(
     phase: str = "Running", *, state: dict[str, Any] | None = None, meta: dict[str, Any] | None = None, ready: bool = True,
     container: dict[str, Any] | None = None, **status: Any,
@@ -64,6 +68,17 @@ CASES: dict[str, tuple[Observation, O, str, dict[str, Any]]] = {
     "out of memory": (see(pod("Failed", state=ended(137, "OOMKilled"))), O.FAILED, "OutOfMemory", {"exit_code": 137}),
     "over its time": (
         see(pod("Failed", state=ended(143, "Error"), reason="DeadlineExceeded")), O.FAILED, "TimeLimit", {"exit_code": 143},
+    ),
+    "over its time, its pod in its grace": (
+        see(pod(state=RUNNING, meta=LEAVING), owner=OVERDUE), O.RUNNING, "",
+        {"ran_seconds": 600.0},
+    ),
+    "over its time before it began": (
+        see(pod("Pending", meta=LEAVING), owner=OVERDUE), O.STARTING, "", {},
+    ),
+    "over its time, and its program ended by it": (
+        see(pod("Failed", state=ended(143, "Error"), meta=LEAVING), owner=OVERDUE),
+        O.FAILED, "TimeLimit", {"exit_code": 143},
     ),
     "a failure without an exit code is one all the same": (see(pod("Failed")), O.FAILED, "NonZeroExit", {"exit_code": 1}),
     "the image cannot be had": (
