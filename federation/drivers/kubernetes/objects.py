@@ -138,7 +138,8 @@ def _annotations(spec: WorkloadSpec, request: PodRequest) -> dict[str, str]:
 def _pod(spec: WorkloadSpec, request: PodRequest, ways: Ways, tolerated: tuple[Json, ...]) -> Json:
     pod: Json = {
         "restartPolicy": "Always" if spec.kind in SERVICES else "Never",
-        "terminationGracePeriodSeconds": max(spec.grace_seconds, 0),
+        # Without any grace the API server forgets a pod at once, while its containers still have their devices.
+        "terminationGracePeriodSeconds": max(spec.grace_seconds, 1),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "affinity": {"nodeAffinity": _on(spec.node)},
