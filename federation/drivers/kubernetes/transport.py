@@ -348,14 +348,15 @@ def _in_words(error: Exception) -> str:
         return "The site's certificate cannot be verified (TLSInvalid)."
     if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError)):
         return "No secure connection could be made (TLSInvalid)."
-    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        return "The site could not be reached in time."
-    if isinstance(cause, urllib3.exceptions.ReadTimeoutError):
-        return "The site took too long to answer."
+    # Each of these is a kind of the next one.
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         return "The name of the site cannot be resolved."
     if isinstance(cause, urllib3.exceptions.NewConnectionError):
         return "The site could not be reached: nothing answers at its address."
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        return "The site could not be reached in time."
+    if isinstance(cause, urllib3.exceptions.ReadTimeoutError):
+        return "The site took too long to answer."
     return "The connection to the site broke."
 
 
