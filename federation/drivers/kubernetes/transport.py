@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.response import BaseHTTPResponse
 
 from federation.drivers.base import Unavailable
+from federation.drivers.kubernetes import patience
 
 CONNECT_SECONDS = 3.0
 STEP_SECONDS = 9.0  # all calls of one step of a driver together: below the ten seconds a driver may take
@@ -119,6 +120,9 @@ class Api:
             config.cert_file = _in_memory(self.endpoint.client_cert_pem)
             config.key_file = _in_memory(self.endpoint.client_key_pem)
         pool: urllib3.PoolManager = RESTClientObject(config).pool_manager
+        context = pool.connection_pool_kw["ssl_context"] = patience.context()
+        if not self.endpoint.ca_pem:
+            context.load_default_certs()
         pool.connection_pool_kw["assert_hostname"] = self.endpoint.tls_server_name or self._host
         return pool
 
@@ -181,7 +185,11 @@ class Api:
         """The bytes of an answer. Raises ApiError, Unavailable."""
         response = self._send(deadline, method, path, query, body, kind, read_seconds=None)
         try:
-            data = _read(response, deadline)
+            with patience.until(time.monotonic() + deadline.left()):
+                data = _read(response, deadline)
+        except Unavailable:
+            response.close()
+            raise
         except (HTTPError, OSError) as error:
             response.close()
             raise self._failed(error) from None
@@ -223,10 +231,11 @@ class Api:
         if body is not None:
             headers["Content-Type"] = kind
         try:
-            return self._pool.request(
-                method, url, body=None if body is None else json.dumps(body).encode(), headers=headers,
-                timeout=timeout, preload_content=False, redirect=False, retries=False,
-            )  # fmt: skip
+            with patience.until(time.monotonic() + left):
+                return self._pool.request(
+                    method, url, body=None if body is None else json.dumps(body).encode(), headers=headers,
+                    timeout=timeout, preload_content=False, redirect=False, retries=False,
+                )  # fmt: skip
         except (HTTPError, OSError) as error:
             raise self._failed(error) from None
 
@@ -355,7 +364,7 @@ def _in_words(error: Exception) -> str:
         return "The site could not be reached: nothing answers at its address."
     if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
         return "The site could not be reached in time."
-    if isinstance(cause, urllib3.exceptions.ReadTimeoutError):
+    if isinstance(cause, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
         return "The site took too long to answer."
     return "The connection to the site broke."
 
