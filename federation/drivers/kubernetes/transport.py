@@ -355,7 +355,7 @@ def _in_words(error: Exception) -> str:
             if sign in text:
                 return words
         return "The site's certificate cannot be verified (TLSInvalid)."
-    if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError)):
+    if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError)) and "SSLEOFError" not in text:
         return "No secure connection could be made (TLSInvalid)."
     # Each of these is a kind of the next one.
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
