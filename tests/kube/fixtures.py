@@ -6,10 +6,12 @@
 | `old_plane` | session | three minors older |
 | `kwok_plane` | session | current, with KWOK: pods run on nodes made by `fleet.add(..., kwok=True)` |
 | `helm` | session | runs Helm and gives what it prints |
+| `real_node` | session | a node with kubelet, containerd and eight cards that are not there, on a plane of its own |
 | `make_plane` | test | makes one for a test that breaks it or fills it: `make_plane(watch_cache=False)` |
 
 Those of a session are shared: a test makes its own namespace and takes away the nodes that it made (`fleet.remove`).
 Without the programs (see `build`) a test is skipped; in CI they are built, and a plane that does not come up fails.
+A real node needs root and some packages of Debian's, which are installed for it where that can be done.
 """
 
 import os
@@ -20,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.kube import build
+from tests.kube import build, node
 from tests.kube.kwok import Kwok
 from tests.kube.plane import ControlPlane
 
@@ -28,6 +30,7 @@ _VERSIONS = {
     "plane": build.CURRENT,
     "kwok_plane": build.CURRENT,
     "make_plane": build.CURRENT,
+    "real_node": build.CURRENT,
     "old_plane": build.OLD,
 }
 
@@ -41,18 +44,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds in CI before the first test, since a test has a time limit and a build takes minutes."""
-    if os.environ.get("CI") and not session.config.option.collectonly:
-        wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if os.environ.get("CI"):
         for version in sorted({_VERSIONS[name] for name in wanted & _VERSIONS.keys()}, reverse=True):
             try:
                 build.ensure(version)
             except build.Unavailable as reason:
                 print(f"Kubernetes {version}: {reason}")
-        if any("helm" in getattr(item, "fixturenames", ()) for item in session.items):
+        if "helm" in wanted:
             try:
                 build.ensure_helm()
             except build.Unavailable as reason:
                 print(f"Helm: {reason}")
+    if "real_node" in wanted and not build.programs().missing:
+        node.install()
 
 
 def require(version: str) -> None:
@@ -109,6 +116,22 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def real_node() -> Iterator[node.RealNode]:
+    require_node()
+    with ControlPlane() as plane:
+        yield node.RealNode(plane).start()
+
+
+def require_node() -> None:
+    """Skips the test, or fails it for root in CI, if this machine cannot have a real node."""
+    require(build.CURRENT)
+    if reason := node.missing():
+        if os.environ.get("CI") and os.geteuid() == 0:
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture

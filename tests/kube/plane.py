@@ -315,7 +315,7 @@ class ControlPlane:
         ]
 
 
-def free_port() -> int:
+def free_port(address: str = "127.0.0.1") -> int:
     with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
+        trial.bind((address, 0))
         return int(trial.getsockname()[1])
