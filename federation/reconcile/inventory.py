@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, Allocation, Cluster, ClusterWatch, Node
-from federation.reconcile import devices, twins, workloads
+from federation.reconcile import bulk, devices, twins, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
 from portal import events
@@ -98,8 +98,8 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | 
     cards = twins.lock(differing.touched)
     _lock(Node, {node.pk for node in (*changed, *missing, *(node for node, _ in turned))})
     _lock(Accelerator, differing.rows().union(cards))
-    Node.objects.bulk_create(fresh, batch_size=1000)
-    Node.objects.bulk_update(changed, _NODE_FIELDS, batch_size=500)
+    bulk.insert(fresh)
+    bulk.update(changed, _NODE_FIELDS)
     for node, seen in turned:
         _follow_readiness(node, seen)
     for node in missing:
