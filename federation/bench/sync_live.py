@@ -23,9 +23,9 @@ from federation.reconcile import inventory
 from federation.reconcile.watches import Follower
 from federation.states import ClusterState
 
+MARK = "topology.kubernetes.io/zone"  # one of the labels of a node that are kept
 MERGE = "application/merge-patch+json"
 LONGEST_WAIT = 60.0
-_KINDS = ("nvidia", "amd", "ascend", "cambricon", "hygon", "metax", "moore-threads", "iluvatar", "enflame", "kunlunxin")
 
 
 def run(options: dict[str, Any]) -> dict[str, Any]:
@@ -72,9 +72,10 @@ def _client(endpoint: Endpoint) -> Any:
 def _fill(endpoint: Endpoint, nodes: int, pods: int) -> dict[str, Any]:
     """Nodes of all vendors, in equal parts, and on them pods that are not ours."""
     fleet = _of_tests("fleet")
+    kinds = [name for name, kind in _of_tests("vendors").KINDS.items() if kind.cards and not kind.slices]
     with Clock() as clock, _client(endpoint) as client:
-        for number, kind in enumerate(_KINDS):
-            share = [len(range(number, total, len(_KINDS))) for total in (nodes, pods)]
+        for number, kind in enumerate(kinds):
+            share = [len(range(number, total, len(kinds))) for total in (nodes, pods)]
             if share[0]:
                 fleet.many(client, *share, kind=kind, prefix=f"bench-{kind}-", is_running=False)
     return {"fill_seconds": round(clock.seconds, 1)}
@@ -197,16 +198,14 @@ def _until(is_so: Callable[[], bool], what: str, every: float = 0.001) -> None:
 def _patch(api: Api, name: str, mark: str) -> float:
     """When it was sent."""
     at = time.perf_counter()
-    body = {"metadata": {"labels": {"aquifer.io/bench": mark}}}
+    body = {"metadata": {"labels": {MARK: mark}}}
     api.call(api.begin(), "PATCH", f"/api/v1/nodes/{name}", body=body, kind=MERGE)
     return at
 
 
 def _marks() -> dict[str, str]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name, labels->>'aquifer.io/bench' FROM federation_node WHERE labels ? 'aquifer.io/bench'"
-        )
+        cursor.execute("SELECT name, labels->>%s FROM federation_node", [MARK])
         return dict(cursor.fetchall())
 
 
@@ -215,7 +214,7 @@ def _one(api: Api, name: str) -> float:
     mark = uuid4().hex
     at = _patch(api, name, mark)
     row = Node.objects.filter(name=name).values_list("labels", flat=True)
-    _until(lambda: row[0].get("aquifer.io/bench") == mark, f"the row of {name}")
+    _until(lambda: row[0].get(MARK) == mark, f"the row of {name}")
     return time.perf_counter() - at
 
 
