@@ -376,19 +376,18 @@ class Watch(Protocol):
 
     def wait(self, seconds: float) -> bool:
         """Until something has changed; False when nothing has in so many seconds."""
-        ...
 
     def trouble(self) -> str:
         """Why the picture is not known to be whole and fresh just now; empty when it is."""
-        ...
 
     def changes(self) -> SiteChanges:
         """Since the last call; complete the first time. Empty while the first picture is not whole."""
-        ...
+
+    def again(self) -> None:
+        """What the last call told was not taken in: the next is complete once more."""
 
     def running(self) -> Sequence[str]:
         """Refs of our own work that is seen running now."""
-        ...
 
 
 @runtime_checkable

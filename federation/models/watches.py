@@ -31,6 +31,10 @@ class ClusterWatchQuerySet(models.QuerySet["ClusterWatch"]):
             mine = self.filter(cluster_id=cluster_id, token=token)
             return bool(mine.update(expires_at=seconds_from_now(LEASE_SECONDS), **values))
 
+    def held(self, cluster_id: UUID, token: UUID) -> "ClusterWatchQuerySet":
+        """The row, while that lease holds: what only the one who follows may write is written with this."""
+        return self.filter(cluster_id=cluster_id, token=token, expires_at__gt=Now())
+
     def give_back(self, cluster_id: UUID, token: UUID) -> None:
         self.filter(cluster_id=cluster_id, token=token).update(token=None, expires_at=None, whole_at=None)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, AcceleratorModel, Cluster
-from federation.reconcile import twins
+from federation.reconcile import bulk, twins
 from portal.models import ResourceFlavor
 
 _WHOLE = 1000
@@ -98,9 +98,9 @@ def _touch(changes: Changes, row: Accelerator, uuids: dict[UUID, str]) -> None:
 
 def write(changes: Changes) -> None:
     """In a transaction that has locked `changes.rows()` and the rows of `changes.touched`, in id order."""
-    Accelerator.objects.bulk_create(changes.cards, batch_size=2000)
-    Accelerator.objects.bulk_create(changes.parts, batch_size=2000)
-    Accelerator.objects.bulk_update(changes.changed + changes.missing, _FIELDS, batch_size=500)
+    bulk.insert(changes.cards)
+    bulk.insert(changes.parts)
+    bulk.update(changes.changed + changes.missing, _FIELDS)
     twins.settle(changes.touched)
 
 

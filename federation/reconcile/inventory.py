@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
-from federation.models import Accelerator, Allocation, Cluster, Node
-from federation.reconcile import devices, twins, workloads
+from federation.models import Accelerator, Allocation, Cluster, ClusterWatch, Node
+from federation.reconcile import bulk, devices, twins, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
 from portal import events
@@ -22,6 +22,10 @@ _LOSABLE = (A.RESERVED, A.STARTING, A.ACTIVE)
 _MOST_DEVICES, _MOST_MILLI, _MOST_MIB = 1024, 10_000_000, 1 << 34  # beyond this a site is lying
 _MOST_INDEX, _LONGEST_UUID = 32_767, 300
 _NODE_FIELDS = ["rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli", "foreign_memory_mib"]
+
+
+class LeaseLost(Exception):
+    """Somebody else follows this cluster now."""
 
 
 def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
@@ -94,8 +98,8 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | 
     cards = twins.lock(differing.touched)
     _lock(Node, {node.pk for node in (*changed, *missing, *(node for node, _ in turned))})
     _lock(Accelerator, differing.rows().union(cards))
-    Node.objects.bulk_create(fresh, batch_size=1000)
-    Node.objects.bulk_update(changed, _NODE_FIELDS, batch_size=500)
+    bulk.insert(fresh)
+    bulk.update(changed, _NODE_FIELDS)
     for node, seen in turned:
         _follow_readiness(node, seen)
     for node in missing:
@@ -157,16 +161,25 @@ def lose(allocation: Allocation, *, message: str) -> None:
     )  # fmt: skip
 
 
-def store(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | None = None) -> bool:
-    """Apply an inventory in one transaction. A whole one is dropped when another was applied since it was asked for;
-    changes (with `gone`) are of this moment and are applied whatever came between."""
+def store(
+    cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | None = None, follower: UUID | None = None
+) -> bool:
+    """Apply an inventory in one transaction. True when anything differed.
+
+    A whole one that was asked for is dropped when another was applied since. What a follower tells, by the token of
+    its lease, is applied whatever came between, as later changes will reach it too; LeaseLost when it has the lease
+    no more, since whoever has it now may have told newer things.
+    """
     with transaction.atomic():
         here = Cluster.objects.filter(pk=cluster.pk)
-        if gone is None:
+        if gone is None and follower is None:
             here = here.filter(generation=cluster.generation)
         facts: dict[str, Any] = {} if gone is not None else {"inventory_at": Now()}
         if not here.update(generation=F("generation") + 1, **facts):
             return False
+        # Asked under the lock of the cluster: who takes the lease after this writes after us.
+        if follower is not None and not ClusterWatch.objects.held(cluster.pk, follower).exists():
+            raise LeaseLost
         has_changed = apply(cluster, nodes_seen, gone)
         if has_changed:
             events.publish("inventory", cluster.pk)

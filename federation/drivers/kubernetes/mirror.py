@@ -333,6 +333,10 @@ class KubernetesWatch:
             return self.mirror.all()
         return self.mirror.drain()
 
+    def again(self) -> None:
+        self._has_told_all = False
+        self.mirror.changed.set()
+
     def running(self) -> Sequence[str]:
         with self.mirror.lock:
             return list(self.mirror.running.values())
