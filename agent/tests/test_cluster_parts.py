@@ -1,20 +1,32 @@
 """The parts of a cluster's agent by themselves: pieces of work, the picture of the nodes, output."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from aquifer_agent.cluster import options, pieces, tails
+from aquifer_agent.cluster.following import Following
 from aquifer_agent.cluster.picture import Picture
 from aquifer_agent.cluster.pieces import Job, Pieces
 from aquifer_agent.cluster.site import BadDriver, Site, file_settings, load
 from aquifer_agent.cluster.specs import spec_of
 from aquifer_agent.cluster.tails import Tails
 from aquifer_agent.orders import Order
+from filesite import FileDriver
 
 from federation.drivers.agent_nodes import digest_of, node_to_json, stamp_of
-from federation.drivers.base import DeviceSeen, LogChunk, NodeSeen, Observation, Rejected, VolumeKind
+from federation.drivers.base import (
+    DeviceSeen,
+    LogChunk,
+    NodeSeen,
+    Observation,
+    Rejected,
+    SiteChanges,
+    Unavailable,
+    VolumeKind,
+)
 from federation.drivers.base import ObservedState as O
 
 NOTHING_WANTED: Callable[[str], bool] = lambda ref: False  # noqa: E731
@@ -393,6 +405,85 @@ def test_nodes_change_while_they_are_told() -> None:
         picture.answered(hub.take(part))
     settle(picture, hub)
     assert hub.held == held(*nodes[5:])
+
+
+def test_a_picture_that_is_told_by_changes_is_the_same() -> None:
+    picture, hub = Picture(), HubOfNodes()
+    picture.look(node(i) for i in range(5))
+    settle(picture, hub)
+    picture.change([node(1, message="new"), node(7), node(8)], ["n0", "n3"])
+    picture.change([node(3)], ["n8", "n99"])
+    settle(picture, hub)
+    assert hub.held == held(node(1, message="new"), node(2), node(3), node(4), node(7))
+    picture.change([node(2, message="x")], [])
+    picture.change([node(2)], [])  # and back, before anybody was told
+    assert not picture.has_more()
+
+
+class FakeWatch:
+    def __init__(self, *changes: SiteChanges) -> None:
+        self.told = [*changes]
+        self.bad = ""
+        self.stopped: threading.Event | None = None
+
+    def loops(self) -> list[Callable[[threading.Event], None]]:
+        return [lambda stop: setattr(self, "stopped", stop)]
+
+    def wait(self, seconds: float) -> bool:
+        return bool(self.told)
+
+    def changes(self) -> SiteChanges:
+        return self.told.pop(0)
+
+    def trouble(self) -> str:
+        return self.bad
+
+    def running(self) -> list[str]:
+        return []
+
+
+def test_a_site_that_tells_of_changes_is_followed() -> None:
+    clock, watches = Clock(), []
+
+    class Driver(FileDriver):
+        def watch(self) -> FakeWatch:
+            watches.append(FakeWatch(SiteChanges([node(1), node(2)], is_complete=True), SiteChanges(gone=["n1"])))
+            return watches[-1]
+
+    secrets = {"ca_pem": "old"}
+    site = Site(Driver, "c", "k", dict, lambda: dict(secrets))
+    picture, hub, woken = Picture(), HubOfNodes(), []
+    following = Following(site, picture, lambda: woken.append(1), clock)
+    following.step(site.driver())
+    settle(picture, hub)
+    assert hub.held == held(node(1), node(2))
+    watches[0].bad = "pods: not yet listed"
+    with pytest.raises(Unavailable, match="not yet listed"):
+        following.step(site.driver())
+    settle(picture, hub)
+    assert hub.held == held(node(2))
+    clock.now += 3600
+    watches[0].bad = ""
+    following.step(site.driver())
+    assert len(watches) == 1
+    secrets["ca_pem"] = "new"  # the cluster has exchanged its authority
+    clock.now += 3600
+    following.step(site.driver())
+    assert len(watches) == 2 and watches[0].stopped is not None and watches[0].stopped.is_set()
+    following.step(site.driver())
+    settle(picture, hub)
+    hub.held = {}
+    picture.answered(hub.take(picture.part() or {}))
+    picture.answered(hub.take(picture.part() or {}))
+    slow = following._watch
+    following.step(site.driver())
+    assert following._watch is not slow
+    following.step(site.driver())
+    following.step(site.driver())
+    settle(picture, hub)
+    assert len(watches) == 3, "what the hub has lost is looked at anew"
+    assert hub.held == held(node(2))
+    assert len(woken) >= 4
 
 
 def test_what_is_with_the_hub_is_not_kept_here() -> None:

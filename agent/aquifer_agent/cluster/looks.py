@@ -8,16 +8,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from aquifer_agent.cluster.following import Following
 from aquifer_agent.cluster.picture import Picture
 from aquifer_agent.cluster.pieces import Pieces, clean
 from aquifer_agent.cluster.site import Site
 from aquifer_agent.cluster.threads import Threads
-from federation.drivers.base import BulkObserver, Rejected, SiteDriver, SiteInfo, Unavailable, WorkLister
+from federation.drivers.base import BulkObserver, Rejected, SiteDriver, SiteInfo, Unavailable, Watchable, WorkLister
 
 logger = logging.getLogger(__name__)
 WORK_SECONDS, REFS_SECONDS, NODES_SECONDS, SITE_SECONDS, FIGURES_SECONDS = 1.0, 15.0, 15.0, 10.0, 5.0
 MOST_FIGURES = 5000  # in one report; a larger site is told in turn
 _SOON_SECONDS = 3.0
+_BETWEEN_STEPS_SECONDS = 0.5  # while the picture of what is followed is not whole
+_QUICK_SECONDS = 0.3  # a look at work that takes longer is not made for each change
 _MOST_BETWEEN_LOOKS_SECONDS = 3.0
 
 
@@ -36,12 +39,23 @@ class Looks:
         self._figures: list[dict[str, Any]] | None = None
         self._of_work: dict[str, dict[str, int | None]] = {}
         self._turn = 0
+        self._following = Following(site, picture, self._has_changed)
+        self._work_seconds = 0.0  # that the last look took
 
     def start(self) -> None:
         self._threads.start("work", self._look_at_work)
         self._threads.start("nodes", self._look_at_nodes)
         self._threads.start("site", self._look_at_site)
         self._threads.start("figures", self._look_at_figures)
+
+    def let_go(self) -> None:
+        """Somebody else speaks for this site: follow nothing."""
+        self._following.end()
+
+    def _has_changed(self) -> None:
+        self._news()
+        if self._work_seconds < _QUICK_SECONDS:
+            self._threads.wake("work")
 
     # What the report says of it
 
@@ -86,9 +100,12 @@ class Looks:
 
         if not self._ask("work", look):
             return _SOON_SECONDS
-        return min(max(WORK_SECONDS, 2 * (self._pieces.clock() - began)), _MOST_BETWEEN_LOOKS_SECONDS)
+        self._work_seconds = self._pieces.clock() - began
+        return min(max(WORK_SECONDS, 2 * self._work_seconds), _MOST_BETWEEN_LOOKS_SECONDS)
 
     def _look_at_nodes(self) -> float:
+        if isinstance(self._site.driver(), Watchable):
+            return 0.0 if self._ask("nodes", self._following.step) else _BETWEEN_STEPS_SECONDS
         began = time.monotonic()
         if not self._ask("nodes", lambda driver: self._picture.look(driver.inventory())):
             return _SOON_SECONDS

@@ -187,6 +187,7 @@ class ClusterAgent:
         if error.code == "agent-identity-in-use":
             # It may be our own former self. Until that is certain, nothing is done here and nothing is known.
             self._threads.pause(True)
+            self._looks.let_go()
             self._pieces.be_blind()
             wait = max(error.retry_after or 0.0, _IN_USE_SECONDS * random.uniform(0.5, 1.0))
             logger.warning("Another process reports with this identity; waiting. %s", error)

@@ -55,6 +55,22 @@ class Picture:
         with self._lock:
             self._digests, self._unsent, self._stamp = digests, unsent, stamp
 
+    def change(self, nodes: Iterable[NodeSeen], gone: Iterable[str]) -> None:
+        """These are new or not as they were, and those are there no more; all else is as it was looked at."""
+        found = {node.name: node for given in nodes if (node := _sendable(given)) is not None}
+        told = {name: digest_of(node_to_json(node)) for name, node in found.items()}
+        with self._lock:
+            digests = {**(self._digests or {}), **told}
+            for name in gone:
+                if name not in told:
+                    digests.pop(name, None)
+            held = self._held or {}
+            unsent = {**self._unsent, **found}
+            self._unsent = {
+                name: node for name, node in unsent.items() if name in digests and held.get(name) != digests[name]
+            }
+            self._digests, self._stamp = digests, stamp_of(digests)
+
     def part(self, most_bytes: int = MOST_PART_BYTES) -> dict[str, Any] | None:
         """What the next report says of it; None before the first look."""
         with self._lock:
@@ -101,7 +117,8 @@ class Picture:
                     self._held = None  # a part was not taken, or not as we think: ask
             if self._held is not None:
                 held = self._held
-                self._unsent = {n: v for n, v in self._unsent.items() if held.get(n) != (self._digests or {}).get(n)}
+                here = self._digests or {}
+                self._unsent = {n: v for n, v in self._unsent.items() if n in here and held.get(n) != here[n]}
 
     def needs_look(self) -> bool:
         """The hub lacks nodes that are not at hand any more: only a new look has them."""

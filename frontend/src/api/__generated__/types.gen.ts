@@ -124,6 +124,33 @@ export type AgentLogRequest = {
     size?: number;
 };
 
+export type AgentNodeRequest = {
+    digest: string;
+    node: unknown;
+};
+
+/**
+ * What differs of a cluster's nodes; `stamp` is of all of them.
+ */
+export type AgentNodesRequest = {
+    stamp: string;
+    count: number;
+    changed?: Array<AgentNodeRequest>;
+    gone?: Array<string>;
+    want_digests?: boolean;
+};
+
+/**
+ * How the cluster does that an agent speaks for.
+ */
+export type AgentSiteRequest = {
+    version: string;
+    message: string;
+    is_degraded: boolean;
+    silent_seconds: number | null;
+    abilities?: Array<string>;
+};
+
 export type AgentWorkRequest = {
     ref: string;
     generation: number;
@@ -138,7 +165,7 @@ export type AgentWorkRequest = {
     log_bytes?: number | null;
 };
 
-export type AgentWorkStateEnum = 'starting' | 'running' | 'succeeded' | 'failed' | 'stopping' | 'rejected';
+export type AgentWorkStateEnum = 'pending' | 'starting' | 'running' | 'succeeded' | 'failed' | 'stopping' | 'broken' | 'rejected';
 
 export type Allocation = {
     readonly id: string;
@@ -463,7 +490,7 @@ export type JoinTokenWithSecret = {
     version: number;
     secret: string;
     /**
-     * What to type on the machine that joins.
+     * What to type on the machine that joins, or with kubectl for a cluster.
      */
     command: string;
 };
@@ -714,6 +741,13 @@ export type Node = {
 
 export type NodeState = 'ready' | 'not-ready' | 'draining' | 'drained' | 'gone';
 
+export type NodesHeld = {
+    stamp: string;
+    digests: {
+        [key: string]: string;
+    } | null;
+};
+
 export type OneTimeRequest = {
     token: string;
 };
@@ -736,6 +770,7 @@ export type Orders = {
     log_offsets: {
         [key: string]: number;
     };
+    nodes: NodesHeld | null;
     want_inventory: boolean;
     poll_seconds: number;
 };
@@ -1014,8 +1049,10 @@ export type ReportRequest = {
     sent_at?: string;
     uptime_seconds?: number;
     inventory?: AgentInventoryRequest | null;
-    work: Array<AgentWorkRequest>;
-    figures?: Array<AgentFigureRequest>;
+    site?: AgentSiteRequest | null;
+    work: Array<AgentWorkRequest> | null;
+    nodes?: AgentNodesRequest | null;
+    figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
 };
@@ -1518,7 +1555,7 @@ export type JoinTokenWithSecretWritable = {
     version: number;
     secret: string;
     /**
-     * What to type on the machine that joins.
+     * What to type on the machine that joins, or with kubectl for a cluster.
      */
     command: string;
 };
@@ -2057,6 +2094,28 @@ export type AgentSyncPostResponses = {
 };
 
 export type AgentSyncPostResponse = AgentSyncPostResponses[keyof AgentSyncPostResponses];
+
+export type AgentManifestGetData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/agent/manifest';
+};
+
+export type AgentManifestGetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AgentManifestGetError = AgentManifestGetErrors[keyof AgentManifestGetErrors];
+
+export type AgentManifestGetResponses = {
+    200: string;
+};
+
+export type AgentManifestGetResponse = AgentManifestGetResponses[keyof AgentManifestGetResponses];
 
 export type OverviewGetData = {
     body?: never;
