@@ -145,6 +145,7 @@ class Reflector:
             if error.status == 410:
                 raise Gone from None
             raise
+        self.health.is_synced, self.health.why = True, ""  # from where it was, all that was missed comes
         try:
             for line in _lines(response.stream(65536, decode_content=True)):
                 if stop.is_set():
