@@ -247,7 +247,7 @@ def test_a_thousand_times_expired_and_no_object_is_lost(
 
         try:
             wait_for(is_same, 30)
-            assert watch.trouble() == ""
+            wait_for(lambda: watch.trouble() == "", 30)
         finally:
             fleet.remove(api, *(name for name in names(api) if name != NODE))
 
@@ -270,3 +270,4 @@ def test_a_watch_on_a_dead_line_is_noticed_and_goes_on(
         fleet.remove(plain, "while-dead")
         wait_for(lambda: "while-dead" not in mirror.nodes, 30)
         assert reflector.health.lists == 1  # it went on from its place
+        assert reflector.health.is_synced and reflector.health.why == ""
