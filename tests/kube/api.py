@@ -143,13 +143,17 @@ class Api:
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
         connection = self._connection()
         was_open = connection.sock is not None
+        is_sent = False
         try:
             connection.request(method, target, data, headers)
+            is_sent = True
             answer = connection.getresponse()
             content = answer.read()
-        except (http.client.HTTPException, OSError):
+        except (http.client.HTTPException, OSError) as error:
             connection.close()  # opened again by the next call
-            if was_open and method == "GET":  # the server was restarted meanwhile
+            # The server was restarted, or closed what was idle for long: what it cannot have seen is sent again.
+            is_unseen = not is_sent or isinstance(error, http.client.RemoteDisconnected)
+            if was_open and (method == "GET" or is_unseen):
                 return self._send(method, path, body, kind, query, accept)
             raise
         if answer.status >= 400:
