@@ -43,6 +43,9 @@ class Work:
     message: str = ""
     removed_at: float | None = None
     gone_at: float | None = None
+    made_at: float = 0.0
+    env: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
     def is_there(self, now: float) -> bool:
         """Does it still hold what it was granted? Ended work does, until it is removed."""
@@ -54,7 +57,8 @@ def to_json(work: Work) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Work:
-    return Work(**{**document, "grants": tuple(Grant(**grant) for grant in document["grants"])})
+    grants = tuple(Grant(**grant) for grant in document["grants"])
+    return Work(**{**document, "grants": grants, "ports": tuple(document.get("ports", ()))})
 
 
 @dataclass(frozen=True, slots=True)

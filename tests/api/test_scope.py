@@ -110,7 +110,13 @@ def test_the_platforms_people_see_the_marks_nearly_everywhere(two: Two) -> None:
     assert two.columns > 60
     seen = {o.id for o in READS if CANARY in read(two.admin, o.address(two.a), limit="200")}
     catalogue = {o.id for o in READS if o.noun in CATALOGUE}
-    without_text = {"join_tokens_list", "join_tokens_retrieve", "workloads_counts", "workloads_logs"}
+    without_text = {
+        "join_tokens_list",
+        "join_tokens_retrieve",
+        "workloads_counts",
+        "workloads_logs",
+        "workloads_events",
+    }
     own = {"session_get", "tokens_list", "tokens_retrieve"}
     assert {o.id for o in READS} - seen == catalogue | without_text | own
 
