@@ -77,6 +77,7 @@ TABLE: dict[str, frozenset[Role]] = {
         "workload.view": _STAFF | _TENANT | _PROJECT,
         "workload.create": _ADMIN | _WORKERS,
         "workload.control": _OPS | _WORKERS,
+        "workload.shell": _OPS | _WORKERS,  # into running work; a name of its own, so that tokens can go without it
         "allocation.view": _STAFF | _TENANT | _PROJECT,
         "allocation.release": _OPS | {_R.TENANT_OWNER},
         # money

@@ -6,20 +6,19 @@ from typing import Any
 import django_filters
 from django.db.models import Count
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import allocations, workloads
+from federation.api.outputs import OutputMixin
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
-from federation.drivers.base import LogReader, Unavailable
 from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
-from federation.registry import driver_for
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
-from portal.errors import Invalid, NotFound
+from portal.errors import NotFound
 from portal.http.filters import FilterSet
 from portal.http.history import StateChangeSerializer
 from portal.http.scope import project_here
@@ -32,6 +31,8 @@ _VERBS = {
     "resume": ("workload.control", frozenset({W.SUSPENDED})),
     "retry": ("workload.control", frozenset({W.SUCCEEDED, W.FAILED, W.CANCELLED})),
 }
+# Verbs that are carried out over a socket (federation/consumers).
+_ACCESS = {"shell": ("workload.shell", frozenset({W.RUNNING}))}
 _SPEC = [
     "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
     "model_names", "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
@@ -58,7 +59,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
         ]  # fmt: skip
 
     def get_actions(self, workload: Workload) -> list[str]:
-        return allowed_verbs(self.context["request"].user, workload, _VERBS)
+        return allowed_verbs(self.context["request"].user, workload, _VERBS | _ACCESS)
 
 
 class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
@@ -119,24 +120,17 @@ class WorkloadFilter(FilterSet):
         fields = ["state", "kind", "reason", "tenant", "project", "pool", "name"]
 
 
-class LogSerializer(serializers.Serializer[Any]):
-    text = serializers.CharField(allow_blank=True)
-    next_offset = serializers.IntegerField()
-    is_complete = serializers.BooleanField()
-    message = serializers.CharField(allow_blank=True, help_text="Why there is no more, when the site cannot be asked.")
-
-
 class CountsSerializer(serializers.Serializer[Any]):
     state = serializers.CharField()
     count = serializers.IntegerField()
 
 
-class WorkloadViewSet(ReadViewSet):
+class WorkloadViewSet(OutputMixin, ReadViewSet):
     queryset = Workload.objects.select_related("tenant", "project", "pool")
     serializer_class = WorkloadSerializer
     filterset_class = WorkloadFilter
     permissions = {
-        **dict.fromkeys(["list", "retrieve", "history", "logs", "explanation", "counts"], "workload.view"),
+        **dict.fromkeys(["list", "retrieve", "history", "logs", "events", "explanation", "counts"], "workload.view"),
         "create": "workload.create",
         **dict.fromkeys(_VERBS, "workload.control"),
     }
@@ -203,39 +197,6 @@ class WorkloadViewSet(ReadViewSet):
         rows = self.filter_queryset(self.get_queryset()).order_by().values_list("state")
         found = dict(rows.annotate(count=Count("pk")))
         return Response([{"state": state.value, "count": found.get(state.value, 0)} for state in W])
-
-    @extend_schema(
-        responses=LogSerializer,
-        filters=False,
-        parameters=[OpenApiParameter("offset", int), OpenApiParameter("replica", int)],
-    )
-    @action(detail=True, methods=["get"], pagination_class=None)
-    def logs(self, request: Request, pk: str) -> Response:
-        """The output of one member of the latest attempt, from `offset`; ask again with `next_offset`."""
-        workload = self.get_object()
-        offset, replica = _number(request, "offset"), _number(request, "replica")
-        latest = workload.allocations.filter(replica=replica).select_related("cluster").order_by("-attempt").first()
-        empty = {"text": "", "next_offset": offset, "is_complete": workload.has_ended, "message": ""}
-        if latest is None:
-            return Response(empty)
-        driver = driver_for(latest.cluster)
-        if not isinstance(driver, LogReader):
-            return Response({**empty, "is_complete": True, "message": "This kind of site shows no logs."})
-        try:
-            chunk = driver.logs(str(latest.pk), offset)
-        except Unavailable as error:
-            return Response({**empty, "is_complete": False, "message": str(error)})
-        is_complete = chunk.is_complete or (latest.state == A.RELEASED and not chunk.text)
-        return Response(
-            {"text": chunk.text, "next_offset": chunk.next_offset, "is_complete": is_complete, "message": ""}
-        )
-
-
-def _number(request: Request, name: str) -> int:
-    text = request.query_params.get(name, "0")
-    if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise Invalid.field(name, f"{name} is a whole number from 0.", "not-a-number")
-    return int(text)
 
 
 class ShareSerializer(serializers.ModelSerializer[Share]):

@@ -322,20 +322,28 @@ class Stream(StrEnum):
 
 
 class Channel(Protocol):
-    """A live connection into running work: a shell, or one of its ports. Used by one thread at a time.
+    """A live connection into running work: a shell, or one of its ports.
 
-    The one thing of a driver that stays open; whoever opened it closes it. All calls may raise Unavailable.
+    The one thing of a driver that stays open; whoever opened it closes it. One thread sends and resizes while another
+    receives; `close` may come from a third and ends what the others wait for. All calls may raise Unavailable.
     """
 
     exit_code: int | None  # of the command, once it has ended; None for a port
 
-    def send(self, data: bytes) -> None: ...
+    def send(self, data: bytes) -> None:
+        """All of it, or Unavailable. Waits while the other side takes nothing: it keeps no more than it must."""
+        ...
+
     def resize(self, columns: int, rows: int) -> None: ...
     def receive(self, seconds: float) -> tuple[Stream, bytes] | None:
-        """The next piece; None when none came in time. Raises EOFError when the other side has ended."""
+        """The next piece, of at most 64 KiB; None when none came in time. EOFError when the other side has ended."""
         ...
 
     def close(self) -> None: ...
+
+
+# What is run when nobody says what: the better shell of those that are there.
+DEFAULT_SHELL = ("sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash || exec sh")
 
 
 @runtime_checkable
@@ -354,7 +362,10 @@ class PortAccess(Protocol):
 
 @runtime_checkable
 class LogFollower(Protocol):
-    """Optional: the output of work as it comes, from a byte offset; ends when the work has. Close the iterator."""
+    """Optional: the output of work as it comes, from a byte offset; ends when the work has. Close the iterator.
+
+    Gives b"" when nothing came for about a second, so that whoever listens can stop. Raises Unavailable.
+    """
 
     def follow(self, ref: str, offset: int = 0) -> Iterator[bytes]: ...
 

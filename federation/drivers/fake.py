@@ -7,14 +7,16 @@ of its work is read off the clock, so any number of workers may speak to it and 
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
 from federation.drivers.base import (
     CALL_TIMEOUT_SECONDS,
+    Channel,
     DriverConfig,
+    EventSeen,
     LogChunk,
     NodeSeen,
     Observation,
@@ -25,12 +27,15 @@ from federation.drivers.base import (
     UsageSample,
     WorkloadSpec,
 )
-from federation.drivers.fake_course import lay_down, look_at, take_away
+from federation.drivers.fake_course import is_running, lay_down, look_at, take_away
+from federation.drivers.fake_events import events_of
 from federation.drivers.fake_figures import log_of, samples
 from federation.drivers.fake_knobs import Knobs, draw, flavour_of, knobs_of
 from federation.drivers.fake_nodes import fleet_of, seen_nodes
+from federation.drivers.fake_port import EchoPort
 from federation.drivers.fake_postgres import PostgresStore, link_to
-from federation.drivers.fake_store import FORGET_SECONDS, Grant, MemoryStore, Shown, Store, Turn
+from federation.drivers.fake_shell import ToyShell
+from federation.drivers.fake_store import FORGET_SECONDS, Grant, MemoryStore, Shown, Store, Turn, Work
 
 _LONGEST_SLEEP_SECONDS = 0.05  # latency is felt, yet no worker is kept
 
@@ -56,7 +61,7 @@ def store_of(config: DriverConfig) -> Store:
 
 
 class FakeDriver(SiteDriver):
-    """Also a LogReader, a WorkLister and a BulkObserver."""
+    """Has every ability there is but PowerControl."""
 
     kind: ClassVar[str] = "fake"  # config.kind says what it acts as
     can_hold: ClassVar[bool] = True
@@ -182,6 +187,45 @@ class FakeDriver(SiteDriver):
         if work.node in knobs.missing_nodes:
             raise Unavailable(f"{work.node} is not at the site just now.")
         return log_of(work, offset=offset, limit=limit, now=now)
+
+    def follow(self, ref: str, offset: int = 0) -> Iterator[bytes]:
+        while True:
+            chunk = self.logs(ref, offset)
+            offset = chunk.next_offset
+            if chunk.is_complete and not chunk.text:
+                return
+            yield chunk.text.encode()
+
+    def events(self, ref: str) -> Iterable[EventSeen]:
+        shown = self.store.look((ref,))
+        self._answer(shown, ref)
+        work = shown.work.get(ref)
+        return [] if work is None else events_of(work, self._clock())
+
+    def shell(self, ref: str, command: Sequence[str], *, is_tty: bool = True) -> Channel:
+        work = self._running(ref)
+        env = {**work.env, "AQUIFER_REF": ref}
+        return ToyShell(command, env, is_tty=is_tty, is_alive=lambda: self._is_running(ref))
+
+    def reach(self, ref: str, port: int) -> Channel:
+        work = self._running(ref)
+        if work.ports and port not in work.ports:
+            raise Rejected("NobodyListens", f"Nothing listens on port {port}.")
+        return EchoPort()
+
+    def _running(self, ref: str) -> Work:
+        shown = self.store.look((ref,))
+        knobs = self._answer(shown, ref)
+        work = shown.work.get(ref)
+        if work is None or not is_running(work, self._clock()):
+            raise Rejected("NotRunning", "It does not run just now.")
+        if work.node in knobs.missing_nodes:
+            raise Unavailable(f"{work.node} is not at the site just now.")
+        return work
+
+    def _is_running(self, ref: str) -> bool:
+        work = self.store.look((ref,)).work.get(ref)
+        return work is not None and is_running(work, self._clock())
 
     def _answer(self, shown: Shown, key: str) -> Knobs:
         """How the site is set just now, if it answers this call at all."""

@@ -43,6 +43,9 @@ def lay_down(spec: WorkloadSpec, *, kind: str, knobs: Knobs, grants: tuple[Grant
         exit_code=failure.exit_code if failure else 0,
         reason=failure.reason if failure else "",
         message=failure.message if failure else "",
+        made_at=now,
+        env=dict(spec.env),
+        ports=tuple(spec.ports),
     )
 
 

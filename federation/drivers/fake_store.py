@@ -44,6 +44,9 @@ class Work:
     message: str = ""
     removed_at: float | None = None
     gone_at: float | None = None
+    made_at: float = 0.0
+    env: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
     @property
     def is_held(self) -> bool:
@@ -60,7 +63,8 @@ def to_json(work: Work) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Work:
-    return Work(**{**document, "grants": tuple(Grant(**grant) for grant in document["grants"])})
+    grants = tuple(Grant(**grant) for grant in document["grants"])
+    return Work(**{**document, "grants": grants, "ports": tuple(document.get("ports", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What people asked for."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,6 +11,9 @@ from federation.models.inventory import Pool
 from federation.states import WORKLOAD_ARROWS, WORKLOAD_ENDED, WorkloadState
 from portal.models.base import ScopedQuerySet, StatefulRow
 from portal.models.tenants import Project, Tenant
+
+if TYPE_CHECKING:
+    from federation.models.allocations import Allocation
 
 
 class WorkloadKind(models.TextChoices):
@@ -100,6 +103,12 @@ class Workload(StatefulRow):
     @property
     def has_ended(self) -> bool:
         return self.state in WORKLOAD_ENDED
+
+    def latest(self, replica: int) -> "Allocation | None":
+        """The grant of one member in its latest attempt, with its cluster."""
+        grants = self.allocations.filter(replica=replica).select_related("cluster")
+        found: Allocation | None = grants.order_by("-attempt").first()
+        return found
 
     def __str__(self) -> str:
         return self.name

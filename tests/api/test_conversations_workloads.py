@@ -263,3 +263,29 @@ def test_repeats_at_one_moment_are_one_row(monkeypatch: pytest.MonkeyPatch) -> N
     assert {status for status, _, _ in answers} == {201}
     assert {pk for _, pk, _ in answers} == {str(Workload.objects.get().pk)}
     assert sorted(replayed for _, _, replayed in answers) == [False] + [True] * (size - 1)
+
+
+def test_what_the_site_noted_is_read_beside_our_own_history(desk: Desk) -> None:
+    said = desk.submit(run_seconds=0).json()
+    address = f"{WORKLOADS}/{said['id']}"
+    empty = {"events": [], "message": "No site has been given it yet."}
+    assert desk.client.get(f"{address}/events").json() == empty
+    desk.step()
+    told = desk.client.get(f"{address}/events").json()
+    assert [event["reason"] for event in told["events"]] == ["Scheduled", "Started", "Completed", "Killing"]
+    assert told["events"] == sorted(told["events"], key=lambda event: str(event["at"]))
+    assert told["message"] == ""
+    assert desk.client.get(f"{address}/events?replica=1").json() == empty
+    assert desk.client.get(f"{address}/events?replica=x").status_code == 422
+
+
+def test_a_silent_site_tells_no_events_and_says_why(desk: Desk) -> None:
+    said = desk.submit().json()
+    desk.step()
+    cluster = Workload.objects.get(pk=said["id"]).allocations.get().cluster
+    type(cluster).objects.filter(pk=cluster.pk).update(settings={**cluster.settings, "down": True})
+    told = desk.client.get(f"{WORKLOADS}/{said['id']}/events").json()
+    assert told == {"events": [], "message": "The site does not answer."}
+    type(cluster).objects.filter(pk=cluster.pk).update(driver="agent")
+    told = desk.client.get(f"{WORKLOADS}/{said['id']}/events").json()
+    assert told == {"events": [], "message": "This kind of site keeps no events."}

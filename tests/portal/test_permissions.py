@@ -66,6 +66,7 @@ EXPECTED = {
     "workload.view": ALL,
     "workload.create": "Aomp",
     "workload.control": "AOomp",
+    "workload.shell": "AOomp",
     "allocation.view": ALL,
     "allocation.release": "AOo",
     "price.view": ALL,

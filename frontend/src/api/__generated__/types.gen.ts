@@ -1187,6 +1187,31 @@ export type Site = {
     version: number;
 };
 
+export type SiteEvent = {
+    at: string;
+    /**
+     * The site's own word.
+     */
+    reason: string;
+    message: string;
+    is_warning: boolean;
+    /**
+     * How often it was noted; `at` is the last time.
+     */
+    count: number;
+};
+
+export type SiteEvents = {
+    /**
+     * Oldest first.
+     */
+    events: Array<SiteEvent>;
+    /**
+     * Why there are none, when the site cannot be asked.
+     */
+    message: string;
+};
+
 export type StateChange = {
     readonly id: number;
     at: string;
@@ -4349,6 +4374,35 @@ export type WorkloadsCancelResponses = {
 };
 
 export type WorkloadsCancelResponse = WorkloadsCancelResponses[keyof WorkloadsCancelResponses];
+
+export type WorkloadsEventsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this workload.
+         */
+        id: string;
+    };
+    query?: {
+        replica?: number;
+    };
+    url: '/api/v1/workloads/{id}/events';
+};
+
+export type WorkloadsEventsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WorkloadsEventsError = WorkloadsEventsErrors[keyof WorkloadsEventsErrors];
+
+export type WorkloadsEventsResponses = {
+    200: SiteEvents;
+};
+
+export type WorkloadsEventsResponse = WorkloadsEventsResponses[keyof WorkloadsEventsResponses];
 
 export type WorkloadsExplanationData = {
     body?: never;
