@@ -5,6 +5,7 @@ AQUIFER_MODE: `production` (the default), `local` (what `./run` sets) or `test`.
 
 import os
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from billing import states as billing_states
 from federation import states as federation_states
 from portal import states as portal_states
+from portal import vault
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MODE = os.environ.get("AQUIFER_MODE", "production")
@@ -48,6 +50,12 @@ def _words(name: str) -> list[str]:
 SECRET_KEY = _secret("AQUIFER_SECRET_KEY", fallback="" if IS_PRODUCTION else "only-for-local-use-" + "0" * 40)
 if IS_PRODUCTION and len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("AQUIFER_SECRET_KEY is shorter than 32 characters.")
+# What opens the credentials of sites: the first key seals, all of them open. docs/operations.md: changing keys.
+CREDENTIAL_KEYS = _secret("AQUIFER_CREDENTIAL_KEYS", fallback="" if IS_PRODUCTION else vault.derived_key(SECRET_KEY))
+try:
+    vault.read_keys(CREDENTIAL_KEYS)
+except ValueError as error:
+    raise ImproperlyConfigured(f"AQUIFER_CREDENTIAL_KEYS cannot be used: {error}.") from None
 DEBUG = False
 PUBLIC_URL = os.environ.get("AQUIFER_PUBLIC_URL", "http://127.0.0.1:8000")
 ALLOWED_HOSTS = _words("AQUIFER_ALLOWED_HOSTS") or (
@@ -206,6 +214,12 @@ FEDERATION_DRIVERS = {
     "kubernetes": "federation.drivers.kubernetes.driver:KubernetesDriver",
 }
 FEDERATION_WATCHED = ["kubernetes"]  # drivers whose sites tell of changes by themselves
+# Where sites may be, as networks; nowhere else is ever connected. Empty: everywhere but where no site can be.
+try:
+    SITE_NETWORKS = [ip_network(word) for word in _words("AQUIFER_SITE_NETWORKS")]
+except ValueError as error:
+    raise ImproperlyConfigured(f"AQUIFER_SITE_NETWORKS: {error}; write networks as 10.8.0.0/16.") from None
+SITE_LOOPBACK = not IS_PRODUCTION  # a cluster on this very machine, for looking and developing
 FEDERATION_START_SECONDS = int(os.environ.get("AQUIFER_START_SECONDS", "600"))  # of failing, then the attempt ends
 FEDERATION_STALE_SECONDS = int(os.environ.get("AQUIFER_STALE_SECONDS", "40"))  # then no new placement
 FEDERATION_DISCONNECTED_SECONDS = int(os.environ.get("AQUIFER_DISCONNECTED_SECONDS", "300"))  # then we tell

@@ -1,5 +1,6 @@
 """What the repository promises about itself: README, CI, compose file, locks, and a start without secrets."""
 
+import base64
 import os
 import re
 import stat
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from portal import vault
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -184,10 +187,11 @@ def test_secrets_are_made_once_closed_to_others_and_fit_together(tmp_path: Path)
     assert sorted(made) == sorted(COMPOSE["secrets"])
     assert (deploy / "secrets").stat().st_mode & 0o777 == 0o700
     assert len(made["secret_key"]) == 64
+    assert len(vault.read_keys(made["credential_keys"])) == 1
     assert f":{made['postgres_password']}@db:5432/" in made["database_url"]
     password = made["redis_url"].removeprefix("redis://:").split("@")[0]
     assert f"requirepass {password}" in made["valkey_conf"].splitlines()
-    assert len({made["secret_key"], made["postgres_password"], password}) == 3
+    assert len({made["secret_key"], made["postgres_password"], password, made["credential_keys"]}) == 4
 
 
 # -- production refuses --------------------------------------------------------------------------------
@@ -195,6 +199,7 @@ def test_secrets_are_made_once_closed_to_others_and_fit_together(tmp_path: Path)
 COMPLETE = {
     "AQUIFER_MODE": "production",
     "AQUIFER_SECRET_KEY": "k" * 50,
+    "AQUIFER_CREDENTIAL_KEYS": base64.b64encode(b"c" * 32).decode(),
     "DATABASE_URL": "postgresql://aquifer@db/aquifer",
     "REDIS_URL": "redis://valkey:6379/0",
     "AQUIFER_ALLOWED_HOSTS": "aquifer.example.org",
@@ -217,7 +222,10 @@ def test_production_starts_with_all_it_needs() -> None:
     assert done.stdout.split() == ["k" * 50, "db"], done.stderr
 
 
-@pytest.mark.parametrize("missing", ["AQUIFER_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "AQUIFER_ALLOWED_HOSTS"])
+@pytest.mark.parametrize(
+    "missing",
+    ["AQUIFER_SECRET_KEY", "AQUIFER_CREDENTIAL_KEYS", "DATABASE_URL", "REDIS_URL", "AQUIFER_ALLOWED_HOSTS"],
+)
 @pytest.mark.parametrize("mode", [{"AQUIFER_MODE": "production"}, {}], ids=["production", "unset"])
 def test_production_refuses_to_start_without(missing: str, mode: dict[str, str]) -> None:
     env = {name: value for name, value in COMPLETE.items() if name not in {missing, "AQUIFER_MODE"}}
@@ -229,6 +237,22 @@ def test_production_refuses_to_start_without(missing: str, mode: dict[str, str])
 
 def test_production_refuses_a_short_key() -> None:
     assert "shorter than 32" in settings(COMPLETE | {"AQUIFER_SECRET_KEY": "short"}).stderr
+
+
+@pytest.mark.parametrize("keys", ["", " , ", "no base64", "c2hvcnQ=", "{}", "{0},{0}", "{0},c2hvcnQ="])
+def test_production_refuses_credential_keys_that_are_none(keys: str) -> None:
+    said = settings(COMPLETE | {"AQUIFER_CREDENTIAL_KEYS": keys.format(COMPLETE["AQUIFER_CREDENTIAL_KEYS"])})
+    assert (said.returncode == 0) == (keys == "{}")
+    if keys != "{}":
+        assert "AQUIFER_CREDENTIAL_KEYS" in said.stderr.splitlines()[-1]
+        assert "c2hvcnQ" not in said.stderr
+        assert COMPLETE["AQUIFER_CREDENTIAL_KEYS"] not in said.stderr
+
+
+def test_networks_of_sites_that_are_none_are_refused() -> None:
+    assert settings(COMPLETE | {"AQUIFER_SITE_NETWORKS": "10.8.0.0/16, fd12::/48"}).returncode == 0
+    said = settings(COMPLETE | {"AQUIFER_SITE_NETWORKS": "10.8.0.1/16"})
+    assert "AQUIFER_SITE_NETWORKS" in said.stderr.splitlines()[-1]
 
 
 def test_secrets_are_read_from_files(tmp_path: Path) -> None:

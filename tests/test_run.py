@@ -204,10 +204,16 @@ def test_the_secret_key_is_made_once_and_readable_by_its_owner_alone(
 
 
 def test_the_agent_gets_none_of_the_hubs_secrets() -> None:
-    env = {"AQUIFER_SECRET_KEY": "k", "DATABASE_URL": "d", "REDIS_URL": "r", "PATH": "/bin"}
+    env = {
+        "AQUIFER_SECRET_KEY": "k",
+        "AQUIFER_CREDENTIAL_KEYS": "c",
+        "DATABASE_URL": "d",
+        "REDIS_URL": "r",
+        "PATH": "/bin",
+    }
     address = product.Address("127.0.0.1", 8000)
     for child in (product.agent(env), product.agent_enrolment(env, address, "token")):
-        assert not {"k", "d", "r"} & set(child.env.values())
+        assert not {"k", "c", "d", "r"} & set(child.env.values())
         assert "token" not in map(str, child.command)  # the process list is public
 
 

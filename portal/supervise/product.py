@@ -140,7 +140,10 @@ def _without_hub_secrets(env: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in _HUB_ONLY}
 
 
-_HUB_ONLY = {"AQUIFER_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "AQUIFER_MODE"}
+_HUB_ONLY = {
+    "AQUIFER_SECRET_KEY", "AQUIFER_CREDENTIAL_KEYS", "AQUIFER_CREDENTIAL_KEYS_FILE", "DATABASE_URL", "REDIS_URL",
+    "DJANGO_SETTINGS_MODULE", "AQUIFER_MODE",
+}  # fmt: skip
 
 
 def _child(
