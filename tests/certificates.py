@@ -1,0 +1,82 @@
+"""Certificates and keys for tests, made on the spot; and the kubeconfig that holds them."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+SERVER = "https://10.8.0.7:6443"
+
+
+def pair(
+    name: str = "client", *, start: datetime = NOW - timedelta(days=1), end: datetime = NOW + timedelta(days=365)
+) -> tuple[str, str]:
+    """A certificate that vouches for itself, and its key (PEM)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM).decode(), key_pem(key)
+
+
+def key_pem(key: Any) -> str:
+    found: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return found.decode()
+
+
+@lru_cache
+def authority() -> str:
+    """One that is valid for as long as the tests are likely to be run."""
+    return pair("authority", end=NOW + timedelta(days=20_000))[0]
+
+
+@lru_cache
+def client() -> tuple[str, str]:
+    return pair(end=NOW + timedelta(days=20_000))
+
+
+def token(canary: str = "canary", *, end: datetime | None = None) -> str:
+    """Shaped like a service account's."""
+
+    def packed(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    said = {"iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:aquifer-system:aquifer"}
+    claims = said | ({"exp": int(end.timestamp())} if end else {})
+    return f"{packed({'alg': 'RS256'})}.{packed(claims)}.{canary}-{'s' * 40}"
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def kubeconfig(*, user: dict[str, Any] | None = None, **cluster: Any) -> dict[str, Any]:
+    """With a token, or with what `user` says; `cluster` changes or adds to its cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "preferences": {},
+        "clusters": [
+            {"name": "c", "cluster": {"server": SERVER, "certificate-authority-data": b64(authority()), **cluster}}
+        ],
+        "users": [{"name": "u", "user": {"token": token()} if user is None else user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
