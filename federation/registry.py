@@ -1,29 +1,151 @@
 """From a row to a driver: which class speaks to this cluster, and with what."""
 
+import json
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
+from federation import addresses
+from federation.connections import Connection
 from federation.drivers.base import DriverConfig, SiteDriver
+from federation.drivers.closed import ClosedDriver
 from federation.mailbox import RowMailbox
-from federation.models import Cluster
+from federation.models import Cluster, ClusterCredential
+from portal.vault import CannotOpen, Vault, read_keys
+
+# Drivers that speak to an API server of the site by themselves, with a credential that is kept here.
+CONNECTED = frozenset({"kubernetes"})
+# What only a connection says: given as a plain setting it could send a credential, or a file of ours, elsewhere.
+RESERVED_SETTINGS = frozenset(
+    {"server", "address", "addresses", "tls_server_name", "kubeconfig", "token", "token_file", "ca_pem",
+     "client_cert_pem", "client_key_pem"}
+)  # fmt: skip
+_REMEMBER_SECONDS = 30.0
 
 
 def driver_for(cluster: Cluster) -> SiteDriver:
-    """The driver of one cluster, with its settings and secrets. Opens nothing."""
-    module, _, name = settings.FEDERATION_DRIVERS[cluster.driver].partition(":")
-    driver: SiteDriver = getattr(import_module(module), name)(
-        DriverConfig(
-            cluster_id=str(cluster.pk),
-            kind=cluster.kind,
-            epoch=cluster.epoch,
-            settings={**cluster.settings, **_local(cluster)},
-            port=RowMailbox(cluster) if cluster.driver == "agent" else None,
-        )
+    """The driver of one cluster, with its settings and secrets. Opens nothing at the site.
+
+    Where it cannot be asked (no credential, a forbidden address) the driver is one whose calls are all Unavailable.
+    """
+    kept = {**cluster.settings, **_local(cluster)}
+    why, way = "", _Way()
+    if cluster.driver in CONNECTED:
+        kept = _unreserved(kept)
+        why, way = _way_to(cluster)
+    config = DriverConfig(
+        cluster_id=str(cluster.pk),
+        kind=cluster.kind,
+        epoch=cluster.epoch,
+        settings={**kept, **way.settings},
+        secrets=way.secrets,
+        port=RowMailbox(cluster) if cluster.driver == "agent" else None,
     )
-    return driver
+    return ClosedDriver(config, why) if why else _class_of(cluster.driver)(config)
+
+
+def driver_to_try(driver: str, way: Connection, given: dict[str, Any]) -> SiteDriver:
+    """A driver that has what was typed just now and nothing else. Raises BadAddress."""
+    place = _where(way.server, way.tls_server_name, addresses.system_resolver)
+    return _class_of(driver)(DriverConfig("check", driver, 1, {**_unreserved(given), **place}, way.secrets))
+
+
+def _unreserved(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in RESERVED_SETTINGS}
+
+
+def _class_of(driver: str) -> type[SiteDriver]:
+    module, _, name = settings.FEDERATION_DRIVERS[driver].partition(":")
+    found: type[SiteDriver] = getattr(import_module(module), name)
+    return found
+
+
+# -- connections -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    settings: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def _way_to(cluster: Cluster) -> tuple[str, _Way]:
+    """Why there is none, or the way to a cluster that is asked directly."""
+    credential = ClusterCredential.objects.filter(cluster=cluster).first()
+    if credential is None:
+        return "There is no credential for this cluster. Connect it.", _Way()
+    try:
+        place = _where(credential.server, credential.tls_server_name, _remembered)
+        return "", _Way(place, opened(credential))
+    except addresses.BadAddress as error:
+        return str(error), _Way()
+    except CannotOpen:
+        return "The credential of this cluster cannot be opened. Connect it anew, or bring its key back.", _Way()
+
+
+def _where(server: str, tls_server_name: str, resolve: addresses.Resolve) -> dict[str, Any]:
+    """Settings that say where: the name is resolved here, looked at, and connected to as it was looked at."""
+    found = addresses.server(server)
+    each = addresses.vet_all(
+        found.host,
+        found.port,
+        allowed_networks=settings.SITE_NETWORKS,
+        resolve=resolve,
+        allow_loopback=settings.SITE_LOOPBACK,
+    )
+    return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+
+
+def vetted(way: Connection) -> None:
+    """The server's address is one where a site may be, now. Raises BadAddress."""
+    _where(way.server, way.tls_server_name, addresses.system_resolver)
+
+
+_answers: dict[tuple[str, int], tuple[float, list[str]]] = {}
+
+
+def _remembered(name: str, port: int) -> list[str]:
+    """As the system resolves, asked once in half a minute for each name: drivers are built every second or two.
+
+    It remembers answers, not verdicts: each is looked at anew.
+    """
+    until, found = _answers.get((name, port), (0.0, []))
+    if time.monotonic() >= until:
+        try:
+            found = addresses.system_resolver(name, port)
+        except OSError:
+            found = []
+        _answers[name, port] = (time.monotonic() + _REMEMBER_SECONDS, found)
+    return found
+
+
+def vault() -> Vault:
+    return _vault_of(settings.CREDENTIAL_KEYS)
+
+
+@lru_cache(maxsize=8)
+def _vault_of(keys: str) -> Vault:
+    return Vault(read_keys(keys))
+
+
+def sealed(credential: ClusterCredential, secrets: dict[str, str]) -> str:
+    """The secrets for exactly this row as it is now."""
+    return vault().seal(json.dumps(secrets).encode(), *credential.place)
+
+
+def opened(credential: ClusterCredential) -> dict[str, str]:
+    """What is sealed in it. Raises CannotOpen."""
+    found: dict[str, str] = json.loads(vault().open(credential.sealed, *credential.place))
+    return found
+
+
+# -- simulated sites ---------------------------------------------------------------------------------
 
 
 def _local(cluster: Cluster) -> dict[str, str]:

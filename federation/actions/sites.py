@@ -9,8 +9,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation.actions import connections
+from federation.connections import Connection
 from federation.models import Accelerator, Agent, Cluster, ClusterKind, JoinToken, Site
 from federation.reconcile import twins, workloads
+from federation.registry import CONNECTED, RESERVED_SETTINGS
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
 from portal import audit, events, hints
@@ -46,20 +49,45 @@ def edit(*, by: Actor, site: Site, **facts: Any) -> Site:
 
 @transaction.atomic
 def add_cluster(
-    *, by: Actor, site: Site, slug: str, name: str, kind: str, driver: str, settings_: dict[str, Any] | None = None
+    *,
+    by: Actor,
+    site: Site,
+    slug: str,
+    name: str,
+    kind: str,
+    driver: str,
+    settings_: dict[str, Any] | None = None,
+    connection: Connection | None = None,
 ) -> Cluster:
     """One control endpoint at a site. It is pending until it first answers."""
-    if driver not in settings.FEDERATION_DRIVERS:
-        raise Invalid.field("driver", f"There is no driver {driver}.", "unknown-driver")
-    if driver == "agent" and kind not in AGENT_KINDS:
-        raise Invalid.field("kind", "An agent serves bare metal or a Kubernetes cluster.", "driver-kind")
+    _check_driver(kind, driver, settings_ or {}, connection)
     cluster = Cluster.objects.create(
         site=site, slug=slug, name=name, kind=kind, driver=driver, settings=settings_ or {}, reason="NeverAnswered"
     )
     audit.record(by=by, what="cluster.create", target=cluster, detail={"kind": kind, "driver": driver})
+    if connection:
+        connections.keep(by=by, cluster=cluster, connection=connection)
     events.publish("cluster", cluster.pk)
     hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
     return cluster
+
+
+def _check_driver(kind: str, driver: str, given: dict[str, Any], connection: Connection | None) -> None:
+    """Driver, kind, settings and connection fit together."""
+    if driver not in settings.FEDERATION_DRIVERS:
+        raise Invalid.field("driver", f"There is no driver {driver}.", "unknown-driver")
+    if driver == "agent" and kind not in AGENT_KINDS:
+        raise Invalid.field("kind", "An agent serves bare metal or a Kubernetes cluster.", "driver-kind")
+    if driver not in CONNECTED:
+        if connection:
+            raise Invalid.field("connection", f"The driver {driver} takes no connection.", "no-connection")
+        return
+    if kind != driver:
+        raise Invalid.field("kind", f"The driver {driver} serves clusters of its own kind.", "driver-kind")
+    if not connection:
+        raise Invalid.field("connection", "Say where the cluster is and how to be let in.", "required")
+    for name in sorted(RESERVED_SETTINGS & given.keys()):
+        raise Invalid.field(f"settings/{name}", "This belongs into the connection.", "reserved")
 
 
 def agent_manifest() -> str:
@@ -119,6 +147,7 @@ def retire(*, by: Actor, cluster: Cluster) -> Cluster:
     """The end. Only when nothing is held there any more."""
     if cluster.allocations.holding().exists():
         raise Conflict("Work still holds hardware here. Drain the cluster first.")
+    connections.forget(cluster)
     retired = _wish(by, cluster, C.RETIRED, "retire", "RetiredByOperator", next_check_at=None)
     uuids = set(Accelerator.objects.filter(node__cluster=cluster).values_list("uuid", flat=True))
     twins.lock(uuids)

@@ -9,19 +9,32 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.actions import sites
+from federation.actions import connections, sites
+from federation.addresses import BadAddress
+from federation.api.connections import (
+    CheckSerializer,
+    ConnectionSerializer,
+    NewConnectionSerializer,
+    ShownConnectionSerializer,
+    TriedConnectionSerializer,
+    tried,
+)
+from federation.drivers.base import Rejected, Unavailable
 from federation.models import Cluster, ClusterKind, JoinToken, Site
+from federation.registry import CONNECTED
 from federation.states import ClusterState as C
 from portal.errors import NotFound
 from portal.http.idempotency import once
 from portal.http.viewsets import ReadViewSet, allowed_verbs
 from portal.models.tenants import slug_rule
+from portal.permissions import can
 
 _OPEN = frozenset({C.PENDING, C.CONNECTED, C.DEGRADED, C.STALE, C.DISCONNECTED})
 _CLUSTER_VERBS = {
     "pause": ("cluster.edit", frozenset({*_OPEN, C.DRAINING})),
     "drain": ("cluster.edit", frozenset({*_OPEN, C.MAINTENANCE})),
     "resume": ("cluster.edit", frozenset({C.DRAINING, C.MAINTENANCE})),
+    "connect": ("cluster.edit", frozenset({*_OPEN, C.DRAINING, C.MAINTENANCE})),
     "retire": ("cluster.edit", frozenset({*_OPEN, C.DRAINING, C.MAINTENANCE})),
 }
 
@@ -77,18 +90,28 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
     site = serializers.UUIDField(source="site_id")
     site_name = serializers.CharField(source="site.name")
     is_demo = serializers.BooleanField(source="site.is_demo")
+    connection = serializers.SerializerMethodField()
     actions = serializers.SerializerMethodField()
 
     class Meta:
         model = Cluster
         fields = [
             "id", "site", "site_name", "slug", "name", "kind", "driver", "state", "reason", "message", "state_since",
-            "epoch", "site_version", "last_seen_at", "inventory_at", "figures_at", "is_stuck", "is_demo", "created_at",
-            "version", "actions",
+            "epoch", "site_version", "last_seen_at", "inventory_at", "figures_at", "is_stuck", "is_demo", "connection",
+            "created_at", "version", "actions",
         ]  # fmt: skip
 
+    @extend_schema_field(ShownConnectionSerializer(allow_null=True))
+    def get_connection(self, cluster: Cluster) -> Any:
+        """For those who may change it: it tells addresses of the estate."""
+        credential = getattr(cluster, "credential", None)
+        if credential is None or not can(self.context["request"].user, "cluster.edit"):
+            return None
+        return ShownConnectionSerializer(credential).data
+
     def get_actions(self, cluster: Cluster) -> list[str]:
-        return allowed_verbs(self.context["request"].user, cluster, _CLUSTER_VERBS)
+        verbs = allowed_verbs(self.context["request"].user, cluster, _CLUSTER_VERBS)
+        return [verb for verb in verbs if verb != "connect" or cluster.driver in CONNECTED]
 
 
 class NewClusterSerializer(serializers.Serializer[Any]):
@@ -98,6 +121,7 @@ class NewClusterSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=ClusterKind.choices)
     driver = serializers.CharField(max_length=16)
     settings = serializers.DictField(required=False)
+    connection = ConnectionSerializer(required=False)
 
     def validate_driver(self, value: str) -> str:
         if value not in settings.FEDERATION_DRIVERS:
@@ -106,13 +130,14 @@ class NewClusterSerializer(serializers.Serializer[Any]):
 
 
 class ClusterViewSet(ReadViewSet):
-    queryset = Cluster.objects.select_related("site")
+    queryset = Cluster.objects.select_related("site", "credential")
     serializer_class = ClusterSerializer
     filterset_fields = ["site", "kind", "driver", "state", "slug"]
     permissions = {
         "list": "cluster.view",
         "retrieve": "cluster.view",
         "create": "cluster.edit",
+        "check_connection": "cluster.edit",
         **dict.fromkeys(_CLUSTER_VERBS, "cluster.edit"),
     }
 
@@ -123,8 +148,31 @@ class ClusterViewSet(ReadViewSet):
         site = Site.objects.filter(pk=data.pop("site")).first()
         if site is None:
             raise NotFound("There is no such site.")
-        driver_settings = data.pop("settings", {})
-        return self.created(lambda: sites.add_cluster(by=self.user, site=site, settings_=driver_settings, **data))
+        more = {"settings_": data.pop("settings", {}), "connection": data.pop("connection", {}).get("connection")}
+        return self.created(lambda: sites.add_cluster(by=self.user, site=site, **data, **more))
+
+    @extend_schema(request=TriedConnectionSerializer, responses=CheckSerializer)
+    @action(detail=False, methods=["post"], url_path="check-connection")
+    def check_connection(self, request: Request) -> Response:
+        """Try a connection to a Kubernetes cluster, with what is sent now and nothing else; nothing is kept."""
+        self.require()
+        data = self.valid(TriedConnectionSerializer)
+        connection = data["connection"]
+        try:
+            info = connections.try_out(driver="kubernetes", connection=connection, settings_=data.get("settings", {}))
+        except (Unavailable, Rejected, BadAddress) as error:
+            return Response(tried(connection, message=str(error) or "The site did not answer."))
+        facts = {"is_degraded": info.is_degraded, "site_version": info.version, "message": info.message}
+        return Response(tried(connection, is_reachable=True, **facts))
+
+    @extend_schema(request=NewConnectionSerializer, responses={202: ClusterSerializer})
+    @action(detail=True, methods=["post"])
+    def connect(self, request: Request, pk: str) -> Response:
+        """Where it is and how to be let in, replaced as a whole. What is sent is never shown again."""
+        cluster = self.get_object()
+        self.require()
+        data = self.valid(NewConnectionSerializer)
+        return self.answer(connections.connect(by=self.user, cluster=cluster, **data), 202)
 
     def _do(self, act: Any) -> Response:
         cluster = self.get_object()

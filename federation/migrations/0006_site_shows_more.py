@@ -167,7 +167,7 @@ DROP FUNCTION federation_device_refuses(uuid, uuid, integer);
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("federation", "0004_pool_admitted_at"),
+        ("federation", "0005_cluster_credential"),
     ]
 
     operations = [

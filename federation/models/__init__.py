@@ -1,6 +1,7 @@
 """Sites, inventory, workloads and grants. Imported as `from federation.models import Allocation`."""
 
 from federation.models.allocations import Allocation, LedgerEntry, Share
+from federation.models.connections import ClusterCredential
 from federation.models.inventory import (
     Accelerator,
     AcceleratorModel,
@@ -23,6 +24,7 @@ __all__ = [
     "AgentOrder",
     "Allocation",
     "Cluster",
+    "ClusterCredential",
     "ClusterKind",
     "ClusterWatch",
     "Figures",

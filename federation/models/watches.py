@@ -38,6 +38,10 @@ class ClusterWatchQuerySet(models.QuerySet["ClusterWatch"]):
     def give_back(self, cluster_id: UUID, token: UUID) -> None:
         self.filter(cluster_id=cluster_id, token=token).update(token=None, expires_at=None, whole_at=None)
 
+    def break_off(self, cluster_id: UUID) -> None:
+        """Whoever follows this cluster has lost it, notes that within 5 s, and begins anew with what holds now."""
+        self.filter(cluster_id=cluster_id).update(token=None, expires_at=None, whole_at=None)
+
 
 class ClusterWatch(models.Model):
     """One for each cluster that can be followed. While `whole_at` is fresh, nobody needs to list that cluster."""

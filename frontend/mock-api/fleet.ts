@@ -108,6 +108,7 @@ export const clusters: MockCluster[] = PLANS.map((plan) => {
     figures_at: plan.seen === null ? null : ago(plan.seen),
     is_stuck: false,
     is_demo: plan.kind !== "baremetal",
+    connection: null,
     created_at: ago(900_000),
     version: 1,
     actions: OPEN,

@@ -1,16 +1,18 @@
 """The client of these tests: JSON in and out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from rest_framework.test import APIClient
 
 from portal.actions import tokens
 from portal.models import User
 from portal.permissions import Role
-from tests import factories
+from tests import factories, stub_driver
 
 
 class Client(APIClient):
@@ -25,6 +27,13 @@ class Client(APIClient):
 
 
 SignIn = Callable[..., Client]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_real_kubernetes() -> Iterator[None]:
+    """Clusters that are asked directly are asked by a stub."""
+    with override_settings(FEDERATION_DRIVERS={**settings.FEDERATION_DRIVERS, "kubernetes": stub_driver.PATH}):
+        yield
 
 
 def client_of(user: User) -> Client:

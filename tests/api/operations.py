@@ -1,5 +1,6 @@
 """Every operation of the OpenAPI document, and how to carry each out on the things of a `World`."""
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from portal.actions import sessions
 from portal.models import ResourceFlavor
+from tests import certificates
 from tests.api.world import World
 from tests.factories import PASSWORD
 
@@ -33,6 +35,7 @@ _AT = {
     "workloads_retry": "workloads failed",
     "invoices_cancel": "invoices issued",
     "clusters_retire": "clusters waiting",
+    "clusters_connect": "clusters direct",
 }
 
 _BODY: dict[str, Make] = {
@@ -65,6 +68,8 @@ _BODY: dict[str, Make] = {
     "clusters_create": lambda w: {
         "site": str(w.things["sites"].pk), "slug": "new", "name": "New", "kind": "kvm", "driver": "fake",
     },
+    "clusters_connect": lambda w: {"kubeconfig": json.dumps(certificates.kubeconfig())},
+    "clusters_check_connection": lambda w: {"server": certificates.SERVER, "token": certificates.token()},
     "join_tokens_create": lambda w: {"cluster": str(w.things["clusters waiting"].pk)},
     "pools_create": lambda w: {"slug": "new", "name": "New"},
     "workloads_create": lambda w: {

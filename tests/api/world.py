@@ -12,13 +12,14 @@ from billing import metering
 from billing.actions import invoices
 from billing.models import UsageRecord
 from federation.actions import agents, sites
+from federation.connections import Connection
 from federation.models import Agent, Figures, Workload
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
 from portal.audit import SYSTEM
 from portal.models import AccessToken, AuditEntry, Membership, Tenant
 from portal.permissions import Role
-from tests import factories
+from tests import certificates, factories
 from tests.billing.rows import NOVEMBER, Estate, at, october
 
 
@@ -100,6 +101,10 @@ class World:
         self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
         things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
         things["clusters waiting"] = things["join-tokens"].cluster
+        things["clusters direct"] = sites.add_cluster(
+            by=SYSTEM, site=site, slug="direct", name="direct", kind="kubernetes", driver="kubernetes",
+            connection=Connection(certificates.SERVER, token=certificates.token()),
+        )  # fmt: skip
 
     @property
     def ids(self) -> set[str]:

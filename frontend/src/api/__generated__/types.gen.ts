@@ -242,6 +242,19 @@ export type CancelRequest = {
 
 export type CategoryEnum = 'usage' | 'adjustment';
 
+/**
+ * What came of one try. `is_degraded`: it answers, and `message` says what is missing, as a permission.
+ */
+export type Check = {
+    is_reachable: boolean;
+    is_degraded: boolean;
+    site_version: string;
+    message: string;
+    server: string;
+    fingerprint: string;
+    expires_at: string | null;
+};
+
 export type Cluster = {
     readonly id: string;
     site: string;
@@ -264,6 +277,7 @@ export type Cluster = {
      */
     readonly is_stuck: boolean;
     is_demo: boolean;
+    connection: ShownConnection | null;
     readonly created_at: string;
     version: number;
     readonly actions: Array<string>;
@@ -272,6 +286,33 @@ export type Cluster = {
 export type ClusterKind = 'kubernetes' | 'kvm' | 'openstack' | 'vmware' | 'baremetal' | 'docker' | 'slurm';
 
 export type ClusterState = 'pending' | 'connected' | 'degraded' | 'stale' | 'disconnected' | 'draining' | 'maintenance' | 'retired';
+
+/**
+ * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
+ * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type ConnectionRequest = {
+    /**
+     * With a token or a client certificate in it; programs and files that it names are refused.
+     */
+    kubeconfig?: string;
+    /**
+     * As https://10.8.0.7:6443; a path may follow.
+     */
+    server?: string;
+    /**
+     * Certificate of its authority (PEM).
+     */
+    ca_pem?: string;
+    /**
+     * Of a service account.
+     */
+    token?: string;
+    /**
+     * The name in its certificate, if another one.
+     */
+    tls_server_name?: string;
+};
 
 export type Count = {
     name: string;
@@ -588,6 +629,37 @@ export type NewClusterRequest = {
     settings?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
+ * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type NewConnectionRequest = {
+    /**
+     * With a token or a client certificate in it; programs and files that it names are refused.
+     */
+    kubeconfig?: string;
+    /**
+     * As https://10.8.0.7:6443; a path may follow.
+     */
+    server?: string;
+    /**
+     * Certificate of its authority (PEM).
+     */
+    ca_pem?: string;
+    /**
+     * Of a service account.
+     */
+    token?: string;
+    /**
+     * The name in its certificate, if another one.
+     */
+    tls_server_name?: string;
+    /**
+     * The server or its authority is new, and it is still the same cluster; asked while work is there.
+     */
+    is_same_cluster?: boolean;
 };
 
 export type NewDepartmentRequest = {
@@ -1084,6 +1156,25 @@ export type Share = {
     memory_mib: number;
 };
 
+/**
+ * How it is reached, without what lets one in. `fingerprint`: the start of SHA-256 of token or certificate.
+ */
+export type ShownConnection = {
+    server: string;
+    tls_server_name: string;
+    /**
+     * Its own certificate authority; otherwise the public ones.
+     */
+    has_authority: boolean;
+    /**
+     * A client certificate and no token.
+     */
+    is_certificate: boolean;
+    fingerprint: string;
+    expires_at: string | null;
+    replaced_at: string;
+};
+
 export type Site = {
     readonly id: string;
     slug: string;
@@ -1162,6 +1253,19 @@ export type Totals = {
      * What rounding to the payable amount added.
      */
     adjustment: string;
+};
+
+/**
+ * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
+ * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type TriedConnectionRequest = {
+    /**
+     * Of the cluster, as its system_namespace.
+     */
+    settings?: {
+        [key: string]: unknown;
+    };
 };
 
 export type UnitEnum = 'device' | 'core';
@@ -1569,6 +1673,18 @@ export type MembershipWritable = {
     version: number;
 };
 
+export type NewClusterRequestWritable = {
+    site: string;
+    slug: string;
+    name: string;
+    kind: ClusterKind;
+    driver: string;
+    settings?: {
+        [key: string]: unknown;
+    };
+    connection?: ConnectionRequest;
+};
+
 /**
  * A user is made with a first role, so that an owner makes people only for the own tenant.
  */
@@ -1851,6 +1967,39 @@ export type TokenWithSecretWritable = {
     revoked_at: string | null;
     version: number;
     secret: string;
+};
+
+/**
+ * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
+ * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type TriedConnectionRequestWritable = {
+    /**
+     * With a token or a client certificate in it; programs and files that it names are refused.
+     */
+    kubeconfig?: string;
+    /**
+     * As https://10.8.0.7:6443; a path may follow.
+     */
+    server?: string;
+    /**
+     * Certificate of its authority (PEM).
+     */
+    ca_pem?: string;
+    /**
+     * Of a service account.
+     */
+    token?: string;
+    /**
+     * The name in its certificate, if another one.
+     */
+    tls_server_name?: string;
+    /**
+     * Of the cluster, as its system_namespace.
+     */
+    settings?: {
+        [key: string]: unknown;
+    };
 };
 
 /**
@@ -3308,7 +3457,7 @@ export type ClustersListResponses = {
 export type ClustersListResponse = ClustersListResponses[keyof ClustersListResponses];
 
 export type ClustersCreateData = {
-    body: NewClusterRequest;
+    body: NewClusterRequestWritable;
     headers?: {
         /**
          * Repeat safely with the same key.
@@ -3334,6 +3483,28 @@ export type ClustersCreateResponses = {
 };
 
 export type ClustersCreateResponse = ClustersCreateResponses[keyof ClustersCreateResponses];
+
+export type ClustersCheckConnectionData = {
+    body?: TriedConnectionRequestWritable;
+    path?: never;
+    query?: never;
+    url: '/api/v1/clusters/check-connection';
+};
+
+export type ClustersCheckConnectionErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ClustersCheckConnectionError = ClustersCheckConnectionErrors[keyof ClustersCheckConnectionErrors];
+
+export type ClustersCheckConnectionResponses = {
+    200: Check;
+};
+
+export type ClustersCheckConnectionResponse = ClustersCheckConnectionResponses[keyof ClustersCheckConnectionResponses];
 
 export type ClustersRetrieveData = {
     body?: never;
@@ -3361,6 +3532,33 @@ export type ClustersRetrieveResponses = {
 };
 
 export type ClustersRetrieveResponse = ClustersRetrieveResponses[keyof ClustersRetrieveResponses];
+
+export type ClustersConnectData = {
+    body?: NewConnectionRequest;
+    path: {
+        /**
+         * A UUID string identifying this cluster.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/clusters/{id}/connect';
+};
+
+export type ClustersConnectErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ClustersConnectError = ClustersConnectErrors[keyof ClustersConnectErrors];
+
+export type ClustersConnectResponses = {
+    202: Cluster;
+};
+
+export type ClustersConnectResponse = ClustersConnectResponses[keyof ClustersConnectResponses];
 
 export type ClustersDrainData = {
     body?: never;
