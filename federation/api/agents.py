@@ -139,6 +139,13 @@ class AgentNodesSerializer(serializers.Serializer[Any]):
     want_digests = serializers.BooleanField(required=False)
 
 
+def _without_holes(items: list[Any] | None) -> list[Any] | None:
+    """A list that may be null as a whole: to REST framework each of its items then may be, too."""
+    if items is not None and None in items:
+        raise serializers.ValidationError("Null is no item of this list.", code="null")
+    return items
+
+
 class ReportSerializer(serializers.Serializer[Any]):
     """Complete each time: work that is not mentioned is not there."""
 
@@ -154,6 +161,12 @@ class ReportSerializer(serializers.Serializer[Any]):
     figures = AgentFigureSerializer(many=True, required=False, allow_null=True)
     host = AgentHostSerializer(required=False)
     logs = AgentLogSerializer(many=True, required=False)
+
+    def validate_work(self, items: list[Any] | None) -> list[Any] | None:
+        return _without_holes(items)
+
+    def validate_figures(self, items: list[Any] | None) -> list[Any] | None:
+        return _without_holes(items)
 
     def validate(self, report: dict[str, Any]) -> dict[str, Any]:
         if report["work"] is None and report.get("site") is None:

@@ -31,6 +31,8 @@ PATIENCE = 20.0  # seconds, on the slowest machine; never waited for
 
 def able(site: Harness, ability: Any) -> Any:
     driver = site.driver()
+    if not site.has_containers:
+        pytest.skip("no container runs here; tests/kube/test_real_work.py has these on a real node")
     if not isinstance(driver, ability):
         pytest.skip(f"has no {ability.__name__}")
     return driver

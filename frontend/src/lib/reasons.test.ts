@@ -7,13 +7,24 @@ import { REASONS } from "./reasons";
 const BACK_END = join(import.meta.dirname, "../../..");
 
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
-const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState"]);
+const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "Completed"]);
+
+/** Its files speak the words of Kubernetes too: there a reason of ours is what a word of theirs leads to, or what is said. */
+const KUBERNETES = /drivers.kubernetes/;
+const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\(.*reason=)"([A-Z]\w+)"|return "([A-Z]\w+)", /g;
+
+function saidOfKubernetes(): string[] {
+  const folder = join(BACK_END, "federation/drivers/kubernetes");
+  const texts = ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py"].map((name) => readFileSync(join(folder, name), "utf-8"));
+  return texts.flatMap((text) => [...text.matchAll(SAID)].map(([, one, two, three]) => one ?? two ?? three ?? ""));
+}
 
 function sources(): string[] {
   const found: string[] = [];
   for (const app of ["federation", "portal", "billing", "agent/aquifer_agent"]) {
     for (const entry of readdirSync(join(BACK_END, app), { recursive: true, withFileTypes: true })) {
-      if (entry.name.endsWith(".py") && !/tests|migrations/.test(entry.parentPath)) found.push(readFileSync(join(entry.parentPath, entry.name), "utf-8"));
+      const isOurs = !/tests|migrations/.test(entry.parentPath) && !KUBERNETES.test(entry.parentPath);
+      if (entry.name.endsWith(".py") && isOurs) found.push(readFileSync(join(entry.parentPath, entry.name), "utf-8"));
     }
   }
   return found;
@@ -23,11 +34,12 @@ function sources(): string[] {
 function reasonsGiven(): Set<string> {
   const texts = sources();
   const classes = new Set(texts.flatMap((text) => [...text.matchAll(/^ *class (\w+)/gm)].map(([, name]) => name)));
-  const found = new Set<string>();
+  const found = new Set<string>(saidOfKubernetes());
   for (const line of texts.flatMap((text) => text.split("\n"))) {
     const words = /reason\b|Rejected\(/.test(line) ? /"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"/g : /"([A-Z][a-z]+(?:[A-Z][a-z]+)+)"/g;
     for (const [, word = ""] of line.matchAll(words)) if (!classes.has(word) && !OTHERS.has(word)) found.add(word);
   }
+  for (const other of OTHERS) found.delete(other);
   return found;
 }
 
