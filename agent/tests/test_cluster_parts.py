@@ -60,9 +60,15 @@ class World:
     def hear(self, *orders: Order, epoch: int = 1) -> None:
         self.pieces.take(orders, epoch)
 
-    def look(self, *found: Observation, began: float = 0.0, asked: tuple[str, ...] = ("a",)) -> None:
+    def look(
+        self,
+        *found: Observation,
+        began: float = 0.0,
+        asked: tuple[str, ...] = ("a",),
+        named: tuple[str, ...] | None = None,
+    ) -> None:
         self.clock.now += 0.01
-        self.pieces.looked(began or self.clock.now, asked, {one.ref: one for one in found})
+        self.pieces.looked(began or self.clock.now, asked, {one.ref: one for one in found}, named)
 
     def job(self) -> Job:
         self.clock.now += 0.01
@@ -108,8 +114,26 @@ def test_a_look_that_began_before_a_call_ended_says_nothing_of_it(world: World) 
     assert world.states() == {"a": "running"}
     world.clock.now += 1
     world.look()
-    assert world.states() == {}, "a newer one does"
+    assert world.states() == {"a": "broken"}, "a newer one does"
     assert world.idle(), "what has vanished is not made again"
+    world.hear(end())
+    world.pieces.removed(world.job(), seen(O.ABSENT))
+    assert world.states() == {}
+
+
+def test_what_a_site_still_names_is_removed_before_it_counts_as_gone(world: World) -> None:
+    """A record of a grant whose work was deleted by hand holds its devices until somebody removes it."""
+    world.look(named=("a",))
+    item = world.pieces.reports()[0]
+    assert (item["state"], item["reason"]) == ("broken", "VanishedAtSite")
+    world.look()  # only asked how its work does
+    assert world.states() == {"a": "broken"}
+    world.hear(end())
+    world.pieces.removed(world.job(), seen(O.ABSENT))
+    assert world.states() == {}
+    world.look(seen(O.RUNNING, "b"), asked=("a", "b"), named=("b",))
+    world.look(asked=("a", "b"), named=())
+    assert (world.states(), world.pieces.refs()) == ({}, [])
 
 
 def test_a_removal_ends_when_the_driver_says_so_and_not_before(world: World) -> None:
@@ -196,7 +220,7 @@ def test_an_order_without_its_spec_asks_for_nothing(world: World) -> None:
     world.clock.now += 1
     world.look()
     world.hear(bare)
-    assert (world.idle(), world.states()) == (True, {})
+    assert (world.idle(), world.states()) == (True, {"a": "broken"})
 
 
 def test_an_order_of_the_past_to_end_it_is_ignored(world: World) -> None:
