@@ -121,6 +121,16 @@ def test_a_look_that_began_before_a_call_ended_says_nothing_of_it(world: World) 
     assert world.states() == {}
 
 
+def test_a_look_while_a_call_is_out_says_nothing_of_it(world: World) -> None:
+    world.look(seen(O.RUNNING))
+    world.hear(run(generation=2))
+    job = world.job()
+    world.look()
+    assert world.states() == {"a": "running"}
+    world.pieces.ensured(job, seen(O.RUNNING, generation=2))
+    assert world.states() == {"a": "running"}
+
+
 def test_what_a_site_still_names_is_removed_before_it_counts_as_gone(world: World) -> None:
     """A record of a grant whose work was deleted by hand holds its devices until somebody removes it."""
     world.look(named=("a",))
@@ -439,9 +449,24 @@ def test_a_picture_that_is_told_by_changes_is_the_same() -> None:
     picture.change([node(3)], ["n8", "n99"])
     settle(picture, hub)
     assert hub.held == held(node(1, message="new"), node(2), node(3), node(4), node(7))
+    picture.change([node(4)], ["n4"])  # gone and made again in one breath
+    settle(picture, hub)
+    assert "n4" in hub.held
     picture.change([node(2, message="x")], [])
     picture.change([node(2)], [])  # and back, before anybody was told
     assert not picture.has_more()
+
+
+def test_a_hub_that_never_agrees_is_not_asked_without_end() -> None:
+    picture, hub = Picture(), HubOfNodes()
+    picture.look(node(i) for i in range(3))
+    for _ in range(30):
+        part = picture.part()
+        assert part is not None
+        part["changed"] = [item for item in part["changed"] if item["node"]["name"] != "n1"]
+        picture.answered(hub.take(part))
+    assert not picture.has_more()
+    assert hub.held.keys() == {"n0", "n2"}
 
 
 class FakeWatch:
@@ -540,6 +565,16 @@ def test_output_goes_piece_by_piece_from_where_the_hub_wants_it() -> None:
     assert (texts.size("a"), texts.is_behind("a"), texts.next_read(lambda ref: True)) == (10, False, None)
     texts.take_offsets({"a": 2})  # a hub that was set back
     assert texts.next_read(lambda ref: True) == ("a", 2, tails.PIECE_BYTES)
+
+
+def test_a_read_from_where_the_hub_is_no_more_is_thrown_away() -> None:
+    texts = Tails(Clock())
+    texts.take_offsets({"a": 0})
+    assert texts.next_read(lambda ref: True) is not None
+    texts.take_offsets({"a": 7})
+    texts.read("a", 0, LogChunk("from the beginning", 18, False), has_ended=False)
+    assert texts.pieces() == []
+    assert texts.next_read(lambda ref: True) == ("a", 7, tails.PIECE_BYTES)
 
 
 def test_no_more_is_read_than_is_sent() -> None:
