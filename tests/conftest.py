@@ -18,7 +18,10 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     fake_postgres.close_all()
     # So are those of threads that served ASGI requests in a test; nobody is left to close them.
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_database_name()])
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            [_database_name()],
+        )
 
 
 def _database_name() -> str:

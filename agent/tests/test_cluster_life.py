@@ -171,9 +171,13 @@ def test_work_that_was_deleted_by_hand_is_not_made_again(hub: FakeHub, cluster: 
     hub.wait_state(ref, "running")
     with cluster.site() as site:
         del site["work"][ref]
-    hub.wait_gone(ref)
+    assert hub.wait_state(ref, "broken")["reason"] == "VanishedAtSite"
     hub.wait_reports(5)  # this hub still wants it; the real one does not
     assert cluster.made() == {ref: 1}
+    hub.want_absent(ref)
+    hub.wait_gone(ref)
+    with cluster.site() as site:
+        assert site["work"][ref]["gone"], "removed at the site, not only forgotten here"
 
 
 def test_a_hub_that_does_not_know_it_any_more_ends_it(hub: FakeHub, cluster: ClusterSite) -> None:

@@ -60,9 +60,15 @@ class World:
     def hear(self, *orders: Order, epoch: int = 1) -> None:
         self.pieces.take(orders, epoch)
 
-    def look(self, *found: Observation, began: float = 0.0, asked: tuple[str, ...] = ("a",)) -> None:
+    def look(
+        self,
+        *found: Observation,
+        began: float = 0.0,
+        asked: tuple[str, ...] = ("a",),
+        named: tuple[str, ...] | None = None,
+    ) -> None:
         self.clock.now += 0.01
-        self.pieces.looked(began or self.clock.now, asked, {one.ref: one for one in found})
+        self.pieces.looked(began or self.clock.now, asked, {one.ref: one for one in found}, named)
 
     def job(self) -> Job:
         self.clock.now += 0.01
@@ -108,8 +114,36 @@ def test_a_look_that_began_before_a_call_ended_says_nothing_of_it(world: World) 
     assert world.states() == {"a": "running"}
     world.clock.now += 1
     world.look()
-    assert world.states() == {}, "a newer one does"
+    assert world.states() == {"a": "broken"}, "a newer one does"
     assert world.idle(), "what has vanished is not made again"
+    world.hear(end())
+    world.pieces.removed(world.job(), seen(O.ABSENT))
+    assert world.states() == {}
+
+
+def test_a_look_while_a_call_is_out_says_nothing_of_it(world: World) -> None:
+    world.look(seen(O.RUNNING))
+    world.hear(run(generation=2))
+    job = world.job()
+    world.look()
+    assert world.states() == {"a": "running"}
+    world.pieces.ensured(job, seen(O.RUNNING, generation=2))
+    assert world.states() == {"a": "running"}
+
+
+def test_what_a_site_still_names_is_removed_before_it_counts_as_gone(world: World) -> None:
+    """A record of a grant whose work was deleted by hand holds its devices until somebody removes it."""
+    world.look(named=("a",))
+    item = world.pieces.reports()[0]
+    assert (item["state"], item["reason"]) == ("broken", "VanishedAtSite")
+    world.look()  # only asked how its work does
+    assert world.states() == {"a": "broken"}
+    world.hear(end())
+    world.pieces.removed(world.job(), seen(O.ABSENT))
+    assert world.states() == {}
+    world.look(seen(O.RUNNING, "b"), asked=("a", "b"), named=("b",))
+    world.look(asked=("a", "b"), named=())
+    assert (world.states(), world.pieces.refs()) == ({}, [])
 
 
 def test_a_removal_ends_when_the_driver_says_so_and_not_before(world: World) -> None:
@@ -196,7 +230,7 @@ def test_an_order_without_its_spec_asks_for_nothing(world: World) -> None:
     world.clock.now += 1
     world.look()
     world.hear(bare)
-    assert (world.idle(), world.states()) == (True, {})
+    assert (world.idle(), world.states()) == (True, {"a": "broken"})
 
 
 def test_an_order_of_the_past_to_end_it_is_ignored(world: World) -> None:
@@ -415,9 +449,24 @@ def test_a_picture_that_is_told_by_changes_is_the_same() -> None:
     picture.change([node(3)], ["n8", "n99"])
     settle(picture, hub)
     assert hub.held == held(node(1, message="new"), node(2), node(3), node(4), node(7))
+    picture.change([node(4)], ["n4"])  # gone and made again in one breath
+    settle(picture, hub)
+    assert "n4" in hub.held
     picture.change([node(2, message="x")], [])
     picture.change([node(2)], [])  # and back, before anybody was told
     assert not picture.has_more()
+
+
+def test_a_hub_that_never_agrees_is_not_asked_without_end() -> None:
+    picture, hub = Picture(), HubOfNodes()
+    picture.look(node(i) for i in range(3))
+    for _ in range(30):
+        part = picture.part()
+        assert part is not None
+        part["changed"] = [item for item in part["changed"] if item["node"]["name"] != "n1"]
+        picture.answered(hub.take(part))
+    assert not picture.has_more()
+    assert hub.held.keys() == {"n0", "n2"}
 
 
 class FakeWatch:
@@ -516,6 +565,16 @@ def test_output_goes_piece_by_piece_from_where_the_hub_wants_it() -> None:
     assert (texts.size("a"), texts.is_behind("a"), texts.next_read(lambda ref: True)) == (10, False, None)
     texts.take_offsets({"a": 2})  # a hub that was set back
     assert texts.next_read(lambda ref: True) == ("a", 2, tails.PIECE_BYTES)
+
+
+def test_a_read_from_where_the_hub_is_no_more_is_thrown_away() -> None:
+    texts = Tails(Clock())
+    texts.take_offsets({"a": 0})
+    assert texts.next_read(lambda ref: True) is not None
+    texts.take_offsets({"a": 7})
+    texts.read("a", 0, LogChunk("from the beginning", 18, False), has_ended=False)
+    assert texts.pieces() == []
+    assert texts.next_read(lambda ref: True) == ("a", 7, tails.PIECE_BYTES)
 
 
 def test_no_more_is_read_than_is_sent() -> None:

@@ -106,7 +106,18 @@ def submit(admin: Client, place: dict[str, Any], **spec: Any) -> str:
 
 
 def in_state(admin: Client, work: str, state: str) -> dict[str, Any]:
-    return until(lambda: (w := admin.get(f"/workloads/{work}"))["state"] == state and w, what=f"{state} of {work}")
+    seen: list[Any] = [None]
+
+    def look() -> Any:
+        seen[0] = admin.get(f"/workloads/{work}")
+        return seen[0] if seen[0]["state"] == state else None
+
+    try:
+        return until(look, what=state)
+    except AssertionError as error:
+        words = ("state", "reason", "message")
+        grants = [[a[w] for w in words] for a in admin.get(f"/allocations?workload={work}")["results"]]
+        raise AssertionError(f"{error}: {[seen[0][w] for w in words]}, {grants}") from None
 
 
 def released(admin: Client, work: str) -> list[dict[str, Any]]:

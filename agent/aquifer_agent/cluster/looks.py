@@ -88,12 +88,13 @@ class Looks:
         lists = self._refs_at is None or began - self._refs_at > REFS_SECONDS or not self._pieces.is_known()
 
         def look(driver: SiteDriver) -> None:
-            asked = {*known, *filter(_is_ours, driver.refs())} if lists and isinstance(driver, WorkLister) else {*known}
+            named = {*filter(_is_ours, driver.refs())} if lists and isinstance(driver, WorkLister) else None
+            asked = {*known, *(named or ())}
             if isinstance(driver, BulkObserver):
                 found = list(driver.observe_many(sorted(asked)))
             else:
                 found = [driver.observe(ref) for ref in sorted(asked)]
-            self._pieces.looked(began, asked, {seen.ref: seen for seen in found})
+            self._pieces.looked(began, asked, {seen.ref: seen for seen in found}, named)
             if lists:
                 self._refs_at = began
             self._news()

@@ -112,7 +112,9 @@ class Picture:
                 self._held = None
             if self._held is not None and (sent or "digests" in said):
                 self._held_stamp = stamp_of(self._held)
-                self._disagreements = 0 if self._held_stamp == stamp else self._disagreements + 1
+                self._disagreements += self._held_stamp != stamp
+                if self._held_stamp == stamp == self._stamp:
+                    self._disagreements = 0
                 if self._held_stamp != stamp:
                     self._held = None  # a part was not taken, or not as we think: ask
             if self._held is not None:

@@ -8,7 +8,7 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,7 @@ class Piece:
     refusal: Rejected | None = None
     done: Key | None = None  # of the order that the site has taken on
     is_removed: bool = False  # the driver said that nothing is left
+    is_named: bool = False  # the site named it when it was asked for all it holds
     is_busy: bool = False  # a call is out
     touched_at: float = -math.inf  # when the last call of ours for it ended
     failures: int = 0
@@ -63,6 +64,12 @@ class Piece:
     @property
     def is_ending(self) -> bool:
         return self.order is not None and not self.order.is_run and not self.is_removed
+
+    @property
+    def has_vanished(self) -> bool:
+        """Taken on once and not there any more, without an order; the site may still hold its devices for it."""
+        is_wanted = self.order is not None and self.order.is_run and not self.is_unsettled
+        return self.seen is not None and self.seen.state == O.ABSENT and (self.is_named or is_wanted)
 
     @property
     def is_here(self) -> bool:
@@ -107,8 +114,10 @@ class Pieces:
 
     def _want(self, piece: Piece, order: Order) -> None:
         known = piece.order
-        if not order.spec:
-            return  # it was seen at work here, and the hub spares us the rest
+        if not order.spec:  # it was seen at work here, and the hub spares us the rest
+            if known is None:
+                piece.order, piece.done = order, key_of(order)
+            return
         if known is not None and (not known.is_run or key_of(order) < key_of(known)):
             return
         if known is None or key_of(order) > key_of(known):
@@ -206,7 +215,7 @@ class Pieces:
                 piece.next_try = self.clock() + _STOPPING_LOOK_SECONDS
                 return
             logger.info("Nothing is left of %s.", job.ref)
-            piece.is_removed, piece.refusal = True, None
+            piece.is_removed, piece.is_named, piece.refusal = True, False, None
             self._ending.pop(job.ref, None)
             self._forget_if_gone(piece)
 
@@ -235,19 +244,30 @@ class Pieces:
         with self._lock:
             return [*self._all]
 
-    def looked(self, began: float, asked: Iterable[str], found: Mapping[str, Observation]) -> None:
-        """One look at all of it, begun then. What was asked for and is not in the answer is absent."""
+    def looked(
+        self,
+        began: float,
+        asked: Iterable[str],
+        found: Mapping[str, Observation],
+        named: Collection[str] | None = None,
+    ) -> None:
+        """One look at all of it, begun then. What was asked for and is not in the answer is absent.
+
+        `named`: all that the site names as held there, when it was asked for that too.
+        """
         with self._lock:
             for ref in asked:
                 seen = found.get(ref) or Observation(ref, O.ABSENT)
                 piece = self._all.get(ref)
+                is_named = named is not None and ref in named
                 if piece is None:
-                    if seen.state == O.ABSENT or self._buried.get(ref, -math.inf) >= began:
+                    if (seen.state == O.ABSENT and not is_named) or self._buried.get(ref, -math.inf) >= began:
                         continue
                     piece = self._all[ref] = Piece(ref)
                 if not piece.is_busy and piece.touched_at < began:
                     self.changes += piece.seen is None or piece.seen.state != seen.state
                     piece.seen = seen
+                    piece.is_named = is_named if named is not None else piece.is_named
                     self._forget_if_gone(piece)
             self._looked_at = max(self._looked_at, began)
             old = self.clock() - _BURIED_SECONDS
@@ -256,8 +276,8 @@ class Pieces:
     def _forget_if_gone(self, piece: Piece) -> None:
         if piece.is_here or piece.is_busy or piece.refusal or piece.is_ending or piece.is_unsettled:
             return
-        if piece.order is not None and piece.order.is_run:
-            return  # it vanished; the hub takes the order back when it hears of it
+        if piece.has_vanished:
+            return  # the hub hears of it, and has it removed: only then the site lets go of its devices
         del self._all[piece.ref]
         self._buried[piece.ref] = self.clock()
 
@@ -303,6 +323,9 @@ def _report(piece: Piece) -> dict[str, Any] | None:
         return item | ordered | _said("rejected", piece.refusal.reason, piece.refusal.message)
     if seen is not None and piece.is_here:
         return item | _said(seen.state, seen.reason, seen.message) | {"exit_code": seen.exit_code}
+    if piece.has_vanished:
+        ordered = {"generation": order.generation, "epoch": order.epoch} if order is not None else {}
+        return item | ordered | _said(O.BROKEN, "VanishedAtSite", "Nothing of it is there any more.")
     if piece.is_unsettled or piece.is_busy:
         return item | _said(O.PENDING, "SiteUnavailable" if piece.trouble else "", piece.trouble)
     return None
