@@ -8,7 +8,7 @@ from tests.kube.node import DRIVER, RealNode
 from tests.kube.site import SYSTEM, Site
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def quiet(real_node: RealNode) -> RealNode:
     with real_node.plane.api() as api:
         api.post("/api/v1/namespaces", {"metadata": {"name": SYSTEM}})
