@@ -5,6 +5,7 @@ Tests of what is seen and made at a site go by this and not by the code that the
 
 import http.client
 import json
+import select
 import ssl
 import threading
 from collections.abc import Iterable, Iterator
@@ -142,6 +143,9 @@ class Api:
             headers["Content-Type"] = kind or "application/json"
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
         connection = self._connection()
+        # A server hangs up after a minute and a half without a call; a POST is not sent twice, so look before.
+        if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()
         was_open = connection.sock is not None
         is_sent = False
         try:
