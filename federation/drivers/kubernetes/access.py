@@ -1,7 +1,8 @@
 """Looking into running and ended work: its output, what the site noted, a shell, a port."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -98,28 +99,36 @@ def _whole_letters(data: bytes, *, is_last: bool) -> tuple[bytes, bool]:
     return data, True
 
 
-def follow(api: Api, place: Place, offset: int) -> Iterator[bytes]:
-    """The output from `offset` as it comes; an empty piece now and then while nothing does. Ends with the work."""
-    pod = latest(place.pods)
-    if pod is None:
-        return
-    path, read = _path(pod), offset
+def follow(api: Api, place: Place, offset: int, again: Callable[[], Place | None]) -> Iterator[bytes]:
+    """The output from `offset` as it comes; an empty piece now and then while nothing does. Ends with the work.
+
+    `again`: where it is now, as long as it has no pod; None when it will have none any more.
+    """
+    while (pod := latest(place.pods)) is None:
+        yield b""
+        time.sleep(0.5)  # a follower is a thread of its own: it may wait
+        now = again()
+        if now is None:
+            return
+        place = now
+    path, read, is_over = _path(pod), offset, False
     while True:
-        skip, is_silent = read, False
+        skip, is_silent, has_said = read, False, False
         try:
             response = api.stream(
                 f"{path}/log", {"container": CONTAINER, "follow": "true"}, read_seconds=_SILENCE_SECONDS
             )
         except ApiError as error:
-            if error.status == 400:  # its container has not begun
-                yield b""
-                if _has_ended(api, path):
-                    return
-                time.sleep(0.5)  # a follower is a thread of its own: it may wait
-                continue
-            return
+            if error.status not in (400, 404) or is_over:
+                return
+            yield b""  # its container has not begun, or its node does not know of it yet
+            is_over = _has_ended(api, path)  # begun and ended meanwhile: it may have said something
+            if not is_over:
+                time.sleep(0.5)
+            continue
         try:
             for piece in response.stream(16384, decode_content=True):
+                has_said = True
                 fresh = piece[skip:] if skip else piece
                 skip = max(skip - len(piece), 0)
                 if fresh:
@@ -129,13 +138,16 @@ def follow(api: Api, place: Place, offset: int) -> Iterator[bytes]:
             is_silent = True
         finally:
             response.close()
-        if not is_silent or _has_ended(api, path):
-            if is_silent:
-                continue_ = api.raw(api.begin(), "GET", f"{path}/log", query={"container": CONTAINER})[read:]
-                if continue_:
-                    yield continue_
+        if has_said and not is_silent:
+            return
+        if _has_ended(api, path):
+            with suppress(ApiError):  # gone meanwhile
+                if rest := api.raw(api.begin(), "GET", f"{path}/log", query={"container": CONTAINER})[read:]:
+                    yield rest
             return
         yield b""
+        if not is_silent:  # a container that is made but does not run yet has a log that ends at once
+            time.sleep(0.5)
 
 
 def _has_ended(api: Api, path: str) -> bool:

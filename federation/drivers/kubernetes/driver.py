@@ -149,8 +149,14 @@ class KubernetesDriver(SiteDriver):
         return self._asked(lambda: access.logs(self.api, self.api.begin(), self._located(ref), offset, limit))
 
     def follow(self, ref: str, offset: int = 0) -> Iterator[bytes]:
+        return access.follow(
+            self.api, self._coming(ref) or access.Place(ref, None, ()), offset, lambda: self._coming(ref)
+        )
+
+    def _coming(self, ref: str) -> access.Place | None:
+        """Where it is; None when it has no pod and will have none any more."""
         place = self._asked(lambda: self._located(ref))
-        return access.follow(self.api, place, offset)
+        return place if place.pods or self.observe(ref).state in (O.PENDING, O.STARTING, O.RUNNING) else None
 
     def events(self, ref: str) -> Iterable[EventSeen]:
         return self._asked(lambda: access.events(self.api, self.api.begin(), self._located(ref)))
