@@ -5,7 +5,8 @@
 
 It needs root, Debian's packages (`PACKAGES`) and cgroups, and no systemd. Everything of it lives in namespaces of its
 own (mounts, processes), whose end takes containers and mounts along, however it comes; its /run, /var/lib and /var/log
-are folders of the plane's. What is left for the keeper to undo are cgroups, an address of `lo`, settings of the kernel.
+are folders of the plane's, and the settings of the kernel that a kubelet changes are files. What is left for the keeper
+to undo are cgroups and an address of `lo`.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ READY_SECONDS = 60.0
 
 _PROGRAMS = ("containerd", "ctr", "runc", "iptables", "busybox", "ip", "unshare", "nsenter", "setpriv")
 _CGROUPS = Path("/sys/fs/cgroup")
-_KEPT = (  # what the kubelet and the network plugin set
+_SETTINGS = (  # of the kernel, that the kubelet and the network plugin change: several nodes would restore each other's
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
     "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "net/ipv4/ip_forward",
 )  # fmt: skip
@@ -105,7 +106,6 @@ class RealNode:
         for name in ("run", "var/lib/kubelet/device-plugins", "var/log/pods", "cni"):
             (self.folder / name).mkdir(parents=True)
         self._address = self._take_address()
-        self._keep_kernel_settings()
         self._make_cgroups()
         self._make_namespaces()
         for path, content in settings(self.folder, self._address).items():
@@ -209,12 +209,6 @@ class RealNode:
         subprocess.run([_found("ip"), "address", "add", f"{address}/32", "dev", "lo"], check=True)
         return address
 
-    def _keep_kernel_settings(self) -> None:
-        for name in _KEPT:
-            path = Path("/proc/sys") / name
-            if path.exists():
-                self._undo("write", str(path), path.read_text().strip())
-
     def _make_cgroups(self) -> None:
         """One for all of the node, in each hierarchy."""
         self._undo("cgroups", self._cgroup)
@@ -234,10 +228,16 @@ class RealNode:
         script = (
             "set -e; mount --make-rprivate /; "
             'for name in run var/lib var/log; do mount --bind "$0/$name" "/$name"; done; '
+            'for name in "$@"; do mount --bind "$0/kernel/$name" "/proc/sys/$name"; done; '
             'touch "$0/inside"; while sleep 3600; do :; done'  # the shell reaps what is left by processes that end
         )
+        names = [name for name in _SETTINGS if (Path("/proc/sys") / name).exists()]
+        for name in names:
+            mine = self.folder / "kernel" / name
+            mine.parent.mkdir(parents=True, exist_ok=True)
+            mine.write_text((Path("/proc/sys") / name).read_text())
         argv = [_found("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        pid = self.plane.keeper.start("inside", [*argv, "/bin/sh", "-c", script, str(self.folder)])
+        pid = self.plane.keeper.start("inside", [*argv, "/bin/sh", "-c", script, str(self.folder), *names])
         self._wait("namespaces", (self.folder / "inside").exists)
         self._init = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 

@@ -1,7 +1,6 @@
-"""Steps by which the keeper undoes what a real node did to the machine. Runs alone: nothing of ours is imported.
+"""A step by which the keeper undoes what a real node did to the machine. Runs alone: nothing of ours is imported.
 
-undo.py write PATH TEXT      a setting of the kernel
-undo.py cgroups NAME         the cgroups of that name, with those in them
+undo.py cgroups NAME     the cgroups of that name, empty or soon to be
 """
 
 import sys
@@ -9,11 +8,6 @@ import time
 from pathlib import Path
 
 _PATIENCE_SECONDS = 20.0  # processes that were killed leave their cgroup a moment later
-
-
-def write(path: str, text: str) -> None:
-    if Path(path).read_text().strip() != text:
-        Path(path).write_text(text)
 
 
 def cgroups(name: str) -> None:
@@ -38,4 +32,4 @@ def _remove(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"write": write, "cgroups": cgroups}[sys.argv[1]](*sys.argv[2:])
+    {"cgroups": cgroups}[sys.argv[1]](*sys.argv[2:])
