@@ -71,6 +71,7 @@ class Reflector:
         self.is_optional, self.trim, self.silent_seconds = is_optional, trim, silent_seconds
         self.health = Health()
         self._place = ""
+        self._speaks = True  # the last that came from it made sense
 
     def run(self, stop: threading.Event) -> None:
         failures = 0
@@ -131,7 +132,7 @@ class Reflector:
 
         self.sink.replace(pages())
         self._place = place
-        self.health.is_synced, self.health.why = True, ""
+        self._speaks, self.health.is_synced, self.health.why = True, True, ""
 
     def watch(self, stop: threading.Event) -> None:
         """Follow from the present place until the server ends it. Raises Gone, ApiError, Unavailable."""
@@ -145,7 +146,8 @@ class Reflector:
             if error.status == 410:
                 raise Gone from None
             raise
-        self.health.is_synced, self.health.why = True, ""  # from where it was, all that was missed comes
+        if self._speaks:  # from where it was, all that was missed comes; a quiet list may say nothing for a minute
+            self.health.is_synced, self.health.why = True, ""
         try:
             for line in _lines(response.stream(65536, decode_content=True)):
                 if stop.is_set():
@@ -158,6 +160,7 @@ class Reflector:
             response.close()
 
     def _take(self, line: bytes) -> None:
+        self._speaks = False
         try:
             event = json.loads(line)
             kind, item = event["type"], event["object"]
@@ -166,8 +169,10 @@ class Reflector:
             raise Unavailable("The site's watch does not speak JSON.") from None
         if kind == "ERROR":
             if item.get("code") == 410:
+                self._speaks = True
                 raise Gone
             raise Unavailable(f"The site ended the watch: {item.get('message')}")
+        self._speaks, self.health.is_synced, self.health.why = True, True, ""
         self.health.events += 1
         if kind in ("ADDED", "MODIFIED"):
             self.sink.put(self.trim(item))
