@@ -1,5 +1,6 @@
 """The parts of a cluster's agent by themselves: pieces of work, the picture of the nodes, output."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -455,6 +456,25 @@ def test_a_picture_that_is_told_by_changes_is_the_same() -> None:
     picture.change([node(2, message="x")], [])
     picture.change([node(2)], [])  # and back, before anybody was told
     assert not picture.has_more()
+
+
+def test_five_thousand_nodes_go_in_parts_that_a_hub_takes() -> None:
+    """40,000 cards: each part far below the 5 MB of a report, and nothing of them is kept once the hub has it."""
+    picture, hub = Picture(), HubOfNodes()
+    cards = tuple(
+        DeviceSeen(i, f"GPU-{i:036}", "nvidia", "H100-80G", 81559, numa=i // 4, resource="nvidia.com/gpu")
+        for i in range(8)
+    )
+    labels = {f"topology.example.org/level-{i}": f"place-{i}" for i in range(20)}
+    picture.look(NodeSeen(f"node-{i:05}", 192_000, 2_000_000, cards, labels=labels) for i in range(5000))
+    sizes = []
+    while picture.has_more():
+        part = picture.part()
+        assert part is not None
+        sizes.append(len(json.dumps(part)))
+        picture.answered(hub.take(part))
+    assert (len(hub.held), max(sizes) < 2_000_000, len(sizes) < 40) == (5000, True, True), sizes
+    assert picture._unsent == {}
 
 
 def test_a_hub_that_never_agrees_is_not_asked_without_end() -> None:
