@@ -15,7 +15,7 @@ const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\
 
 function saidOfKubernetes(): string[] {
   const folder = join(BACK_END, "federation/drivers/kubernetes");
-  const texts = ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py"].map((name) => readFileSync(join(folder, name), "utf-8"));
+  const texts = ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py", "channels.py"].map((name) => readFileSync(join(folder, name), "utf-8"));
   return texts.flatMap((text) => [...text.matchAll(SAID)].map(([, one, two, three]) => one ?? two ?? three ?? ""));
 }
 
@@ -49,6 +49,14 @@ test("the search finds reasons at all", () => {
 
 test("every reason the back end gives has words", () => {
   expect([...reasonsGiven()].filter((reason) => !(reason in REASONS))).toEqual([]);
+});
+
+test("what a Kubernetes cluster does to work comes with advice", () => {
+  const text = readFileSync(join(BACK_END, "federation/drivers/kubernetes/states.py"), "utf-8");
+  const tables = text.slice(text.indexOf("WAITING:"), text.indexOf("NODE_MISSING ="));
+  const given = new Set([...tables.matchAll(/^ {4}"\w+": "(\w+)"/gm)].map(([, reason = ""]) => reason));
+  expect(given.size).toBeGreaterThan(8);
+  expect([...given].filter((reason) => !REASONS[reason]?.hint)).toEqual([]);
 });
 
 test("every reason has its words in Chinese", () => {
