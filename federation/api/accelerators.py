@@ -5,13 +5,14 @@ from uuid import UUID
 
 import django_filters
 from django.db.models import Count, Q, Sum
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.models import Accelerator, Cluster
+from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
 from portal.permissions import Scope, scope_of
@@ -100,14 +101,20 @@ class MapSerializer(serializers.Serializer[Any]):
 
 class ModelSummarySerializer(serializers.Serializer[Any]):
     """Physical cards, each once, and what can be handed out of them: whole cards, and the parts of those in parts
-    (under the name of their own model). Amounts in 1/1000 of one of these."""
+    (under the name of their own model). Amounts in 1/1000 of one of these. Of `offered`, `shareable` may have several
+    holders and `parts` are parts of a card; the rest goes whole. `elsewhere`: cards seen here that count in another
+    place."""
 
     vendor = serializers.CharField()
     model = serializers.CharField()
     physical = serializers.IntegerField()
+    unhealthy = serializers.IntegerField(help_text="Of the physical cards; also those whose health is unknown.")
     offered = serializers.IntegerField()
+    shareable = serializers.IntegerField()
+    parts = serializers.IntegerField()
     held_milli = serializers.IntegerField()
     foreign_milli = serializers.IntegerField()
+    elsewhere = serializers.IntegerField()
 
 
 class AcceleratorViewSet(ReadViewSet):
@@ -124,28 +131,46 @@ class AcceleratorViewSet(ReadViewSet):
         """Every device the caller may see, for the live map."""
         return Response(estate(scope_of(self.user, "accelerator.view")))
 
-    @extend_schema(responses=ModelSummarySerializer(many=True), filters=False)
+    @extend_schema(
+        responses=ModelSummarySerializer(many=True), filters=False, parameters=[OpenApiParameter("cluster", UUID)]
+    )
     @action(detail=False, methods=["get"], pagination_class=None)
     def summary(self, request: Request) -> Response:
         """How many there are of each model, told apart: physical cards, and what can be handed out."""
-        return Response(summed(scope_of(self.user, "accelerator.view")))
+        asked = request.query_params.get("cluster")
+        try:
+            cluster = UUID(asked) if asked else None
+        except ValueError:
+            raise Invalid.field("cluster", "This is no id of a cluster.", "not-an-id") from None
+        return Response(summed(scope_of(self.user, "accelerator.view"), cluster))
 
 
-def summed(scope: Scope) -> list[dict[str, Any]]:
-    """By model, of what is there and counts."""
-    rows = Accelerator.objects.filter(is_present=True, counted_at=None).exclude(node__cluster__state="retired")
+def summed(scope: Scope, cluster: UUID | None = None) -> list[dict[str, Any]]:
+    """By model, of what is there; amounts are of what counts here."""
+    rows = Accelerator.objects.filter(is_present=True).exclude(node__cluster__state="retired")
+    if cluster is not None:
+        rows = rows.filter(node__cluster_id=cluster)
     if not scope.is_everything:  # a scope looks at shares, of which a device may have several
         rows = rows.filter(pk__in=Accelerator.objects.in_scope(scope).order_by().values("pk"))
-    found = rows.order_by("model__vendor", "model__name").values_list("model__vendor", "model__name")
-    return [
-        dict(zip(("vendor", "model", "physical", "offered", "held_milli", "foreign_milli"), row, strict=True))
-        for row in found.annotate(
-            physical=Count("pk", filter=Q(parent=None)),
-            offered=Count("pk", filter=Q(present_parts=0)),
-            held=Sum("held_milli"),
-            foreign=Sum("foreign_milli"),
+    counts = Q(counted_at=None)
+    card, offered = counts & Q(parent=None), counts & Q(present_parts=0)
+    found = (
+        rows.order_by("model__vendor", "model__name")
+        .values("model__vendor", "model__name")
+        .annotate(
+            physical=Count("pk", filter=card),
+            unhealthy=Count("pk", filter=card & ~Q(health="healthy")),
+            offered=Count("pk", filter=offered),
+            shareable=Count("pk", filter=offered & Q(step_milli__lt=1000)),
+            pieces=Count("pk", filter=offered & ~Q(parent=None)),
+            held=Sum("held_milli", filter=counts, default=0),
+            foreign=Sum("foreign_milli", filter=counts, default=0),
+            elsewhere=Count("pk", filter=~counts & Q(parent=None)),
         )
-    ]
+    )
+    ours = {"model__vendor": "vendor", "model__name": "model", "pieces": "parts"}
+    ours |= {"held": "held_milli", "foreign": "foreign_milli"}
+    return [{ours.get(name, name): value for name, value in row.items()} for row in found]
 
 
 _WHOLE, _IN_PARTS, _PART, _TWIN = range(4)  # roles

@@ -1,5 +1,6 @@
 """Sites, clusters, join tokens."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -91,14 +92,15 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
     site_name = serializers.CharField(source="site.name")
     is_demo = serializers.BooleanField(source="site.is_demo")
     connection = serializers.SerializerMethodField()
+    followed_at = serializers.SerializerMethodField()
     actions = serializers.SerializerMethodField()
 
     class Meta:
         model = Cluster
         fields = [
             "id", "site", "site_name", "slug", "name", "kind", "driver", "state", "reason", "message", "state_since",
-            "epoch", "site_version", "last_seen_at", "inventory_at", "figures_at", "is_stuck", "is_demo", "connection",
-            "created_at", "version", "actions",
+            "epoch", "site_version", "last_seen_at", "inventory_at", "followed_at", "figures_at", "is_stuck", "is_demo",
+            "connection", "created_at", "version", "actions",
         ]  # fmt: skip
 
     @extend_schema_field(ShownConnectionSerializer(allow_null=True))
@@ -108,6 +110,11 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
         if credential is None or not can(self.context["request"].user, "cluster.edit"):
             return None
         return ShownConnectionSerializer(credential).data
+
+    def get_followed_at(self, cluster: Cluster) -> datetime | None:
+        """When its changes were last followed live with nothing missed; null: nobody does, its inventory is read."""
+        watch = getattr(cluster, "watch", None)
+        return None if watch is None else watch.whole_at
 
     def get_actions(self, cluster: Cluster) -> list[str]:
         verbs = allowed_verbs(self.context["request"].user, cluster, _CLUSTER_VERBS)
@@ -130,7 +137,7 @@ class NewClusterSerializer(serializers.Serializer[Any]):
 
 
 class ClusterViewSet(ReadViewSet):
-    queryset = Cluster.objects.select_related("site", "credential")
+    queryset = Cluster.objects.select_related("site", "credential", "watch")
     serializer_class = ClusterSerializer
     filterset_fields = ["site", "kind", "driver", "state", "slug"]
     permissions = {

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from federation.drivers.base import DeviceSeen
-from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, Node, Workload
+from federation.drivers.base import DeviceSeen, Health
+from federation.models import Agent, AgentOrder, Allocation, Cluster, ClusterWatch, JoinToken, Node, Workload
 from federation.reconcile import admission, allocations
 from portal.models import AuditEntry, IdempotencyRecord
 from portal.permissions import Role
@@ -41,6 +41,11 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "driver-kind")
 
     address = f"/api/v1/clusters/{made.json()['id']}"
+    assert made.json()["followed_at"] is None
+    token = ClusterWatch.objects.take(made.json()["id"])
+    assert token
+    ClusterWatch.objects.renew(made.json()["id"], token, is_whole=True)
+    assert operator.get(address).json()["followed_at"] is not None
     for verb, state, then in (
         ("pause", "maintenance", ["drain", "resume", "retire"]),
         ("drain", "draining", ["pause", "resume", "retire"]),
@@ -197,7 +202,7 @@ def test_physical_cards_are_told_apart_from_what_can_be_handed_out(sign_in: Sign
     """One card that is seen by its host too, one in two parts, and one of which others hold some."""
     whole = factories.node_seen("n", devices=3)
     parts = [DeviceSeen(i, f"MIG-{i}", "nvidia", "A100-80G/1g.10gb", 9728, parent_uuid="GPU-n-1") for i in (3, 4)]
-    used = replace(whole.devices[2], foreign_milli=300, foreign_memory_mib=7)
+    used = replace(whole.devices[2], foreign_milli=300, foreign_memory_mib=7, mode="sliced", health=Health.UNHEALTHY)
     guest = factories.cluster(
         replace(whole, devices=(*whole.devices[:2], used, *parts), foreign_cpu_milli=5, foreign_memory_mib=6)
     )
@@ -217,7 +222,7 @@ def test_physical_cards_are_told_apart_from_what_can_be_handed_out(sign_in: Sign
     assert cut["present_parts"] == 2
     assert sorted(row["uuid"] for row in listed(parent=cut["id"]).values()) == ["MIG-3", "MIG-4"]
     third = cards[f"GPU-n-2 of {guest.pk}"]
-    assert (third["foreign_milli"], third["foreign_memory_mib"], third["mode"]) == (300, 7, "exclusive")
+    assert (third["foreign_milli"], third["foreign_memory_mib"], third["mode"]) == (300, 7, "sliced")
     node = viewer.get(f"/api/v1/nodes/{third['node']}").json()
     assert (node["foreign_cpu_milli"], node["foreign_memory_mib"]) == (5, 6)
 
@@ -226,6 +231,13 @@ def test_physical_cards_are_told_apart_from_what_can_be_handed_out(sign_in: Sign
         ("A100-80G", 3, 2, 300),
         ("A100-80G/1g.10gb", 0, 2, 0),
     ]
+    here = viewer.get("/api/v1/accelerators/summary", {"cluster": str(guest.pk)}).json()
+    assert [(row["shareable"], row["parts"], row["unhealthy"], row["elsewhere"]) for row in here] == [
+        (2, 0, 1, 0), (0, 2, 0, 0)
+    ]  # fmt: skip
+    there = viewer.get("/api/v1/accelerators/summary", {"cluster": str(host.pk)}).json()
+    assert [(row["physical"], row["offered"], row["elsewhere"]) for row in there] == [(0, 0, 1)]
+    assert viewer.get("/api/v1/accelerators/summary", {"cluster": "no-id"}).status_code == 422
     estate = viewer.get("/api/v1/accelerators/map").json()
     shown = {row[0]: row[7:] for cluster in estate["clusters"] for one in cluster["nodes"] for row in one["d"]}
     assert shown[inside["id"]] == [0, 0, None]
@@ -236,7 +248,7 @@ def test_physical_cards_are_told_apart_from_what_can_be_handed_out(sign_in: Sign
     ]  # fmt: skip
     total = viewer.get("/api/v1/overview").json()["accelerators"]
     assert (total["total"], total["offered"], total["capacity_milli"]) == (3, 4, 4000)
-    assert (total["foreign_milli"], total["placeable_milli"], total["largest_free_block"]) == (300, 3700, 3)
+    assert (total["foreign_milli"], total["placeable_milli"], total["largest_free_block"]) == (300, 3000, 3)
 
 
 def test_the_map_and_the_overview_agree_with_the_lists(

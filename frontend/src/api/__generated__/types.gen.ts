@@ -271,6 +271,10 @@ export type Cluster = {
     site_version: string;
     last_seen_at: string | null;
     inventory_at: string | null;
+    /**
+     * When its changes were last followed live with nothing missed; null: nobody does, its inventory is read.
+     */
+    readonly followed_at: string | null;
     figures_at: string | null;
     /**
      * Tried too often without one good outcome; somebody should look.
@@ -593,15 +597,24 @@ export type MembershipOfMe = {
 
 /**
  * Physical cards, each once, and what can be handed out of them: whole cards, and the parts of those in parts
- * (under the name of their own model). Amounts in 1/1000 of one of these.
+ * (under the name of their own model). Amounts in 1/1000 of one of these. Of `offered`, `shareable` may have several
+ * holders and `parts` are parts of a card; the rest goes whole. `elsewhere`: cards seen here that count in another
+ * place.
  */
 export type ModelSummary = {
     vendor: string;
     model: string;
     physical: number;
+    /**
+     * Of the physical cards; also those whose health is unknown.
+     */
+    unhealthy: number;
     offered: number;
+    shareable: number;
+    parts: number;
     held_milli: number;
     foreign_milli: number;
+    elsewhere: number;
 };
 
 export type Money = {
@@ -3998,7 +4011,9 @@ export type AcceleratorsMapResponse = AcceleratorsMapResponses[keyof Accelerator
 export type AcceleratorsSummaryData = {
     body?: never;
     path?: never;
-    query?: never;
+    query?: {
+        cluster?: string;
+    };
     url: '/api/v1/accelerators/summary';
 };
 
