@@ -1,5 +1,7 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
-import type { Accelerator, Overview, Session } from "../src/api/__generated__";
+import type { Cluster, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
+import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
+import { deviceOf, devicesOn, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
@@ -45,15 +47,18 @@ function counted<Row>(rows: Row[], by: (row: Row) => string): { name: string; co
 }
 
 function overview(): Overview {
-  const cards = clusters.flatMap(({ nodes }) => nodes.flatMap((node) => node.cards));
-  const held = cards.reduce((sum, card) => sum + card[3], 0);
+  const rows = clusters.flatMap(({ nodes }) => nodes.flatMap((node) => node.cards)).filter((card) => card[8] !== 3);
+  const cards = rows.filter((card) => card[8] !== 2);
+  const offered = rows.filter((card) => card[8] !== 1);
+  const held = offered.reduce((sum, card) => sum + card[3], 0);
+  const foreign = offered.reduce((sum, card) => sum + card[7], 0);
   const at = (found: string) => clusters.find(({ row }) => row.state === found)?.row;
   return {
     clusters: counted(clusters, ({ row }) => row.state),
     nodes: counted(clusters.flatMap(({ nodes }) => nodes), ({ row }) => row.state),
     accelerators: {
-      total: cards.length, offered: cards.length, foreign_milli: 0, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: cards.length * 1000, held_milli: held,
-      placeable_milli: cards.length * 1000 - held - 40_000, busy: cards.filter((card) => (card[4] ?? 0) >= 5).length,
+      total: cards.length, offered: offered.length, foreign_milli: foreign, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: offered.length * 1000, held_milli: held,
+      placeable_milli: offered.length * 1000 - held - foreign - 40_000, busy: cards.filter((card) => (card[4] ?? 0) >= 5).length,
       idle_held: cards.filter((card) => card[3] > 0 && card[4] === 0).length, largest_free_block: 4, observed_at: new Date().toISOString(),
     },
     workloads: counted(workloads, (each) => each.state),
@@ -65,23 +70,6 @@ function overview(): Overview {
       { kind: "workload", severity: "info", title_code: "workload-failed", params: { name: "broken-image", reason: "NonZeroExit" }, target_type: "workload", target_id: workloads[7]?.id ?? "" },
     ],
   };
-}
-
-function accelerator(id: string): Accelerator | undefined {
-  for (const cluster of clusters)
-    for (const node of cluster.nodes) {
-      const index = node.cards.findIndex((card) => card[0] === id);
-      const card = node.cards[index];
-      if (!card) continue;
-      const model = MODELS[card[1]];
-      return {
-        id, version: 1, created_at: cluster.row.created_at, node: node.row.id, node_name: node.row.name, cluster: cluster.row.id, index, uuid: "", vendor: model?.vendor ?? "", model: model?.name ?? "",
-        memory_mib: card[6], health: "healthy", is_present: true, is_identified: true, parent: null, present_parts: 0, counted_at: null, mode: "exclusive",
-        step_milli: 10, most_shares: 0, resource: "", held_milli: card[3], held_memory_mib: 0, foreign_milli: 0, foreign_memory_mib: 0, figures: null,
-        holders: card[3] ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: card[3] }] : [],
-      };
-    }
-  return undefined;
 }
 
 const TABLES: Record<string, () => readonly object[]> = {
@@ -124,6 +112,27 @@ const AFTER: Record<string, [state: string, reason: string]> = {
   reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"],
 };
 
+function invalid(errors: { pointer: string; detail: string; code: string }[], under = ""): Answer {
+  return problem(400, "invalid", "Some of what was sent is not valid", errors.map((each) => ({ ...each, pointer: `${under}${each.pointer}` })));
+}
+
+function joinCommand(cluster: string): string {
+  const isKubernetes = clusters.find(({ row }) => row.id === cluster)?.row.kind === "kubernetes";
+  if (!isKubernetes) return "AQUIFER_JOIN_TOKEN=join_mock aquifer-agent enrol --hub http://127.0.0.1:8000";
+  return "kubectl apply -f http://127.0.0.1:8000/api/v1/agent/manifest && kubectl -n aquifer-system create secret generic aquifer-agent-join --from-literal=token=join_mock";
+}
+
+function connect(row: Row, sent: NewConnectionRequest): Answer {
+  const refused = refusals(sent);
+  if (refused.length > 0) return invalid(refused);
+  if (isElsewhere(sent)) {
+    return { status: 409, body: { type: "about:blank", title: "This clashes with what is there", status: 409, instance: "", code: "conflict", errors: [],
+      detail: "Work holds hardware here, and the server or its authority is another one. If it is the same cluster, say so with is_same_cluster." } };
+  }
+  reconnect(row as unknown as Cluster, sent);
+  return { status: 202, body: row, changed: ["cluster", String(row.id)] };
+}
+
 function create(noun: string, body: Row): Answer {
   const name = String(body.name ?? "");
   if (name === "error-422") return problem(422, "invalid", "Some of what was sent is not valid", [{ pointer: "/name", detail: "This name is not allowed.", code: "bad-name" }]);
@@ -135,8 +144,13 @@ function create(noun: string, body: Row): Answer {
     return { status: 201, body: made, changed: ["workload", made.id] };
   }
   if (noun === "sites") return { status: 201, body: { id: siteId(name), name } };
-  if (noun === "clusters") return { status: 201, body: clusters.at(-1)?.row };
-  if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: `AQUIFER_JOIN_TOKEN=join_mock aquifer-agent enrol --hub http://127.0.0.1:8000` } };
+  if (noun === "clusters") {
+    const refused = body.connection ? refusals(body.connection as NewConnectionRequest) : [];
+    if (refused.length > 0) return invalid(refused, "/connection");
+    const made = addCluster(body, siteNames().find(({ id }) => id === body.site)?.name ?? "");
+    return { status: 201, body: made.row, changed: ["cluster", made.row.id] };
+  }
+  if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: joinCommand(String(body.cluster)) } };
   if (noun === "tokens") return { status: 201, body: { ...tokens[0], id: nextId(), name, secret: "aq_only-for-the-mock" } };
   return problem(404, "not-found", "There is no such thing here");
 }
@@ -165,13 +179,20 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     }));
     return { status: 200, body: { seq: Date.now(), observed_at: new Date().toISOString(), models: MODELS.map((model) => model.name), clusters: found } };
   }
-  if (noun === "accelerators" && id) return { status: 200, body: accelerator(id) };
+  if (noun === "accelerators" && id === "summary") return { status: 200, body: summary(query.get("cluster")) };
+  if (noun === "accelerators" && id) return { status: 200, body: deviceOf(id) };
+  if (noun === "accelerators") return { status: 200, body: { next: null, previous: null, results: devicesOn(query.get("node")) } };
+  if (noun === "clusters" && id === "check-connection") {
+    const refused = refusals(body);
+    return refused.length > 0 ? invalid(refused) : { status: 200, body: tried(body) };
+  }
   if (noun === "workloads" && id === "counts") return { status: 200, body: counted(workloads, (each) => each.state).map(({ name, count }) => ({ state: name, count })) };
   const rows = TABLES[noun]?.() as Row[] | undefined;
   if (!id) return method === "POST" ? create(noun, body) : rows ? listed(rows, query) : problem(404, "not-found", "There is no such thing here");
   const row = rows?.find((each) => each.id === id);
   if (!row) return problem(404, "not-found", "There is no such thing here");
   if (method === "GET") return look(noun, row, verb, query);
+  if (noun === "clusters" && verb === "connect") return connect(row, body);
   if (verb) {
     const [state, reason] = AFTER[verb] ?? ["", ""];
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });

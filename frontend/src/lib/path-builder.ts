@@ -18,7 +18,8 @@ export const pb = {
   overview: () => "/",
   login: (next?: string) => withQuery("/login", { next }),
   sites: (query?: { site?: string; state?: string }) => withQuery("/sites", query),
-  cluster: (cluster: string, query?: { state?: string }) => withQuery(`/clusters/${id(cluster)}`, query),
+  /** `node`: the one whose devices are shown. */
+  cluster: (cluster: string, query?: { node?: string }) => withQuery(`/clusters/${id(cluster)}`, query),
   workloads: (query?: {
     state?: string;
     reason?: string;

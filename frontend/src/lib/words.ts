@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Allocation, Cluster, Invoice, MembershipOfMe, Node, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -87,6 +87,23 @@ export const CLUSTER_KINDS: Record<Cluster["kind"], MessageDescriptor> = {
   slurm: msg`Slurm`,
 };
 
+/** How a card is handed out. */
+export const MODES: Record<string, MessageDescriptor> = {
+  exclusive: msg`whole`,
+  shared: msg`shared in turns`,
+  sliced: msg`sliced by software`,
+  partitioned: msg`fixed parts`,
+  "vgpu-mdev": msg`vGPU`,
+  passthrough: msg`passed through`,
+  remote: msg`over the network`,
+};
+
+export const HEALTHS: Record<Accelerator["health"], StateWord> = {
+  healthy: word(msg`Healthy`, "good"),
+  unhealthy: word(msg`Unhealthy`, "bad"),
+  unknown: word(msg`Health unknown`, "warning"),
+};
+
 export const WORKLOAD_KINDS: Record<Workload["kind"], MessageDescriptor> = {
   training: msg`Training`,
   inference: msg`Inference`,
@@ -109,6 +126,7 @@ export const VERBS: Record<string, MessageDescriptor> = {
   issue: msg`Issue`,
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
+  connect: msg`Connect anew`,
 };
 
 export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {

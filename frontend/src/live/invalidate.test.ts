@@ -14,6 +14,13 @@ test("a changed workload touches its own page and the lists, not another workloa
   expect(isTouched(query("invoicesList"), "workload", ids)).toBe(false);
 });
 
+test("a changed inventory touches the nodes and cards, and the page of its own cluster alone", () => {
+  const clusters = new Set(["c1"]);
+  for (const name of ["nodesList", "acceleratorsMap", "acceleratorsSummaryList", "overviewGet"]) expect(isTouched(query(name), "inventory", clusters)).toBe(true);
+  expect(isTouched(query("clustersRetrieve", "c1"), "inventory", clusters)).toBe(true);
+  expect(isTouched(query("clustersRetrieve", "c2"), "inventory", clusters)).toBe(false);
+});
+
 test("a topic nobody listed here is its own plural", () => {
   expect(isTouched(query("departmentsList"), "department", ids)).toBe(true);
 });
@@ -36,4 +43,24 @@ test("a single change is shown at once, a stream of them once a second", () => {
   expect(invalidate).toHaveBeenCalledTimes(1);
   vi.advanceTimersByTime(1_000);
   expect(invalidate).toHaveBeenCalledTimes(2);
+});
+
+test("a stream of inventories is read every five seconds, and holds up nothing else", () => {
+  vi.setSystemTime(1_000_000);
+  const client = new QueryClient();
+  const invalidate = vi.spyOn(client, "invalidateQueries").mockResolvedValue();
+  const invalidator = new Invalidator(client);
+  invalidator.changed("inventory", "c1");
+  vi.advanceTimersByTime(50);
+  expect(invalidate).toHaveBeenCalledTimes(1);
+  for (let i = 0; i < 40; i++) {
+    invalidator.changed("inventory", "c1");
+    vi.advanceTimersByTime(100);
+  }
+  expect(invalidate).toHaveBeenCalledTimes(1);
+  invalidator.changed("workload", "w1");
+  vi.advanceTimersByTime(50);
+  expect(invalidate).toHaveBeenCalledTimes(2);
+  vi.advanceTimersByTime(1_000);
+  expect(invalidate).toHaveBeenCalledTimes(3);
 });

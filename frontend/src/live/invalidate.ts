@@ -8,6 +8,8 @@ const READS: Record<string, readonly string[]> = {
   cluster: ["clusters", "sites", "overview", "acceleratorsMap"],
   site: ["sites", "clusters"],
   node: ["nodes", "clusters", "acceleratorsMap"],
+  // Of a cluster: its nodes and cards, and what others use of them.
+  inventory: ["clusters", "nodes", "accelerators", "overview"],
   accelerator: ["accelerators", "acceleratorsMap", "overview"],
   pool: ["pools"],
   tenant: ["tenants"],
@@ -37,25 +39,49 @@ export function isTouched(query: Pick<Query, "queryKey">, topic: string, ids: Re
 
 const FIRST_WAIT_MS = 40;
 const NEXT_WAIT_MS = 1_000;
+/** A busy cluster's inventory changes all the time, and the picture of all cards is large. */
+const NEXT_INVENTORY_WAIT_MS = 5_000;
 
 export class Invalidator {
+  private readonly things: Lane;
+  private readonly inventories: Lane;
+
+  constructor(private readonly client: QueryClient) {
+    this.things = new Lane(client, NEXT_WAIT_MS);
+    this.inventories = new Lane(client, NEXT_INVENTORY_WAIT_MS);
+  }
+
+  changed(topic: string, id: string): void {
+    (topic === "inventory" ? this.inventories : this.things).changed(topic, id);
+  }
+
+  everything(): void {
+    this.things.clear();
+    this.inventories.clear();
+    void this.client.invalidateQueries();
+  }
+}
+
+class Lane {
   private readonly waiting = new Map<string, Set<string>>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private lastFlush = 0;
 
-  constructor(private readonly client: QueryClient) {}
+  constructor(
+    private readonly client: QueryClient,
+    private readonly nextWaitMs: number,
+  ) {}
 
   changed(topic: string, id: string): void {
     const ids = this.waiting.get(topic) ?? new Set();
     this.waiting.set(topic, ids.add(id));
-    // A single change shows at once; under a stream of them pages are read once a second.
-    const wait = Date.now() - this.lastFlush < NEXT_WAIT_MS ? NEXT_WAIT_MS : FIRST_WAIT_MS;
+    // A single change shows at once; under a stream of them pages are read once in a while.
+    const wait = Date.now() - this.lastFlush < this.nextWaitMs ? this.nextWaitMs : FIRST_WAIT_MS;
     this.timer ??= setTimeout(() => this.flush(), wait);
   }
 
-  everything(): void {
+  clear(): void {
     this.waiting.clear();
-    void this.client.invalidateQueries();
   }
 
   private flush(): void {

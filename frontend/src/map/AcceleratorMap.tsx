@@ -9,13 +9,25 @@ import { AppLink } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { Empty, Panel } from "~/ui/Panel";
 import { ClusterCanvas } from "./ClusterCanvas";
-import type { FillBy } from "./draw";
-import { fleet } from "./fleet";
+import { type FillBy, type Look, lookOf } from "./draw";
+import { fleet, type FleetCluster } from "./fleet";
 import { Legend } from "./Legend";
 import { cellSize } from "./layout";
 import { useLoadedFleet } from "./useLoadedFleet";
 
 const MapTable = lazy(() => import("./MapTable").then((module) => ({ default: module.MapTable })));
+
+function looksIn(clusters: readonly FleetCluster[]): ReadonlySet<Look> {
+  const found = new Set<Look>();
+  for (const cluster of clusters)
+    for (const node of cluster.nodes)
+      for (const card of node.cards) {
+        found.add(lookOf(card));
+        // Seen beside what we hold, and inside of parts, too.
+        if (card.foreignMilli > 0 || card.parts.some((part) => part.foreignMilli > 0)) found.add("foreign");
+      }
+  return found;
+}
 
 export function AcceleratorMap() {
   const { t } = useLingui();
@@ -28,7 +40,8 @@ export function AcceleratorMap() {
     if (query.data && isLoaded) for (const cluster of fleet.clusters) found.set(cluster.site, [...(found.get(cluster.site) ?? []), cluster]);
     return [...found];
   }, [query.data, isLoaded]);
-  const total = sites.reduce((sum, [, clusters]) => sum + clusters.reduce((cards, cluster) => cards + cluster.cardCount, 0), 0);
+  const total = sites.reduce((sum, [, clusters]) => sum + clusters.reduce((cells, cluster) => cells + cluster.cellCount, 0), 0);
+  const looks = useMemo(() => looksIn(sites.flatMap(([, clusters]) => clusters)), [sites]);
 
   return (
     <Panel
@@ -71,7 +84,7 @@ export function AcceleratorMap() {
       )}
       {total > 0 && view === "map" && (
         <Stack gap="md">
-          <Legend by={by} />
+          <Legend by={by} seen={looks} />
           {sites.map(([site, clusters]) => (
             <section key={site} aria-label={site}>
               <Text fw={600} size="sm" mb={4}>{site}</Text>

@@ -3,6 +3,7 @@ import { Group, Text, useComputedColorScheme, VisuallyHidden } from "@mantine/co
 import { useElementSize } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type PointerEvent, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { formatCount } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
 import { CLUSTER_KINDS } from "~/lib/words";
 import { AppLink, splitPath } from "~/parts/AppLink";
@@ -18,7 +19,7 @@ const REPORTING = new Set(["connected", "degraded", "draining", "maintenance"]);
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
 
 export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: number }) {
-  const { t } = useLingui();
+  const { t, i18n } = useLingui();
   const word = useWord();
   const navigate = useNavigate();
   const scheme = useComputedColorScheme("light");
@@ -69,12 +70,15 @@ export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: 
           <StateCell noun="cluster" of={{ state: cluster.state }} withAge={false} />
         </Group>
         <Group gap="sm">
-          <Text size="xs" c="dimmed"><Plural value={cluster.cardCount} one="# card" other="# cards" /></Text>
+          <Text size="xs" c="dimmed">
+            <Plural value={cluster.cardCount} one="# card" other="# cards" />
+            {cluster.offeredCount !== cluster.cardCount && <> · <Trans>{formatCount(cluster.offeredCount, i18n.locale)} to hand out</Trans></>}
+          </Text>
           <Age at={cluster.figuresAt} staleAfterSeconds={30} size="xs" never={t`no figures yet`} />
         </Group>
       </Group>
       <div ref={ref}>
-        {cluster.cardCount === 0 ? (
+        {cluster.cellCount === 0 ? (
           <Text size="xs" c="dimmed"><Trans>Its nodes have no accelerators.</Trans></Text>
         ) : (
           // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex, jsx-a11y/no-noninteractive-element-interactions -- arrow keys walk over the cards; the table is its twin
@@ -97,7 +101,7 @@ export function ClusterCanvas({ id, by, cell }: { id: string; by: FillBy; cell: 
         )}
       </div>
       {isByKey && card && node && (
-        <VisuallyHidden role="status">{`${node.name} #${card.index} ${card.model}`}</VisuallyHidden>
+        <VisuallyHidden role="status">{`${node.name} #${card.label} ${card.model}`}</VisuallyHidden>
       )}
     </div>
   );

@@ -5,17 +5,28 @@ import { useLookWord } from "./CardTip";
 import { drawCard, type FillBy, type Look, RAMP } from "./draw";
 import type { Card } from "./fleet";
 
-const EXAMPLE: Card = { id: "", index: 0, model: "", health: "healthy", heldMilli: 1000, busyPercent: 60, memoryUsedMib: 60, memoryMib: 100 };
+const EXAMPLE: Card = {
+  id: "", label: "", model: "", health: "healthy", role: "whole", twinOf: null, parts: [],
+  heldMilli: 1000, foreignMilli: 0, busyPercent: 60, memoryUsedMib: 60, memoryMib: 100,
+};
+const FREE: Partial<Card> = { heldMilli: 0, busyPercent: null, memoryUsedMib: null };
+const PARTS: Card[] = [EXAMPLE, { ...EXAMPLE, ...FREE }, { ...EXAMPLE, busyPercent: 95 }, { ...EXAMPLE, ...FREE, foreignMilli: 1000 }];
 const LOOKS: [Look, Partial<Card>][] = [
-  ["free", { heldMilli: 0, busyPercent: null, memoryUsedMib: null }],
+  ["free", FREE],
   ["idle", { busyPercent: 0 }],
   ["unmeasured", { busyPercent: null, memoryUsedMib: null }],
+  ["foreign", { ...FREE, foreignMilli: 1000 }],
+  ["divided", { ...FREE, role: "divided", parts: PARTS }],
+  ["elsewhere", { ...FREE, role: "twin" }],
   ["unhealthy", { health: "unhealthy", heldMilli: 0 }],
   ["unknown", { health: "unknown", heldMilli: 0 }],
 ];
 const SIZE = 16;
 
-export function Legend({ by }: { by: FillBy }) {
+/** Looks that not every fleet has are explained where they are seen. */
+const SELDOM: ReadonlySet<Look> = new Set(["foreign", "divided", "elsewhere"]);
+
+export function Legend({ by, seen }: { by: FillBy; seen: ReadonlySet<Look> }) {
   const { t } = useLingui();
   const word = useLookWord();
   const scheme = useComputedColorScheme("light");
@@ -29,7 +40,7 @@ export function Legend({ by }: { by: FillBy }) {
         </svg>
         100 %
       </span>
-      {LOOKS.filter(([look]) => by !== "held" || (look !== "idle" && look !== "unmeasured")).map(([look, card]) => (
+      {LOOKS.filter(([look]) => (by !== "held" || (look !== "idle" && look !== "unmeasured")) && (!SELDOM.has(look) || seen.has(look))).map(([look, card]) => (
         <span key={look}><Sample card={{ ...EXAMPLE, ...card }} by={by} />{word(look)}</span>
       ))}
       <span><Sample card={{ ...EXAMPLE, heldMilli: 400 }} by={by} /><Trans>held in part</Trans></span>

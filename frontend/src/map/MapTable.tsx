@@ -8,7 +8,7 @@ import { AppLink } from "~/parts/AppLink";
 import { Age } from "~/ui/Age";
 import { useLookWord } from "./CardTip";
 import { lookOf } from "./draw";
-import { fleet } from "./fleet";
+import { type Card, fleet } from "./fleet";
 
 const PAGE = 50;
 
@@ -25,19 +25,23 @@ export function MapTable() {
       clusters.flatMap((cluster) =>
         cluster.nodes.flatMap((node) =>
           node.cards
+            .flatMap((card) => [card, ...card.parts])
             .map((card) => ({ card, node, cluster }))
             .filter(({ card }) => !wanted || `${cluster.site} ${cluster.name} ${node.name} ${card.model}`.toLowerCase().includes(wanted)),
         ),
       ),
     [clusters, wanted],
   );
+  // A card in parts is held by its parts, and a twin in the place where it counts.
+  const amount = (card: Card, milli: number) => (card.role === "divided" || card.role === "twin" ? "–" : formatMilli(milli, i18n.locale));
+  const cards = rows.filter(({ card }) => card.role !== "part" && card.role !== "twin").length;
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const current = Math.min(page, pages);
   return (
     <>
       <Group mb="xs" justify="space-between">
         <TextInput size="xs" w={260} aria-label={t`Search by site, node or model`} placeholder={t`Search by site, node or model`} value={search} onChange={(event) => setSearch(event.currentTarget.value)} />
-        <Text size="sm" c="dimmed"><Plural value={rows.length} one="# card" other="# cards" /></Text>
+        <Text size="sm" c="dimmed"><Plural value={cards} one="# card" other="# cards" /></Text>
       </Group>
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
       <div className="aq-scroll aq-dense" role="region" aria-label={t`Accelerators`} tabIndex={0}>
@@ -49,6 +53,7 @@ export function MapTable() {
               <Table.Th>{t`Model`}</Table.Th>
               <Table.Th>{t`Status`}</Table.Th>
               <Table.Th ta="right">{t`Held`}</Table.Th>
+              <Table.Th ta="right">{t`Others`}</Table.Th>
               <Table.Th ta="right">{t`Busy`}</Table.Th>
               <Table.Th ta="right">{t`Memory`}</Table.Th>
               <Table.Th>{t`Age`}</Table.Th>
@@ -57,11 +62,12 @@ export function MapTable() {
           <Table.Tbody>
             {rows.slice((current - 1) * PAGE, current * PAGE).map(({ card, node, cluster }) => (
               <Table.Tr key={card.id}>
-                <Table.Td><AppLink path={pb.allocations({ node: node.id })}>{node.name} #{card.index}</AppLink></Table.Td>
+                <Table.Td><AppLink path={pb.allocations({ node: node.id })}>{node.name} #{card.label}</AppLink></Table.Td>
                 <Table.Td>{cluster.site} · {cluster.name}</Table.Td>
                 <Table.Td>{card.model}</Table.Td>
                 <Table.Td>{word(lookOf(card))}</Table.Td>
-                <Table.Td ta="right">{formatMilli(card.heldMilli, i18n.locale)}</Table.Td>
+                <Table.Td ta="right">{amount(card, card.heldMilli)}</Table.Td>
+                <Table.Td ta="right">{amount(card, card.foreignMilli)}</Table.Td>
                 <Table.Td ta="right">{card.busyPercent === null ? "–" : formatPercent(card.busyPercent, i18n.locale)}</Table.Td>
                 <Table.Td ta="right">{card.memoryUsedMib === null ? "–" : formatMemory(card.memoryUsedMib, i18n.locale)}</Table.Td>
                 <Table.Td><Age at={cluster.figuresAt} size="xs" staleAfterSeconds={30} /></Table.Td>

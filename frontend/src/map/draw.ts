@@ -11,20 +11,32 @@ export const RAMP: Record<Scheme, readonly string[]> = {
   dark: ["#1f405b", "#2f6591", "#4a8fc4", "#83bde6", "#d2eafb"],
 };
 
-const INK: Record<Scheme, { tile: string; outline: string; track: string; idle: string; bad: string; unknown: string; focus: string }> = {
-  light: { tile: "#e9eef1", outline: "#8a979f", track: "#ffffff", idle: "#b35400", bad: "#9f1239", unknown: "#5b6870", focus: "#000000" },
-  dark: { tile: "#232c31", outline: "#6d7b84", track: "#14191c", idle: "#ffa94d", bad: "#ff8fa3", unknown: "#a3b0b7", focus: "#ffffff" },
+interface Ink {
+  tile: string;
+  outline: string;
+  track: string;
+  idle: string;
+  foreign: string;
+  bad: string;
+  focus: string;
+}
+
+const INK: Record<Scheme, Ink> = {
+  light: { tile: "#e9eef1", outline: "#8a979f", track: "#ffffff", idle: "#b35400", foreign: "#6b4fa0", bad: "#9f1239", focus: "#000000" },
+  dark: { tile: "#232c31", outline: "#6d7b84", track: "#14191c", idle: "#ffa94d", foreign: "#c3a6f0", bad: "#ff8fa3", focus: "#ffffff" },
 };
 
 /** Below this a held card counts as doing nothing. */
 export const IDLE_BELOW_PERCENT = 1;
 
-export type Look = "unhealthy" | "unknown" | "free" | "idle" | "unmeasured" | "used";
+export type Look = "unhealthy" | "unknown" | "free" | "idle" | "unmeasured" | "used" | "foreign" | "divided" | "elsewhere";
 
 export function lookOf(card: Card): Look {
+  if (card.role === "twin") return "elsewhere";
   if (card.health === "unhealthy") return "unhealthy";
   if (card.health === "unknown") return "unknown";
-  if (card.heldMilli === 0) return "free";
+  if (card.role === "divided") return "divided";
+  if (card.heldMilli === 0) return card.foreignMilli > 0 ? "foreign" : "free";
   if (card.busyPercent === null) return "unmeasured";
   return card.busyPercent < IDLE_BELOW_PERCENT ? "idle" : "used";
 }
@@ -44,8 +56,15 @@ export function rampColour(percent: number, scheme: Scheme): string {
 export function drawCard(g: CanvasRenderingContext2D, card: Card, x: number, y: number, s: number, by: FillBy, scheme: Scheme): void {
   const ink = INK[scheme];
   const look = lookOf(card);
+  if (look === "elsewhere") return drawTwin(g, x, y, s, ink);
   g.fillStyle = ink.track;
   g.fillRect(x, y, s, s);
+  if (card.role === "divided") drawParts(g, card, x, y, s, by, scheme);
+  if (card.foreignMilli > 0) {
+    // From above, so that it never hides what we hold, which stands below.
+    const height = Math.max(2, Math.round((s * Math.min(card.foreignMilli, 1000 - card.heldMilli)) / 1000));
+    stripes(g, x, y, s, height, ink.foreign);
+  }
   if (card.heldMilli > 0) {
     // A share of a card fills that share of its square, from below.
     const height = Math.max(2, Math.round((s * card.heldMilli) / 1000));
@@ -62,6 +81,44 @@ export function drawCard(g: CanvasRenderingContext2D, card: Card, x: number, y: 
   g.setLineDash([]);
   if (look === "unhealthy") cross(g, x, y, s, ink.bad, ink.track);
   if (look === "unmeasured" && by !== "held") dot(g, x, y, s, ink.track);
+}
+
+/** The parts of a card side by side in its square, in two lines when there are many. */
+export function partBoxes(count: number, s: number): { x: number; y: number; width: number; height: number }[] {
+  const lines = count > 3 ? 2 : 1;
+  const columns = Math.ceil(count / lines);
+  const [wide, high] = [(s - 2) / columns, (s - 2) / lines];
+  return Array.from({ length: count }, (_, at) => ({ x: 1 + Math.floor(at / lines) * wide, y: 1 + (at % lines) * high, width: wide, height: high }));
+}
+
+function drawParts(g: CanvasRenderingContext2D, card: Card, x: number, y: number, s: number, by: FillBy, scheme: Scheme): void {
+  const ink = INK[scheme];
+  partBoxes(card.parts.length, s).forEach((box, at) => {
+    const part = card.parts[at];
+    if (!part) return;
+    const [left, top, width, height] = [x + box.x, y + box.y, Math.max(1, box.width - 0.75), Math.max(1, box.height - 0.75)];
+    const percent = fillPercent(part, by);
+    // Too small for patterns: what is idle shows as the least, what others use in their colour.
+    if (part.heldMilli > 0) g.fillStyle = percent === null ? ink.outline : rampColour(percent, scheme);
+    else if (part.foreignMilli > 0) g.fillStyle = ink.foreign;
+    else g.fillStyle = ink.tile;
+    g.fillRect(left, top, width, height);
+  });
+}
+
+/** It counts in another place, so it takes little room here: a small square of dots. */
+function drawTwin(g: CanvasRenderingContext2D, x: number, y: number, s: number, ink: Ink): void {
+  const inset = Math.max(2, Math.round(s / 4));
+  g.lineWidth = 1;
+  g.strokeStyle = ink.outline;
+  g.setLineDash([1, 1]);
+  g.strokeRect(x + inset + 0.5, y + inset + 0.5, s - 2 * inset - 1, s - 2 * inset - 1);
+  g.setLineDash([]);
+}
+
+function stripes(g: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, colour: string): void {
+  g.fillStyle = colour;
+  for (let at = 0; at < height; at += 3) g.fillRect(x, y + at, width, Math.min(2, height - at));
 }
 
 function hatch(g: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, colour: string): void {

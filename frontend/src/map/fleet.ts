@@ -4,8 +4,11 @@ import type { FiguresFrame } from "~/live/socket";
 export type Health = "healthy" | "unhealthy" | "unknown";
 const HEALTH: readonly Health[] = ["healthy", "unhealthy", "unknown"];
 
-/** [id, model, health, held in 1/1000, busy percent, memory used in MiB, memory in MiB] */
-export type MapRow = [string, number, number, number, number | null, number | null, number];
+export type Role = "whole" | "divided" | "part" | "twin";
+const ROLES: readonly Role[] = ["whole", "divided", "part", "twin"];
+
+/** [id, model, health, held in 1/1000, busy percent, memory used in MiB, memory in MiB, foreign in 1/1000, role, other] */
+export type MapRow = [string, number, number, number, number | null, number | null, number, number, number, string | null];
 
 export interface MapNode {
   id: string;
@@ -32,10 +35,18 @@ export interface MapSnapshot {
 
 export interface Card {
   id: string;
-  index: number;
+  /** "3", and "3.1" for the first part of it. */
+  label: string;
   model: string;
   health: Health;
+  /** A divided card is handed out by its parts: what it is held of stands there. A twin counts in another place. */
+  role: Role;
+  /** The same card in the place where it counts. */
+  twinOf: string | null;
+  parts: readonly Card[];
   heldMilli: number;
+  /** Used by work that is not ours. */
+  foreignMilli: number;
   busyPercent: number | null;
   memoryUsedMib: number | null;
   memoryMib: number;
@@ -54,7 +65,12 @@ export interface FleetCluster {
   kind: string;
   state: string;
   nodes: FleetNode[];
+  /** All that is drawn, twins too. */
+  cellCount: number;
+  /** Cards one could touch, each once. */
   cardCount: number;
+  /** What can be handed out: whole cards, and parts. */
+  offeredCount: number;
   figuresAt: string | null;
   /** Rises with each change; what draws the cluster watches this. */
   version: number;
@@ -62,6 +78,14 @@ export interface FleetCluster {
 
 /** Frames are kept this long, to be put over a snapshot that was on its way while they came. */
 const KEEP_FRAMES_MS = 15_000;
+
+const NO_PARTS: readonly Card[] = [];
+
+export interface CardPlace {
+  card: Card;
+  node: FleetNode;
+  cluster: FleetCluster;
+}
 
 export class Fleet {
   clusters: FleetCluster[] = [];
@@ -89,12 +113,24 @@ export class Fleet {
     return this.cards.get(id);
   }
 
+  /** Where a card or part is; looked for, since it is asked seldom. */
+  placeOf(id: string): CardPlace | undefined {
+    const card = this.cards.get(id);
+    if (!card) return undefined;
+    for (const cluster of this.clusters)
+      for (const node of cluster.nodes) if (node.cards.some((each) => each === card || each.parts.includes(card))) return { card, node, cluster };
+    return undefined;
+  }
+
   /** Take a whole picture. Frames newer than it stay on top of it. */
   load(snapshot: MapSnapshot): void {
     const before = this.byId;
     this.cards = new Map();
     this.clusters = snapshot.clusters.map((cluster) => {
       const nodes = cluster.nodes.map((node) => ({ id: node.id, name: node.name, cards: this.readCards(node, snapshot) }));
+      const all = nodes.flatMap((node) => node.cards);
+      const counted = all.filter((card) => card.role !== "twin");
+      const parts = counted.reduce((sum, card) => sum + card.parts.length, 0);
       return {
         id: cluster.id,
         name: cluster.name,
@@ -102,7 +138,9 @@ export class Fleet {
         kind: cluster.kind,
         state: cluster.state,
         nodes,
-        cardCount: nodes.reduce((sum, node) => sum + node.cards.length, 0),
+        cellCount: all.length,
+        cardCount: counted.filter((card) => card.role !== "part").length,
+        offeredCount: counted.filter((card) => card.role !== "divided").length + parts,
         figuresAt: cluster.last_seen_at,
         version: (before.get(cluster.id)?.version ?? 0) + 1,
       };
@@ -146,20 +184,41 @@ export class Fleet {
   }
 
   private readCards(node: MapNode, snapshot: MapSnapshot): Card[] {
-    return node.d.map(([id, model, health, heldMilli, busyPercent, memoryUsedMib, memoryMib], index) => {
+    const cards: Card[] = [];
+    const parts: { card: Card; of: string | null }[] = [];
+    for (const [id, model, health, heldMilli, busyPercent, memoryUsedMib, memoryMib, foreignMilli, roleNumber, other] of node.d) {
+      const role = ROLES[roleNumber] ?? "whole";
       const card: Card = {
         id,
-        index,
+        label: "",
         model: snapshot.models[model] ?? "",
         health: HEALTH[health] ?? "unknown",
+        role,
+        twinOf: role === "twin" ? other : null,
+        parts: NO_PARTS,
         heldMilli,
+        foreignMilli,
         busyPercent,
         memoryUsedMib,
         memoryMib,
       };
       this.cards.set(id, card);
-      return card;
-    });
+      if (role === "part") parts.push({ card, of: other });
+      else cards.push(card);
+    }
+    cards.forEach((card, at) => (card.label = String(at)));
+    for (const { card, of } of parts) {
+      const whole = of === null ? undefined : this.cards.get(of);
+      // Whoever may see a part only (it holds their work) does not see its card.
+      if (!whole) {
+        card.label = String(cards.length);
+        cards.push(card);
+      } else {
+        whole.parts = [...whole.parts, card];
+        card.label = `${whole.label}.${whole.parts.length}`;
+      }
+    }
+    return cards;
   }
 
   private tell(): void {

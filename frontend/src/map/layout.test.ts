@@ -4,10 +4,14 @@ import { cellAt, layOut, neighbour } from "./layout";
 
 const card = (index: number): Card => ({
   id: `card-${index}`,
-  index,
+  label: String(index),
   model: "H100",
   health: "healthy",
+  role: "whole",
+  twinOf: null,
+  parts: [],
   heldMilli: 0,
+  foreignMilli: 0,
   busyPercent: null,
   memoryUsedMib: null,
   memoryMib: 1,

@@ -2,7 +2,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { Button, Group, Skeleton, Table, Text } from "@mantine/core";
 import { type InfiniteData, type UseInfiniteQueryResult } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 import { Age } from "~/ui/Age";
 import { useConnection } from "~/live/live";
 import { ProblemAlert } from "./ProblemAlert";
@@ -37,9 +37,11 @@ interface Props<Row> {
   /** What the table is, for those who hear it. */
   label: string;
   empty: ReactNode;
+  /** What opens below a row; nothing for a row that is closed. */
+  detail?: (row: Row) => ReactNode;
 }
 
-export function QueryTable<Row>({ query, columns, rowKey, label, empty }: Props<Row>) {
+export function QueryTable<Row>({ query, columns, rowKey, label, empty, detail }: Props<Row>) {
   const { t } = useLingui();
   const connection = useConnection();
   if (query.isPending) return <Loading label={label} />;
@@ -60,11 +62,17 @@ export function QueryTable<Row>({ query, columns, rowKey, label, empty }: Props<
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>
-              {rows.map((row) => (
-                <Table.Tr key={rowKey(row)}>
-                  {columns.map((column) => <Table.Td key={column.key} ta={column.align}>{column.cell(row)}</Table.Td>)}
-                </Table.Tr>
-              ))}
+              {rows.map((row) => {
+                const more = detail?.(row);
+                return (
+                  <Fragment key={rowKey(row)}>
+                    <Table.Tr>
+                      {columns.map((column) => <Table.Td key={column.key} ta={column.align}>{column.cell(row)}</Table.Td>)}
+                    </Table.Tr>
+                    {more && <Table.Tr className="aq-detail"><Table.Td colSpan={columns.length}>{more}</Table.Td></Table.Tr>}
+                  </Fragment>
+                );
+              })}
             </Table.Tbody>
           </Table>
         </div>

@@ -31,7 +31,7 @@ interface Props {
   verbs: Verb[];
 }
 
-function useWhyNot({ noun, thing }: Props): (verb: Verb) => string | undefined {
+export function useWhyNot({ noun, thing }: Pick<Props, "noun" | "thing">): (verb: Pick<Verb, "name" | "permission">) => string | undefined {
   const { t } = useLingui();
   const can = useCan();
   const word = useStateWord();

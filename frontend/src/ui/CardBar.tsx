@@ -9,12 +9,14 @@ interface Props {
   /** Of what is held; null where nothing is measured. */
   busyMilli: number | null;
   idleMilli: number | null;
+  /** Used by work that is not ours. */
+  foreignMilli?: number;
   freeMilli: number;
   unhealthyMilli?: number;
   showNumbers?: boolean;
 }
 
-export function CardBar({ totalMilli, heldMilli, busyMilli, idleMilli, freeMilli, unhealthyMilli = 0, showNumbers = true }: Props) {
+export function CardBar({ totalMilli, heldMilli, busyMilli, idleMilli, foreignMilli = 0, freeMilli, unhealthyMilli = 0, showNumbers = true }: Props) {
   const { t, i18n } = useLingui();
   const number = (milli: number) => formatMilliShort(milli, i18n.locale);
   const measured = (busyMilli ?? 0) + (idleMilli ?? 0);
@@ -22,6 +24,7 @@ export function CardBar({ totalMilli, heldMilli, busyMilli, idleMilli, freeMilli
     { name: t`busy`, className: "aq-busy", milli: busyMilli ?? 0 },
     { name: t`held, idle`, className: "aq-idle", milli: idleMilli ?? 0 },
     { name: t`held`, className: "aq-held", milli: Math.max(0, heldMilli - measured) },
+    { name: t`others`, className: "aq-foreign", milli: foreignMilli },
     { name: t`free`, className: "aq-free", milli: freeMilli },
     { name: t`unhealthy`, className: "aq-unhealthy", milli: unhealthyMilli },
   ].filter((part) => part.milli > 0);
@@ -31,6 +34,9 @@ export function CardBar({ totalMilli, heldMilli, busyMilli, idleMilli, freeMilli
         <defs>
           <pattern id="aq-hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
             <rect width="3" height="6" className="aq-idle-stripe" />
+          </pattern>
+          <pattern id="aq-rows" width="6" height="3" patternUnits="userSpaceOnUse">
+            <rect width="6" height="2" className="aq-foreign-stripe" />
           </pattern>
         </defs>
         <rect className="aq-bar-track" width="1000" height="10" />

@@ -58,11 +58,15 @@ function Headline({ overview }: { overview: Overview }) {
             <Trans>{formatMilliShort(cards.placeable_milli, i18n.locale)} free to place, {count(cards.largest_free_block)} at most on one node</Trans>
           </Text>
         </Group>
+        {cards.offered !== cards.total && (
+          <Text size="xs" c="dimmed" mb={4}><Trans>{count(cards.total)} cards, {count(cards.offered)} to hand out: some are handed out in parts</Trans></Text>
+        )}
         <CardBar
           totalMilli={cards.capacity_milli}
           heldMilli={cards.held_milli}
           busyMilli={working}
           idleMilli={idle}
+          foreignMilli={cards.foreign_milli}
           freeMilli={cards.placeable_milli}
           unhealthyMilli={cards.unhealthy * 1000}
         />

@@ -1,5 +1,5 @@
 /** The cards of a site or node in numbers, from the same live picture as the map. */
-import { useLingui } from "@lingui/react/macro";
+import { Trans, useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
@@ -10,7 +10,8 @@ import { useLoadedFleet } from "~/map/useLoadedFleet";
 import { fleetQuery } from "~/pages/overview/queries";
 import { CardBar } from "~/ui/CardBar";
 
-function useCluster(id: string): FleetCluster | undefined {
+/** One cluster of the live picture, drawn anew when its figures change. */
+export function useCluster(id: string): FleetCluster | undefined {
   useLoadedFleet(useQuery(fleetQuery).data);
   useSyncExternalStore(fleet.watch, () => fleet.clusterVersion(id));
   return fleet.cluster(id);
@@ -20,11 +21,15 @@ export function ClusterCards({ cluster: id }: { cluster: string }) {
   const { i18n } = useLingui();
   const cluster = useCluster(id);
   const sums = sumUp(cluster?.nodes.flatMap((node) => node.cards) ?? []);
-  if (sums.cards === 0) return <Text size="sm" c="dimmed">–</Text>;
+  if (sums.cards + sums.twins === 0) return <Text size="sm" c="dimmed">–</Text>;
   return (
     <div className="aq-cell-bar">
-      <Text size="sm" fw={600}>{formatCount(sums.cards, i18n.locale)}</Text>
-      <CardBar {...sums} />
+      <Text size="sm">
+        <strong>{formatCount(sums.cards, i18n.locale)}</strong>
+        {sums.offered !== sums.cards && <> · <Trans>{formatCount(sums.offered, i18n.locale)} to hand out</Trans></>}
+        {sums.twins > 0 && <> · <Trans>{formatCount(sums.twins, i18n.locale)} counted elsewhere</Trans></>}
+      </Text>
+      {sums.offered > 0 && <CardBar {...sums} />}
     </div>
   );
 }
@@ -33,5 +38,5 @@ export function NodeCards({ cluster: id, node }: { cluster: string; node: string
   const { i18n } = useLingui();
   const cluster = useCluster(id);
   const sums = sumUp(cluster?.nodes.find((each) => each.id === node)?.cards ?? []);
-  return <>{`${formatMilli(sums.heldMilli, i18n.locale)} / ${formatCount(sums.cards, i18n.locale)}`}</>;
+  return <span className="aq-nowrap">{`${formatMilli(sums.heldMilli, i18n.locale)} / ${formatCount(sums.offered, i18n.locale)}`}</span>;
 }

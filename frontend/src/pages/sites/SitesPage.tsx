@@ -3,6 +3,7 @@ import { Button, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconPlus, IconServerOff } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useState } from "react";
 import type { Cluster } from "~/api/__generated__";
 import { clustersListInfiniteOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { useCan } from "~/api/session";
@@ -14,9 +15,10 @@ import { VerbMenu } from "~/parts/Verbs";
 import { StateCell, useWord } from "~/parts/words";
 import { Age } from "~/ui/Age";
 import { Empty, PageHead, Panel } from "~/ui/Panel";
-import { AddSite } from "./AddSite";
 import { ClusterCards } from "./ClusterCards";
 import { CLUSTER_VERBS } from "./verbs";
+
+const AddSite = lazy(() => import("./AddSite").then((module) => ({ default: module.AddSite })));
 
 const query = { ...clustersListInfiniteOptions({ query: { limit: 100 } }), ...byCursor };
 
@@ -26,7 +28,12 @@ export function SitesPage() {
   const can = useCan();
   const clusters = useInfiniteQuery(query);
   const [isAdding, { open, close }] = useDisclosure(false);
-  const add = can("site.edit") && <Button leftSection={<IconPlus size={16} />} onClick={open}><Trans>Add a site</Trans></Button>;
+  const [wasAsked, setAsked] = useState(false);
+  const ask = () => {
+    setAsked(true);
+    open();
+  };
+  const add = can("site.edit") && <Button leftSection={<IconPlus size={16} />} onClick={ask}><Trans>Add a site</Trans></Button>;
   const columns: Column<Cluster>[] = [
     {
       key: "name",
@@ -55,12 +62,12 @@ export function SitesPage() {
           label={t`Sites`}
           empty={
             <Empty icon={<IconServerOff size={32} aria-hidden />} title={<Trans>No sites yet</Trans>}>
-              <Trans>A site is a place with accelerators. Add one: you get a line to run on its machine, and seconds later it shows here.</Trans>
+              <Trans>A site is a place with accelerators. Add one: a machine or a Kubernetes cluster joins by one line to run, or is connected directly, and seconds later it shows here.</Trans>
             </Empty>
           }
         />
       </Panel>
-      <AddSite isOpen={isAdding} onClose={close} />
+      {wasAsked && <Suspense fallback={null}><AddSite isOpen={isAdding} onClose={close} /></Suspense>}
     </Stack>
   );
 }

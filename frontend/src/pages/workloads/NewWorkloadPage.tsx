@@ -1,11 +1,11 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, MultiSelect, NumberInput, Select, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, MultiSelect, NumberInput, Select, Skeleton, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
+import { lazy, Suspense, useState } from "react";
 import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
-import { fieldErrors } from "~/api/problem";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
 import { WORKLOAD_KINDS } from "~/lib/words";
@@ -13,7 +13,9 @@ import { LinkButton, splitPath } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
 import { PageHead, Panel } from "~/ui/Panel";
-import { DEFAULTS, type Draft, toBody } from "./draft";
+import { badLine, DEFAULTS, type Draft, draftErrors, isContainer, isOfMore, isPort, toBody } from "./draft";
+
+const MoreFields = lazy(() => import("./MoreFields").then((module) => ({ default: module.MoreFields })));
 
 export function NewWorkloadPage() {
   const { t } = useLingui();
@@ -21,6 +23,7 @@ export function NewWorkloadPage() {
   const navigate = useNavigate();
   const search = useSearch({ strict: false });
   const [key] = useState(freshKey);
+  const [wantsMore, setWantsMore] = useState(false);
   const projects = useQuery(projectsListOptions({ query: { limit: 200 } }));
   const pools = useQuery(poolsListOptions({ query: { limit: 200 } }));
   const models = useQuery(acceleratorModelsListOptions({ query: { limit: 200 } }));
@@ -31,19 +34,25 @@ export function NewWorkloadPage() {
       project: (value) => (value ? null : t`Choose a project`),
       pool: (value) => (value ? null : t`Choose a pool`),
       share: (value, { accelerators }) => (value < 1 && accelerators !== 1 ? t`A share is of one accelerator: ask for exactly 1` : null),
+      ports: (value) => (value.every(isPort) ? null : t`Ports are numbers from 1 to 65535`),
+      env: (value) => {
+        const line = badLine(value);
+        return line === undefined ? null : t`This is no NAME=value: ${line}`;
+      },
+      volumes: { path: (value: string) => (value.trim().startsWith("/") ? null : t`An absolute path, as /data`) },
     },
   });
   const create = useMutation({
     ...workloadsCreateMutation(),
     onSuccess: (workload) => navigate(splitPath(pb.workload(workload.id))),
-    onError: (error) => {
-      const { accelerator_milli, cpu_milli, memory_mib, run_seconds, ...rest } = fieldErrors(error);
-      form.setErrors({ ...rest, share: accelerator_milli, cores: cpu_milli, memoryGib: memory_mib, runMinutes: run_seconds });
-    },
+    onError: (error) => form.setErrors(draftErrors(error)),
   });
+  // An error must not stay hidden in a closed section.
+  const isMore = wantsMore || Object.keys(form.errors).some(isOfMore);
   const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
   const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
   const names = [...new Set(models.data?.results.map((model) => model.name))];
+  const image = <TextInput label={t`Image`} description={t`where the site runs containers`} placeholder="registry.example.org/team/train:1.4" {...form.getInputProps("image")} />;
   return (
     <Stack maw={760}>
       <PageHead title={t`New workload`} />
@@ -68,18 +77,31 @@ export function NewWorkloadPage() {
               <NumberInput label={t`Share of each`} description={t`1 is the whole card`} min={0.001} max={1} step={0.1} decimalScale={3} {...form.getInputProps("share")} />
               <NumberInput label={t`Members`} description={t`all or nothing`} min={1} max={1000} allowDecimal={false} {...form.getInputProps("replicas")} />
             </div>
+            {isContainer(draft.kind) && image}
             <MultiSelect label={t`Models`} description={t`none chosen: any`} searchable clearable data={names} {...form.getInputProps("model_names")} />
             <div className="aq-fields">
               <NumberInput label={t`CPU cores`} description={t`of each member`} min={0.001} decimalScale={3} {...form.getInputProps("cores")} />
               <NumberInput label={t`Memory, GiB`} description={t`of each member`} min={0.1} decimalScale={2} {...form.getInputProps("memoryGib")} />
             </div>
             <Textarea label={t`Command`} description={t`one argument a line`} autosize minRows={2} className="aq-mono" {...form.getInputProps("command")} />
-            <TextInput label={t`Image`} description={t`where the site runs containers`} {...form.getInputProps("image")} />
+            {!isContainer(draft.kind) && image}
             <div className="aq-fields">
               <NumberInput label={t`Run time, minutes`} description={t`how long simulated sites run it`} min={0} {...form.getInputProps("runMinutes")} />
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
               <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
             </div>
+            <div>
+              <Button
+                variant="subtle"
+                size="compact-sm"
+                aria-expanded={isMore}
+                leftSection={isMore ? <IconChevronDown size={16} /> : <IconChevronRight size={16} />}
+                onClick={() => setWantsMore(!isMore)}
+              >
+                <Trans>More: variables, ports, storage, secrets</Trans>
+              </Button>
+            </div>
+            {isMore && <Suspense fallback={<Skeleton height={200} />}><MoreFields form={form} /></Suspense>}
             <Group justify="space-between">
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>

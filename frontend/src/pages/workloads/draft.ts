@@ -1,5 +1,16 @@
 /** What the form holds, in people's units, and how it becomes a request in the API's. */
-import type { NewWorkloadRequest, Workload } from "~/api/__generated__";
+import type { NewWorkloadRequest, VolumeRequest, Workload } from "~/api/__generated__";
+import { Problem } from "~/api/problem";
+
+export interface VolumeDraft {
+  /** Tells rows apart while they come and go. */
+  key: string;
+  path: string;
+  kind: NonNullable<VolumeRequest["kind"]>;
+  source: string;
+  sizeGib: number | "";
+  isReadOnly: boolean;
+}
 
 export interface Draft {
   name: string;
@@ -17,6 +28,13 @@ export interface Draft {
   runMinutes: number | "";
   limitMinutes: number | "";
   max_retries: number;
+  /** NAME=value, one a line. */
+  env: string;
+  ports: string[];
+  volumes: VolumeDraft[];
+  secret_env: string[];
+  pull_secrets: string[];
+  graceSeconds: number | "";
 }
 
 export const DEFAULTS: Draft = {
@@ -35,7 +53,42 @@ export const DEFAULTS: Draft = {
   runMinutes: "",
   limitMinutes: "",
   max_retries: 0,
+  env: "",
+  ports: [],
+  volumes: [],
+  secret_env: [],
+  pull_secrets: [],
+  graceSeconds: "",
 };
+
+/** These run in containers where the site has them, so their image is what one thinks of first. */
+export const isContainer = (kind: Workload["kind"]) => kind !== "vm" && kind !== "server";
+
+export const isPort = (text: string) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535;
+
+const LINE_OF_ENV = /^([A-Za-z_]\w*)=(.*)$/s;
+
+/** The first line that is no NAME=value, if there is one. */
+export function badLine(env: string): string | undefined {
+  return linesOf(env).find((line) => !LINE_OF_ENV.test(line));
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() !== "");
+}
+
+function asEnv(text: string): Record<string, string> {
+  return Object.fromEntries(linesOf(text).flatMap((line) => {
+    const found = LINE_OF_ENV.exec(line.trimStart());
+    return found ? [[found[1] ?? "", found[2] ?? ""]] : [];
+  }));
+}
+
+/** What a kind does not have is not sent: a claim has the size it has, and what is made empty has no source. */
+function asVolume({ path, kind, source, sizeGib, isReadOnly }: VolumeDraft): VolumeRequest {
+  if (kind === "claim") return { path: path.trim(), kind, source: source.trim(), is_read_only: isReadOnly };
+  return { path: path.trim(), kind, size_mib: sizeGib === "" ? 0 : Math.round(sizeGib * 1024) };
+}
 
 export function toBody(draft: Draft): NewWorkloadRequest {
   const seconds = (minutes: number | "") => (minutes === "" ? null : Math.round(minutes * 60));
@@ -56,5 +109,31 @@ export function toBody(draft: Draft): NewWorkloadRequest {
     run_seconds: seconds(draft.runMinutes),
     max_seconds: seconds(draft.limitMinutes),
     max_retries: draft.max_retries,
+    env: asEnv(draft.env),
+    ports: draft.ports.map(Number),
+    volumes: draft.volumes.map(asVolume),
+    secret_env: draft.secret_env,
+    pull_secrets: draft.pull_secrets,
+    ...(draft.graceSeconds === "" ? {} : { grace_seconds: draft.graceSeconds }),
   };
 }
+
+const FIELDS: Record<string, string> = {
+  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds",
+};
+const VOLUME_FIELDS: Record<string, string> = { size_mib: "sizeGib", is_read_only: "isReadOnly" };
+
+/** The API's errors by the fields of the form: "/volumes/0/size_mib" -> "volumes.0.sizeGib", "/ports/1" -> "ports". */
+export function draftErrors(error: unknown): Record<string, string> {
+  if (!(error instanceof Problem)) return {};
+  const found: Record<string, string> = {};
+  for (const { pointer, detail } of error.errors) {
+    const [field = "", at, inside = "path"] = pointer.split("/").slice(1);
+    const name = field === "volumes" && at !== undefined ? `volumes.${at}.${VOLUME_FIELDS[inside] ?? inside}` : (FIELDS[field] ?? field);
+    if (name && !(name in found)) found[name] = detail;
+  }
+  return found;
+}
+
+/** Errors of what stands in the section that is closed at first. */
+export const isOfMore = (field: string) => /^(env|ports|volumes|secret_env|pull_secrets|graceSeconds)\b/.test(field);

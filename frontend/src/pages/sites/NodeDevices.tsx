@@ -1,0 +1,102 @@
+/** The devices of one node: how each is handed out, who holds it, and where it counts if not here. */
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Skeleton, Table, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import type { Accelerator } from "~/api/__generated__";
+import { acceleratorsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
+import { formatMemory, formatMilli, formatPercent } from "~/lib/format";
+import { pb } from "~/lib/path-builder";
+import { HEALTHS, MODES } from "~/lib/words";
+import { fleet } from "~/map/fleet";
+import { AppLink } from "~/parts/AppLink";
+import { ProblemAlert } from "~/parts/ProblemAlert";
+import { useWord } from "~/parts/words";
+import { StateMark } from "~/ui/StateMark";
+import { type Device, nested } from "./figures";
+
+export function NodeDevices({ node, name }: { node: string; name: string }) {
+  const { t } = useLingui();
+  const devices = useQuery(acceleratorsListOptions({ query: { node, is_present: true, limit: 200 } }));
+  if (devices.isError && !devices.data) return <ProblemAlert error={devices.error} retry={() => void devices.refetch()} />;
+  if (!devices.data) return <Skeleton height={80} />;
+  if (devices.data.results.length === 0) return <Text size="sm" c="dimmed"><Trans>No accelerators here.</Trans></Text>;
+  return (
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
+    <div className="aq-scroll" role="region" aria-label={t`Devices of ${name}`} tabIndex={0}>
+      <Table highlightOnHover={false}>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t`Device`}</Table.Th>
+            <Table.Th>{t`Model`}</Table.Th>
+            <Table.Th>{t`Handed out`}</Table.Th>
+            <Table.Th>{t`Health`}</Table.Th>
+            <Table.Th ta="right">{t`Held`}</Table.Th>
+            <Table.Th ta="right">{t`Others`}</Table.Th>
+            <Table.Th ta="right">{t`Busy`}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} />)}</Table.Tbody>
+      </Table>
+      {devices.data.next && <Text size="xs" c="dimmed"><Trans>The first 200 are shown.</Trans></Text>}
+    </div>
+  );
+}
+
+function DeviceRow({ card, depth }: Device) {
+  const { i18n } = useLingui();
+  const isOffered = card.counted_at === null && card.present_parts === 0;
+  const health = HEALTHS[card.health];
+  return (
+    <Table.Tr>
+      <Table.Td className={depth ? "aq-part" : undefined}>
+        <Text size="sm" fw={depth ? 400 : 600}>#{card.index}</Text>
+        <Text size="xs" c="dimmed" className="aq-uuid">{card.uuid}</Text>
+      </Table.Td>
+      <Table.Td>
+        <span className="aq-nowrap">{card.model}</span>
+        <Text size="xs" c="dimmed" className="aq-nowrap">{formatMemory(card.memory_mib, i18n.locale)}</Text>
+      </Table.Td>
+      <Table.Td><How card={card} /></Table.Td>
+      <Table.Td><StateMark tone={health.tone} label={i18n._(health.label)} /></Table.Td>
+      <Table.Td ta="right">
+        {isOffered ? formatMilli(card.held_milli, i18n.locale) : "–"}
+        {card.holders.map((holder) => (
+          <div key={String(holder.workload)}><AppLink path={pb.workload(String(holder.workload))} size="xs">{String(holder.name)}</AppLink></div>
+        ))}
+      </Table.Td>
+      <Table.Td ta="right">{isOffered && card.foreign_milli > 0 ? formatMilli(card.foreign_milli, i18n.locale) : "–"}</Table.Td>
+      <Table.Td ta="right">{card.figures?.busy_percent == null ? "–" : formatPercent(card.figures.busy_percent, i18n.locale)}</Table.Td>
+    </Table.Tr>
+  );
+}
+
+function How({ card }: { card: Accelerator }) {
+  const { t, i18n } = useLingui();
+  const word = useWord();
+  if (card.counted_at !== null) return <Twin at={card.counted_at} />;
+  if (card.present_parts > 0) return <Text size="sm"><Trans>in {card.present_parts} parts</Trans></Text>;
+  const details = [
+    card.step_milli < 1000 && t`in steps of ${formatPercent(card.step_milli / 10, i18n.locale)}`,
+    card.most_shares > 0 && t`at most ${card.most_shares} holders`,
+    !card.is_identified && t`counted only: which card a pod got is known to its node alone`,
+  ].filter(Boolean);
+  return (
+    <>
+      <Text size="sm">{card.parent === null ? word(MODES, card.mode) : <Trans>a part</Trans>}</Text>
+      {details.length > 0 && <Text size="xs" c="dimmed" maw={260}>{details.join(" · ")}</Text>}
+      {card.resource && <Text size="xs" c="dimmed">{card.resource}</Text>}
+    </>
+  );
+}
+
+/** One card that two sites show is one card, and counts where work reaches it directly. */
+function Twin({ at }: { at: string }) {
+  const place = fleet.placeOf(at);
+  if (!place) return <Text size="sm"><Trans>Seen twice: counts in another place</Trans></Text>;
+  return (
+    <Text size="sm">
+      <Trans>Seen twice: counts at</Trans>{" "}
+      <AppLink path={pb.cluster(place.cluster.id, { node: place.node.id })}>{place.cluster.name} · {place.node.name} #{place.card.label}</AppLink>
+    </Text>
+  );
+}
