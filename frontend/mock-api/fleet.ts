@@ -136,7 +136,7 @@ export const clusters: MockCluster[] = PLANS.map((plan) => {
     epoch: 1,
     site_version: plan.seen === null ? "" : "v1.34.2",
     last_seen_at: plan.seen === null ? null : ago(plan.seen),
-    inventory_at: plan.seen === null ? null : ago(300),
+    inventory_at: plan.seen === null ? null : ago(9),
     followed_at: plan.driver === "kubernetes" ? ago(2) : null,
     figures_at: plan.seen === null ? null : ago(plan.seen),
     is_stuck: false,
@@ -178,6 +178,7 @@ export function tick(): { cluster: string; rows: [string, number | null, number 
     .map(({ row, nodes }) => {
       row.last_seen_at = now();
       row.figures_at = row.last_seen_at;
+      if (random() < 0.07) row.inventory_at = row.last_seen_at;
       if (row.followed_at) Object.assign(row, { followed_at: row.last_seen_at });
       const rows = nodes.flatMap(({ cards }) =>
         cards.map((card): [string, number | null, number | null, number] => {

@@ -59,7 +59,7 @@ function Headline({ overview }: { overview: Overview }) {
           </Text>
         </Group>
         {cards.offered !== cards.total && (
-          <Text size="xs" c="dimmed" mb={4}><Trans>{count(cards.total)} cards, {count(cards.offered)} to hand out: some are handed out in parts</Trans></Text>
+          <Text size="xs" c="dimmed" mb={4}><Trans>{count(cards.offered)} to hand out: some cards are handed out in parts</Trans></Text>
         )}
         <CardBar
           totalMilli={cards.capacity_milli}

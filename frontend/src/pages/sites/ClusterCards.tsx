@@ -9,6 +9,7 @@ import { sumUp } from "~/map/summary";
 import { useLoadedFleet } from "~/map/useLoadedFleet";
 import { fleetQuery } from "~/pages/overview/queries";
 import { CardBar } from "~/ui/CardBar";
+import { Amount } from "./Amount";
 
 /** One cluster of the live picture, drawn anew when its figures change. */
 export function useCluster(id: string): FleetCluster | undefined {
@@ -38,5 +39,5 @@ export function NodeCards({ cluster: id, node }: { cluster: string; node: string
   const { i18n } = useLingui();
   const cluster = useCluster(id);
   const sums = sumUp(cluster?.nodes.find((each) => each.id === node)?.cards ?? []);
-  return <span className="aq-nowrap">{`${formatMilli(sums.heldMilli, i18n.locale)} / ${formatCount(sums.offered, i18n.locale)}`}</span>;
+  return <Amount held={sums.heldMilli} others={sums.foreignMilli} all={sums.offered * 1000} text={(milli) => formatMilli(milli, i18n.locale)} />;
 }

@@ -17,6 +17,9 @@ interface Props {
   isNew: boolean;
 }
 
+/** What came of a try must not appear below the edge of the dialog. */
+const showIt = (element: HTMLElement | null) => element?.scrollIntoView({ block: "nearest" });
+
 const NO_HELP = { autoComplete: "off", autoCorrect: "off", autoCapitalize: "off", spellCheck: false } as const;
 
 export function ConnectionFields({ draft, field, onErrors, isNew }: Props) {
@@ -75,7 +78,7 @@ export function ConnectionFields({ draft, field, onErrors, isNew }: Props) {
         <Button variant="default" loading={check.isPending} disabled={!isFilled(draft)} onClick={() => check.mutate({ body })}><Trans>Try the connection</Trans></Button>
         <Text size="xs" c="dimmed"><Trans>Nothing is kept by a try.</Trans></Text>
       </Group>
-      {isCurrent && check.data && <CheckResult check={check.data} />}
+      {isCurrent && check.data && <div ref={showIt}><CheckResult check={check.data} /></div>}
       {isCurrent && check.error && !hasFieldErrors && <ProblemAlert error={check.error} />}
     </Stack>
   );

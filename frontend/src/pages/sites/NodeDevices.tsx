@@ -37,19 +37,22 @@ export function NodeDevices({ node, name }: { node: string; name: string }) {
         </Table.Thead>
         <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} />)}</Table.Tbody>
       </Table>
+      {devices.data.results.some((card) => !card.is_identified) && (
+        <Text size="xs" c="dimmed" mt={6}><Trans>Counted only: the site says how many there are; which of them a pod got is known to its node alone.</Trans></Text>
+      )}
       {devices.data.next && <Text size="xs" c="dimmed"><Trans>The first 200 are shown.</Trans></Text>}
     </div>
   );
 }
 
-function DeviceRow({ card, depth }: Device) {
+function DeviceRow({ card, label, isInside }: Device) {
   const { i18n } = useLingui();
   const isOffered = card.counted_at === null && card.present_parts === 0;
   const health = HEALTHS[card.health];
   return (
     <Table.Tr>
-      <Table.Td className={depth ? "aq-part" : undefined}>
-        <Text size="sm" fw={depth ? 400 : 600}>#{card.index}</Text>
+      <Table.Td className={isInside ? "aq-part" : undefined}>
+        <Text size="sm" fw={isInside ? 400 : 600}>{label}</Text>
         <Text size="xs" c="dimmed" className="aq-uuid">{card.uuid}</Text>
       </Table.Td>
       <Table.Td>
@@ -78,7 +81,7 @@ function How({ card }: { card: Accelerator }) {
   const details = [
     card.step_milli < 1000 && t`in steps of ${formatPercent(card.step_milli / 10, i18n.locale)}`,
     card.most_shares > 0 && t`at most ${card.most_shares} holders`,
-    !card.is_identified && t`counted only: which card a pod got is known to its node alone`,
+    !card.is_identified && t`counted only`,
   ].filter(Boolean);
   return (
     <>

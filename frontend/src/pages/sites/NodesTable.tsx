@@ -13,6 +13,7 @@ import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { VerbMenu } from "~/parts/Verbs";
 import { StateCell } from "~/parts/words";
 import { Empty, Panel } from "~/ui/Panel";
+import { Amount } from "./Amount";
 import { NodeCards } from "./ClusterCards";
 import { NodeDevices } from "./NodeDevices";
 import { NODE_VERBS } from "./verbs";
@@ -84,15 +85,6 @@ export function NodesTable({ cluster: id }: { cluster: string }) {
         />
       </Panel>
     </Stack>
-  );
-}
-
-function Amount({ held, others, all, text }: { held: number; others: number; all: number; text: (amount: number) => string }) {
-  return (
-    <>
-      <span className="aq-nowrap">{`${text(held)} / ${text(all)}`}</span>
-      {others > 0 && <Text size="xs" c="dimmed" className="aq-nowrap"><Trans>others {text(others)}</Trans></Text>}
-    </>
   );
 }
 

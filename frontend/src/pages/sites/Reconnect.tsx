@@ -7,6 +7,7 @@ import type { Cluster } from "~/api/__generated__";
 import { clustersConnectMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { Problem } from "~/api/problem";
 import { ProblemAlert } from "~/parts/ProblemAlert";
+import { Notice } from "~/ui/Notice";
 import { ConnectionFields } from "./ConnectionFields";
 import { connectionErrors, isFilled, NO_CONNECTION, toConnection } from "./connection";
 
@@ -36,7 +37,8 @@ export function Reconnect({ cluster, onDone }: { cluster: Cluster; onDone: () =>
       <Stack>
         <Text size="sm"><Trans>Server, authority and credential are replaced as a whole. What runs there goes on.</Trans></Text>
         <ConnectionFields draft={form.values} field={(name, options) => form.getInputProps(name, options)} onErrors={form.setErrors} isNew={false} />
-        {connect.error && !hasFieldErrors && <ProblemAlert error={connect.error} />}
+        {asksWhether && <Notice tone="warning" role="alert"><Trans>Work holds hardware here, and the server or its authority is another one.</Trans></Notice>}
+        {connect.error && !asksWhether && !hasFieldErrors && <ProblemAlert error={connect.error} />}
         {(asksWhether || form.values.isSame) && (
           <Checkbox
             label={t`It is the same cluster`}

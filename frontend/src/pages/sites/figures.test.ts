@@ -15,5 +15,11 @@ test("ways of handing out add up to what there is to hand out", () => {
 test("parts follow their card, whatever order they came in", () => {
   const device = (id: string, index: number, parent: string | null = null) => ({ id, index, parent, uuid: id }) as Accelerator;
   const found = nested([device("b1", 9, "b"), device("lonely", 1, "not here"), device("b", 2), device("a", 0), device("b0", 3, "b")]);
-  expect(found.map(({ card, depth }) => [card.id, depth])).toEqual([["a", 0], ["lonely", 0], ["b", 0], ["b0", 1], ["b1", 1]]);
+  expect(found.map(({ card, label, isInside }) => [card.id, label, isInside])).toEqual([
+    ["a", "#0", false],
+    ["lonely", "#1", false],
+    ["b", "#2", false],
+    ["b0", "#2.1", true],
+    ["b1", "#2.2", true],
+  ]);
 });

@@ -22,8 +22,9 @@ export function addUp(rows: readonly ModelSummary[]): Amounts & { whole: number 
 
 export interface Device {
   card: Accelerator;
-  /** How many cards it stands in. */
-  depth: 0 | 1;
+  /** "#2", and "#2.1" for its first part. */
+  label: string;
+  isInside: boolean;
 }
 
 /** Cards by their number, each followed by its parts; a part whose card is not there stands by itself. */
@@ -38,5 +39,8 @@ export function nested(rows: readonly Accelerator[]): Device[] {
   }
   return tops
     .toSorted(byIndex)
-    .flatMap((card): Device[] => [{ card, depth: 0 }, ...(parts.get(card.id) ?? []).toSorted(byIndex).map((part): Device => ({ card: part, depth: 1 }))]);
+    .flatMap((card): Device[] => [
+      { card, label: `#${card.index}`, isInside: false },
+      ...(parts.get(card.id) ?? []).toSorted(byIndex).map((part, at): Device => ({ card: part, label: `#${card.index}.${at + 1}`, isInside: true })),
+    ]);
 }

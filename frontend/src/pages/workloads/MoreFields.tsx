@@ -29,7 +29,7 @@ function Volumes({ form }: { form: Form }) {
   const add = () => form.insertListItem("volumes", { key: freshKey(), path: "", kind: "claim", source: "", sizeGib: "", isReadOnly: false });
   return (
     <Stack gap="xs">
-      <Text size="sm" fw={500}><Trans>Storage</Trans></Text>
+      <Text size="sm" fw={600}><Trans>Storage</Trans></Text>
       {form.values.volumes.map((volume, at) => (
         <Paper key={volume.key} withBorder p="sm" className="aq-panel">
           <Group align="flex-start" wrap="nowrap" gap="sm">
@@ -48,7 +48,7 @@ function Volumes({ form }: { form: Form }) {
               {volume.kind === "claim" ? (
                 <>
                   <TextInput label={t`Its name at the site`} placeholder="datasets" {...form.getInputProps(`volumes.${at}.source`)} />
-                  <Checkbox label={t`Read only`} mb={8} {...form.getInputProps(`volumes.${at}.isReadOnly`, { type: "checkbox" })} />
+                  <Checkbox label={t`Read only`} className="aq-beside" {...form.getInputProps(`volumes.${at}.isReadOnly`, { type: "checkbox" })} />
                 </>
               ) : (
                 <NumberInput label={t`At most, GiB`} min={0} decimalScale={2} {...form.getInputProps(`volumes.${at}.sizeGib`)} />

@@ -72,12 +72,12 @@ export function NewWorkloadPage() {
               <Select label={t`Pool`} withAsterisk searchable data={pools.data?.results.map((pool) => ({ value: pool.id, label: pool.name })) ?? []} {...form.getInputProps("pool")} value={draft.pool || null} />
               <Select label={t`Kind`} allowDeselect={false} data={Object.keys(WORKLOAD_KINDS).map((kind) => ({ value: kind, label: word(WORKLOAD_KINDS, kind) }))} {...form.getInputProps("kind")} />
             </div>
+            {isContainer(draft.kind) && image}
             <div className="aq-fields">
               <NumberInput label={t`Accelerators`} description={t`of each member`} min={0} max={1024} allowDecimal={false} {...form.getInputProps("accelerators")} />
               <NumberInput label={t`Share of each`} description={t`1 is the whole card`} min={0.001} max={1} step={0.1} decimalScale={3} {...form.getInputProps("share")} />
               <NumberInput label={t`Members`} description={t`all or nothing`} min={1} max={1000} allowDecimal={false} {...form.getInputProps("replicas")} />
             </div>
-            {isContainer(draft.kind) && image}
             <MultiSelect label={t`Models`} description={t`none chosen: any`} searchable clearable data={names} {...form.getInputProps("model_names")} />
             <div className="aq-fields">
               <NumberInput label={t`CPU cores`} description={t`of each member`} min={0.001} decimalScale={3} {...form.getInputProps("cores")} />
