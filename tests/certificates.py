@@ -12,6 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+
+def server(number: int) -> str:
+    """The address of one of many API servers."""
+    return f"https://10.9.{number // 250}.{number % 250 + 1}:6443"
+
+
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 SERVER = "https://10.8.0.7:6443"
 

@@ -46,6 +46,10 @@ def connect(*, by: Actor, cluster: Cluster, connection: Connection, is_same_clus
 
 def keep(*, by: Actor, cluster: Cluster, connection: Connection) -> None:
     """Seal the connection for this cluster in the place of what was there. In a transaction."""
+    other = ClusterCredential.objects.filter(server=connection.server).exclude(cluster=cluster).first()
+    if other is not None:
+        # Each of the two would take the other's work for left over, and remove it.
+        raise Conflict(f"{connection.server} is connected already, as {other.cluster}. Retire that cluster first.")
     row = ClusterCredential.objects.filter(cluster=cluster).first() or ClusterCredential(cluster=cluster, version=0)
     row.version += 1
     row.server, row.tls_server_name = connection.server, connection.tls_server_name

@@ -88,7 +88,7 @@ class AgentDriver(SiteDriver):
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)
         # The agent of a cluster runs the driver of that kind, which does; that of a machine starts what it is given.
-        self.can_hold = config.kind == "kubernetes"  # type: ignore[misc]
+        self.can_hold = config.kind == "kubernetes"
         self._box: Mailbox = config.port  # type: ignore[assignment]  # the registry passes a Mailbox
 
     def check(self) -> SiteInfo:

@@ -213,7 +213,7 @@ class SiteDriver(ABC):
     """One kind of site. Raises `Unavailable` or `Rejected` and nothing else; anything else is a bug."""
 
     kind: ClassVar[str]
-    can_hold: ClassVar[bool] = False  # knows WorkloadSpec.hold; otherwise members of a gang start as they come
+    can_hold: bool = False  # knows WorkloadSpec.hold; otherwise members of a gang start as they come
 
     def __init__(self, config: DriverConfig) -> None:
         """Keeps the configuration; opens nothing."""

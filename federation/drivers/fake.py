@@ -64,7 +64,7 @@ class FakeDriver(SiteDriver):
     """Has every ability there is but PowerControl."""
 
     kind: ClassVar[str] = "fake"  # config.kind says what it acts as
-    can_hold: ClassVar[bool] = True
+    can_hold: bool = True
 
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)

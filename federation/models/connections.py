@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Now
 
 from federation.models.sites import Cluster
 from portal.models.base import Row
@@ -29,7 +29,11 @@ class ClusterCredential(Row):
     scope_paths: ClassVar = {}
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=~models.Q(sealed=""), name="credential_is_sealed")]
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(sealed=""), name="credential_is_sealed"),
+            # Two clusters at one server would each take the other's work for left over. A hash: addresses may be long.
+            models.UniqueConstraint(MD5("server"), name="credential_server_once"),
+        ]
 
     def __str__(self) -> str:
         return f"credential {self.fingerprint}"

@@ -18,7 +18,7 @@ from portal import vault
 from portal.audit import SYSTEM
 from portal.errors import Conflict
 from tests import factories, stub_driver
-from tests.certificates import SERVER, authority, token
+from tests.certificates import SERVER, authority, server, token
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = (base64.b64encode(letter * 32).decode() for letter in (b"o", b"n"))
@@ -37,7 +37,7 @@ def connected(count: int) -> list[Cluster]:
     return [
         sites.add_cluster(
             by=SYSTEM, site=site, slug=f"c{n}", name=f"Cluster {n}", kind="kubernetes", driver="kubernetes",
-            connection=Connection(SERVER, token=token(f"canary{n}"), ca_pem=authority()),
+            connection=Connection(server(n), token=token(f"canary{n}"), ca_pem=authority()),
         )
         for n in range(count)
     ]  # fmt: skip

@@ -11,10 +11,10 @@ from urllib3.exceptions import HTTPError
 from federation.drivers.base import EventSeen, LogChunk, Rejected, Unavailable
 from federation.drivers.kubernetes.channels import CommandChannel, PortChannel, open_socket
 from federation.drivers.kubernetes.names import CONTAINER, object_name
-from federation.drivers.kubernetes.objects import Ways
 from federation.drivers.kubernetes.records import Record
 from federation.drivers.kubernetes.states import latest, moment
 from federation.drivers.kubernetes.transport import Api, ApiError, Deadline, Endpoint, Json, path_of
+from federation.drivers.kubernetes.ways import Ways
 
 _SILENCE_SECONDS = 20.0  # of a followed log, before we look whether its pod is still there
 _REVIEW_SECONDS = 300.0

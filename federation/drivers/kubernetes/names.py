@@ -6,6 +6,7 @@ import re
 LABEL_REF = "aquifer.io/ref"
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 MANAGED_BY = "aquifer"
+OURS = f"{LABEL_MANAGED}={MANAGED_BY}"  # a selector of everything of ours
 LABEL_STATE = "aquifer.io/state"  # of a record: held, stopping, gone
 LABEL_NODE = "aquifer.io/node"
 LABEL_TENANT = "aquifer.io/tenant"

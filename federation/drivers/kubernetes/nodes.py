@@ -99,13 +99,13 @@ def node_seen(
     )  # fmt: skip
     for pod in held:
         problems += [f"{pod.namespace}/{pod.name}: {each}" for each in pod.strange]
-    uses.put(devices, held, claims, problems)
+    crowded = uses.put(devices, held, claims, problems)
     foreign = [pod for pod in held if not pod.is_ours]
     foreign_cpu, foreign_memory = sum(p.cpu_milli for p in foreign), sum(p.memory_mib for p in foreign)
     kept = KEPT_LABELS.union(keep) if keep else KEPT_LABELS
     return NodeSeen(
         name, cpu, memory, tuple(_device(sight) for sight in devices.sights),
-        is_ready=not reasons, message=_message(reasons, _pressures(status), problems),
+        is_ready=not reasons, message=_message(reasons, _pressures(status), crowded, problems),
         rack=next((text for key in rack_labels if (text := word(labels.get(key), 64))), ""),
         labels={key: text for key in kept if (text := word(labels.get(key), 63))},
         foreign_cpu_milli=min(foreign_cpu, cpu), foreign_memory_mib=min(foreign_memory, memory),
@@ -150,14 +150,17 @@ def _allocatable(given: Mapping[str, Any], problems: list[str]) -> tuple[int, in
     return amounts[0], amounts[1]
 
 
-def _message(reasons: list[str], pressures: list[str], problems: list[str]) -> str:
-    """One line for people: first what keeps work away, then what presses, then what was strange."""
+def _message(reasons: list[str], pressures: list[str], crowded: list[str], problems: list[str]) -> str:
+    """One line for people: first what keeps work away, then what presses, then what was strange.
+
+    Of what is strange only the first is told; what others hold beyond what there is comes before it.
+    """
     told = []
     if reasons:
         told.append("No new work: " + ", ".join(dict.fromkeys(reasons)) + ".")
     if pressures:
         told.append(f"Under {', '.join(pressures)}.")
-    strange = list(dict.fromkeys(problems))
+    strange = list(dict.fromkeys((*crowded, *problems)))
     if strange:
         more = f"; and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
         told.append(f"Noted: {'; '.join(strange[:_MOST_TOLD])}{more}.")

@@ -2,9 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from federation.drivers.base import Rejected, VolumeKind, WorkloadSpec
 from federation.drivers.kubernetes.names import (
@@ -25,35 +22,11 @@ from federation.drivers.kubernetes.names import (
 )
 from federation.drivers.kubernetes.requests import PodRequest
 from federation.drivers.kubernetes.transport import Json
+from federation.drivers.kubernetes.ways import Ways
 
 SERVICES = frozenset({"inference", "notebook"})  # run until they are removed; the others end by themselves
 KINDS = SERVICES | {"batch", "training"}
 _MOST_REF = 253
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How this cluster wants it: the settings of a cluster, with what holds when they say nothing."""
-
-    default_image: str = ""
-    pull_policy: str = ""
-    pod_security: str = "baseline"  # of project namespaces: privileged, baseline or restricted
-    runtime_class: str = ""
-    scheduler: str = ""
-    queue: str = ""  # a Kueue LocalQueue of each project's namespace
-    system_namespace: str = "aquifer-system"
-    bind_role: str = ""  # a ClusterRole bound in each project's namespace to `bind_account`
-    bind_account: str = ""  # namespace/name of a service account
-    namespace_quota: Mapping[str, str] = field(default_factory=lambda: {"pods": "2000", "services.nodeports": "0"})
-    tolerations: tuple[Json, ...] = ()
-    device_classes: Mapping[str, str] = field(default_factory=dict)  # of DRA drivers, where not named like them
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> "Ways":
-        known = {name: settings[name] for name in cls.__dataclass_fields__ if name in settings}
-        if "tolerations" in known:
-            known["tolerations"] = tuple(known["tolerations"])
-        return cls(**known)
 
 
 def check(spec: WorkloadSpec) -> None:

@@ -71,14 +71,14 @@ class Records:
             raise Rejected("OldGeneration", f"This is of epoch {epoch}; the site has seen {seen}.")
         if epoch == seen:
             return
-        body = {
+        body: Json = {
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"epoch": str(epoch)},
             "metadata": {"name": _EPOCH_NAME, "labels": {LABEL_MANAGED: MANAGED_BY}},
         }  # fmt: skip
         if found is None:
             self._write(deadline, "POST", self._path, body)
         else:
-            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]  # type: ignore[index]
+            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
             self._write(deadline, "PUT", f"{self._path}/{_EPOCH_NAME}", body)
 
     def _write(self, deadline: Deadline, method: str, path: str, body: Json) -> None:

@@ -145,7 +145,7 @@ class Api:
             raise
 
     def items(self, deadline: Deadline, path: str, **query: Any) -> Iterator[Json]:
-        """All objects of a list, in pages. A list that changes too much between its pages begins anew, once."""
+        """All objects of a list, in pages. ApiError 410 when the server forgets the list between two of them."""
         token = ""
         for _ in range(100_000):
             page = self.get(deadline, path, limit=PAGE, **query, **({"continue": token} if token else {}))
@@ -311,8 +311,10 @@ def api_for(endpoint: Endpoint) -> Api:
     return Api(endpoint)
 
 
+@lru_cache(maxsize=512)
 def _in_memory(text: str) -> str:
-    """A file of this process's memory, for a library that takes certificates as files only. Lives as long as we."""
+    """A file of this process's memory, for a library that takes certificates as files only. Lives as long as we;
+    one for each text, since every channel asks for it anew."""
     number = os.memfd_create("aquifer", 0)
     os.write(number, text.encode())
     return f"/proc/self/fd/{number}"

@@ -23,8 +23,11 @@ from federation.drivers.kubernetes.tokens import Role, token
 _BESIDE = (Role.NOTHING, Role.BESIDE)
 
 
-def put(devices: Devices, held: Sequence[PodHeld], claims: Iterable[Mapping[str, Any]], problems: list[str]) -> None:
-    """Write the use of pods and claims on this node into its devices."""
+def put(
+    devices: Devices, held: Sequence[PodHeld], claims: Iterable[Mapping[str, Any]], problems: list[str]
+) -> list[str]:
+    """Write the use of pods and claims on this node into its devices; say, for people, what there is no room for."""
+    crowded = []
     for pod in held:
         if pod.is_ours:
             _put_ours(devices, pod)
@@ -42,12 +45,13 @@ def put(devices: Devices, held: Sequence[PodHeld], claims: Iterable[Mapping[str,
     for resource, units in counts.items():
         left = _put_counted(devices.pools.get(resource), units)
         if left:
-            problems.append(f"foreign work holds {left} of {resource} that no card here has room for")
+            crowded.append(f"foreign work holds {left} of {resource} that no card here has room for")
     for sight in devices.sights:
         if 0 < sight.most_shares <= sight.foreign_holders:
             sight.foreign_milli = 1000  # however little they hold, the site lets nobody else in
         if sight.is_crowded:
-            problems.append(f"foreign work holds more of {sight.uuid} than there is")
+            crowded.append(f"foreign work holds more of {sight.uuid} than there is")
+    return crowded
 
 
 def _put_ours(devices: Devices, pod: PodHeld) -> None:

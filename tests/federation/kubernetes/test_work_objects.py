@@ -8,7 +8,6 @@ import pytest
 from federation.drivers.base import DeviceGrant, DeviceSeen, Rejected, Volume, VolumeKind, WorkloadSpec
 from federation.drivers.kubernetes.names import label_of, namespace_of, object_name
 from federation.drivers.kubernetes.objects import (
-    Ways,
     check,
     claim_of,
     namespace_objects,
@@ -16,6 +15,7 @@ from federation.drivers.kubernetes.objects import (
     services_of,
 )
 from federation.drivers.kubernetes.requests import PodRequest, request_for
+from federation.drivers.kubernetes.ways import Ways
 from tests.contracts.harness import spec
 
 REF = "0f0e8d3c-1111-7222-8333-444455556666"
