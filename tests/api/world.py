@@ -13,7 +13,7 @@ from billing.actions import invoices
 from billing.models import UsageRecord
 from federation.actions import agents, sites
 from federation.connections import Connection
-from federation.models import Agent, Figures, Workload
+from federation.models import Agent, ClusterCredential, Figures, Workload
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
 from portal.audit import SYSTEM
@@ -103,7 +103,7 @@ class World:
         things["clusters waiting"] = things["join-tokens"].cluster
         things["clusters direct"] = sites.add_cluster(
             by=SYSTEM, site=site, slug="direct", name="direct", kind="kubernetes", driver="kubernetes",
-            connection=Connection(certificates.SERVER, token=certificates.token()),
+            connection=Connection(certificates.server(ClusterCredential.objects.count()), token=certificates.token()),
         )  # fmt: skip
 
     @property
