@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from agentsite import Site
-from aquifer_agent import agent
+from aquifer_agent import conversation
 from aquifer_agent import hub as hubs
 from aquifer_agent.hub import Address, BadAddress, HubError
 from fakehub import AGENT_TOKEN, JOIN_TOKEN, FakeHub, problem
@@ -171,7 +171,7 @@ def test_a_hub_that_drips_is_given_up(silent_port: int, monkeypatch: pytest.Monk
 
 
 def test_waiting_doubles_up_to_a_minute_and_is_never_in_step() -> None:
-    waits = [[agent.backoff(failures) for _ in range(200)] for failures in range(12)]
+    waits = [[conversation.backoff(failures) for _ in range(200)] for failures in range(12)]
     for failures, some in enumerate(waits):
         most = min(2.0**failures, 60)
         assert most / 2 <= min(some) < max(some) <= most
