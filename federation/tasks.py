@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from federation import outputs
 from federation.models import Allocation, Cluster, Pool
 from federation.reconcile import admission, allocations, clusters, workloads
 from portal import hints
@@ -46,3 +47,8 @@ def sweep_pools() -> None:
 @shared_task
 def sweep_workloads() -> None:
     workloads.sweep()
+
+
+@shared_task
+def sweep_outputs() -> None:
+    outputs.drop_old()

@@ -30,6 +30,7 @@ app.conf.beat_schedule = {
     },
     "sweep_usage": {"task": "billing.tasks.sweep_usage", "schedule": 5.0, "options": {"expires": 5}},
     "sweep_invoices": {"task": "billing.tasks.sweep_invoices", "schedule": 10.0, "options": {"expires": 10}},
+    "sweep_outputs": {"task": "federation.tasks.sweep_outputs", "schedule": 300.0, "options": {"expires": 300}},
     "sweep_leftovers": {
         "task": "portal.tasks.sweep_leftovers",
         "schedule": 300.0,

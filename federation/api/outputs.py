@@ -8,7 +8,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.drivers.base import EventReader, LogReader, Unavailable
+from federation import outputs
+from federation.drivers.base import EventReader, LogChunk, LogReader, SiteDriver, Unavailable
+from federation.models import Allocation
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from portal.errors import Invalid
@@ -36,6 +38,20 @@ class SiteEventsSerializer(serializers.Serializer[Any]):
     message = serializers.CharField(allow_blank=True, help_text="Why there are none, when the site cannot be asked.")
 
 
+def look(driver: SiteDriver, grant: Allocation, offset: int) -> LogChunk | None:
+    """The next piece of what a grant's work has written: from its site, or as it was kept before it went there.
+
+    None: this kind of site shows no logs. Raises Unavailable.
+    """
+    if not isinstance(driver, LogReader):
+        return None
+    if not driver.keeps_output and grant.state in (A.STOPPING, A.RELEASED):
+        kept = outputs.read(str(grant.pk), offset)
+        if kept.text or grant.state == A.RELEASED:
+            return kept
+    return driver.logs(str(grant.pk), offset)
+
+
 class OutputMixin:
     """Two readings of a workload's site, of one member of the latest attempt each."""
 
@@ -53,13 +69,12 @@ class OutputMixin:
         empty = {"text": "", "next_offset": offset, "is_complete": workload.has_ended, "message": ""}
         if latest is None:
             return Response(empty)
-        driver = driver_for(latest.cluster)
-        if not isinstance(driver, LogReader):
-            return Response({**empty, "is_complete": True, "message": "This kind of site shows no logs."})
         try:
-            chunk = driver.logs(str(latest.pk), offset)
+            chunk = look(driver_for(latest.cluster), latest, offset)
         except Unavailable as error:
             return Response({**empty, "is_complete": False, "message": str(error)})
+        if chunk is None:
+            return Response({**empty, "is_complete": True, "message": "This kind of site shows no logs."})
         is_complete = chunk.is_complete or (latest.state == A.RELEASED and not chunk.text)
         return Response(
             {"text": chunk.text, "next_offset": chunk.next_offset, "is_complete": is_complete, "message": ""}

@@ -84,6 +84,7 @@ class AgentDriver(SiteDriver):
     """The six calls, each a look into the mailbox; the agent's next report carries the wishes over."""
 
     kind: ClassVar[str] = "baremetal"
+    keeps_output = True  # an agent sends it as it comes
 
     def __init__(self, config: DriverConfig) -> None:
         super().__init__(config)

@@ -214,6 +214,7 @@ class SiteDriver(ABC):
 
     kind: ClassVar[str]
     can_hold: bool = False  # knows WorkloadSpec.hold; otherwise members of a gang start as they come
+    keeps_output: bool = False  # logs() answers for work that is gone; otherwise the hub keeps a copy before it goes
 
     def __init__(self, config: DriverConfig) -> None:
         """Keeps the configuration; opens nothing."""
@@ -331,7 +332,10 @@ class Channel(Protocol):
     exit_code: int | None  # of the command, once it has ended; None for a port
 
     def send(self, data: bytes) -> None:
-        """All of it, or Unavailable. Waits while the other side takes nothing: it keeps no more than it must."""
+        """All of it, or Unavailable. Waits while the other side takes nothing: it keeps no more than it must.
+
+        Nothing (`b""`): the end of a command's input.
+        """
         ...
 
     def resize(self, columns: int, rows: int) -> None: ...

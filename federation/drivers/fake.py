@@ -37,6 +37,7 @@ from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_shell import ToyShell
 from federation.drivers.fake_store import FORGET_SECONDS, Grant, MemoryStore, Shown, Store, Turn, Work
 
+_SILENCE_SECONDS = 0.25  # between looks at a followed log that says nothing
 _LONGEST_SLEEP_SECONDS = 0.05  # latency is felt, yet no worker is kept
 
 
@@ -195,6 +196,8 @@ class FakeDriver(SiteDriver):
             if chunk.is_complete and not chunk.text:
                 return
             yield chunk.text.encode()
+            if not chunk.text:
+                time.sleep(_SILENCE_SECONDS)
 
     def events(self, ref: str) -> Iterable[EventSeen]:
         shown = self.store.look((ref,))

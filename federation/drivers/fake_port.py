@@ -21,6 +21,8 @@ class EchoPort:
         self._is_closed = False
 
     def send(self, data: bytes) -> None:
+        if not data:
+            return
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or self._size < _MOST_BYTES)
             if self._is_closed:

@@ -49,7 +49,9 @@ class ToyShell:
             self._changed.wait_for(lambda: self._is_closed or len(self._input) < _MOST_INPUT_BYTES)
             if self._is_closed:
                 raise Unavailable("The shell is closed.")
-            if self._is_tty:
+            if not data:
+                self._is_input_over = True
+            elif self._is_tty:
                 self._type(data)
             else:
                 self._input += data

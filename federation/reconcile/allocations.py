@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation import outputs
 from federation.drivers.base import Observation, Rejected, SiteDriver, Unavailable
 from federation.drivers.base import ObservedState as O
 from federation.models import Allocation, Node, Workload
@@ -80,6 +81,7 @@ def _act(allocation: Allocation, driver: SiteDriver) -> Outcome:
             seen = driver.ensure(spec)
             point("ensure.after")
         elif allocation.state == A.STOPPING:
+            outputs.keep(ref, driver, has_ended=allocation.exit_code is not None)
             point("remove.before")
             seen = driver.remove(ref)
             point("remove.after")

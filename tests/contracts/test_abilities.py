@@ -118,6 +118,17 @@ def test_following_can_be_given_up(site: Harness) -> None:
 # -- shells ------------------------------------------------------------------------------------------------
 
 
+def test_a_command_sees_the_end_of_its_input(site: Harness) -> None:
+    driver = able(site, ShellAccess)
+    start(site, spec())
+    channel = driver.shell("work-1", ["cat"], is_tty=False)
+    channel.send(b"all\n")
+    channel.send(b"")
+    assert heard(channel)[Stream.OUT] == b"all\n"
+    assert channel.exit_code == 0
+    channel.close()
+
+
 @pytest.mark.parametrize(
     ("command", "out", "err", "code"),
     [
