@@ -11,14 +11,14 @@ from django.core.asgi import get_asgi_application
 
 _http = get_asgi_application()  # before anything that needs models
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.core.handlers.asgi import ASGIRequest  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
+import federation.api  # noqa: E402
 from portal.consumers import EventsConsumer, NoSuchSocket  # noqa: E402
 from portal.http.middleware import SecurityHeaders, refusal  # noqa: E402
+from portal.http.sockets import Callers  # noqa: E402
 
 
 async def _limited(scope: Any, receive: Any, send: Any) -> None:
@@ -30,13 +30,9 @@ async def _limited(scope: Any, receive: Any, send: Any) -> None:
         await _http.send_response(SecurityHeaders(lambda _: refused)(request), send)
 
 
-application = ProtocolTypeRouter(
-    {
-        "http": _limited,
-        "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(
-                URLRouter([path("ws/events", EventsConsumer.as_asgi()), re_path(r"", NoSuchSocket.as_asgi())])
-            )
-        ),
-    }
-)
+sockets: list[Any] = [
+    path("ws/events", EventsConsumer.as_asgi()),
+    *federation.api.live_paths,
+    re_path(r"", NoSuchSocket.as_asgi()),
+]
+application = ProtocolTypeRouter({"http": _limited, "websocket": Callers(URLRouter(sockets))})

@@ -11,14 +11,14 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
 
-from portal.models import StreamPosition, User
+from portal.http.sockets import Places, user_now
+from portal.models import StreamPosition
 from portal.permissions import scope_of
 
 logger = logging.getLogger(__name__)
 _RECHECK_SECONDS = 5.0
-_MOST_SOCKETS_PER_USER = 20
 _LONGEST_MESSAGE = 1000
-_open: dict[str, int] = {}
+_places = Places(20)
 
 
 class EventsConsumer(AsyncJsonWebsocketConsumer):
@@ -27,16 +27,15 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
     recheck: "asyncio.Task[None] | None" = None
 
     async def connect(self) -> None:
-        self.streams = await self._streams_of(self.scope.get("user"))
+        user, self.streams = await self._caller()
         if not self.streams:
             await self.close(code=4401)
             return
-        self.user_id = str(self.scope["user"].pk)
-        if _open.get(self.user_id, 0) >= _MOST_SOCKETS_PER_USER:
+        self.user_id = str(user.pk)
+        if not _places.take(self.user_id):
             self.user_id = ""
             await self.close(code=4429)
             return
-        _open[self.user_id] = _open.get(self.user_id, 0) + 1
         await self.accept()
         for stream in self.streams:
             await self.channel_layer.group_add(f"stream.{stream}", self.channel_name)
@@ -47,9 +46,7 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
         if self.recheck:
             self.recheck.cancel()
         if self.user_id:
-            _open[self.user_id] -= 1
-            if not _open[self.user_id]:
-                del _open[self.user_id]
+            _places.give_back(self.user_id)
         for stream in getattr(self, "streams", []):
             await self.channel_layer.group_discard(f"stream.{stream}", self.channel_name)
 
@@ -87,7 +84,7 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
         while True:
             await asyncio.sleep(_RECHECK_SECONDS)
             try:
-                if await self._streams_now() == self.streams:
+                if (await self._caller())[1] == self.streams:
                     continue
                 code = 4401
             except Exception:  # whatever the reason: who cannot be checked does not listen on
@@ -97,15 +94,9 @@ class EventsConsumer(AsyncJsonWebsocketConsumer):
             return
 
     @database_sync_to_async
-    def _streams_of(self, user: Any) -> list[str]:
-        return _streams(user)
-
-    @database_sync_to_async
-    def _streams_now(self) -> list[str]:
-        session = self.scope.get("session")
-        if session is None or not session.exists(session.session_key):
-            return []
-        return _streams(User.objects.filter(pk=self.user_id, is_active=True).first())
+    def _caller(self) -> tuple[Any, list[str]]:
+        user = user_now(self.scope)
+        return user, _streams(user)
 
     @database_sync_to_async
     def _positions(self, streams: list[str]) -> dict[str, int]:
@@ -122,7 +113,7 @@ class NoSuchSocket(AsyncWebsocketConsumer):
 
 def _streams(user: Any) -> list[str]:
     """Platform people get the stream of everything; others that of each tenant they belong to."""
-    if user is None or not user.is_authenticated:
+    if user is None:
         return []
     scope = scope_of(user, "session.view")
     if scope.is_everything:

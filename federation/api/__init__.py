@@ -8,12 +8,18 @@ from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
+from federation.api.sockets import LogSocket, PortSocket, ShellSocket
 from federation.api.workloads import AllocationViewSet, WorkloadViewSet
 
 paths = [
     path("agent/enrol", AgentEnrolView.as_view()),
     path("agent/sync", AgentSyncView.as_view()),
     path("agent/manifest", AgentManifestView.as_view()),
+]
+live_paths = [
+    path("ws/workloads/<str:pk>/logs", LogSocket.as_asgi()),
+    path("ws/workloads/<str:pk>/shell", ShellSocket.as_asgi()),
+    path("ws/workloads/<str:pk>/ports/<int:port>", PortSocket.as_asgi()),
 ]
 
 

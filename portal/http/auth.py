@@ -14,6 +14,22 @@ from portal.models.tokens import digest
 from portal.permissions import access_of, scope_of
 
 
+def valid_token(digested: str) -> AccessToken | None:
+    found: AccessToken | None = (
+        AccessToken.objects.select_related("user")
+        .filter(digest=digested, revoked_at=None, expires_at__gt=Now(), user__is_active=True)
+        .first()
+    )
+    return found
+
+
+def user_of(token: AccessToken) -> Any:
+    """Its user, who may do here what the token allows and no more."""
+    user: Any = token.user
+    user.access = access_of(user, scopes=token.scopes, tenant=token.tenant_id)
+    return user
+
+
 class TokenAuthentication(authentication.BaseAuthentication):
     """`Authorization: Bearer aq_…`: hashed, scoped, expiring. A bad one is 401, never anonymous."""
 
@@ -21,20 +37,14 @@ class TokenAuthentication(authentication.BaseAuthentication):
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        token = (
-            AccessToken.objects.select_related("user")
-            .filter(digest=digest(secret.strip()), revoked_at=None, expires_at__gt=Now(), user__is_active=True)
-            .first()
-        )
+        token = valid_token(digest(secret.strip()))
         if token is None:
             raise exceptions.AuthenticationFailed("This token is not valid, has expired or was revoked.")
         # A minute's precision is enough to see what is in use, and saves a write per request.
         AccessToken.objects.filter(
             Q(pk=token.pk) & (Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - timedelta(minutes=1)))
         ).update(last_used_at=Now())
-        user: Any = token.user
-        user.access = access_of(user, scopes=token.scopes, tenant=token.tenant_id)
-        return user, token
+        return user_of(token), token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
@@ -14,6 +14,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from portal.models import User
 
+Found = TypeVar("Found")
 _process = os.environ.get("AQUIFER_PROCESS")
 from portal.asgi import application  # noqa: E402
 
@@ -34,13 +35,29 @@ def session_of(user: User) -> str:
 
 
 class Socket:
-    def __init__(self, session: str = "", *, origin: bytes | None = b"http://localhost", path: str = "/ws/events"):
+    def __init__(
+        self,
+        session: str = "",
+        *,
+        origin: bytes | None = b"http://localhost",
+        path: str = "/ws/events",
+        query: str = "",
+        token: str = "",
+    ):
         headers = [(b"host", b"localhost")]
         if origin is not None:
             headers.append((b"origin", origin))
         if session:
             headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={session}".encode()))
-        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": []}
+        if token:
+            headers.append((b"authorization", f"Bearer {token}".encode()))
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": headers,
+            "subprotocols": [],
+        }
         self._end = ApplicationCommunicator(application, scope)
 
     async def open(self) -> int:
@@ -51,6 +68,25 @@ class Socket:
 
     async def say(self, text: str) -> None:
         await self._end.send_input({"type": "websocket.receive", "text": text})
+
+    async def send(self, data: bytes) -> None:
+        await self._end.send_input({"type": "websocket.receive", "bytes": data})
+
+    async def bytes_and_end(self) -> tuple[bytes, dict[str, Any]]:
+        """All bytes until the last word, and that; the socket is closed after it."""
+        found = b""
+        while True:
+            message = await self._end.receive_output(PATIENCE)
+            assert message["type"] == "websocket.send", message
+            if message.get("bytes") is not None:
+                found += message["bytes"]
+            elif (said := json.loads(message["text"]))["type"] == "end":
+                return found, said
+
+    async def hear_bytes(self) -> bytes:
+        message = await self._end.receive_output(PATIENCE)
+        assert message["type"] == "websocket.send" and message.get("bytes") is not None, message
+        return bytes(message["bytes"])
 
     async def hear(self) -> Any:
         message = await self._end.receive_output(PATIENCE)
@@ -85,5 +121,8 @@ async def opened(session: str) -> AsyncIterator[tuple[Socket, dict[str, Any]]]:
         await made.leave()
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async_to_sync(story)()
+def run(story: Callable[[], Awaitable[Found]]) -> Found:
+    async def told() -> Found:
+        return await story()
+
+    return async_to_sync(told)()

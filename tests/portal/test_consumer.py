@@ -14,6 +14,7 @@ from django.db import OperationalError
 from portal import consumers, events, streams, tasks
 from portal.actions import members, tenants
 from portal.audit import SYSTEM
+from portal.http.sockets import Places
 from portal.models import StreamPosition, Tenant, User
 from portal.permissions import Role
 from tests import factories
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "_RECHECK_SECONDS", 0.02)
-    monkeypatch.setattr(consumers, "_open", {})
+    monkeypatch.setattr(consumers, "_places", Places(20))
     channel_layers.backends.clear()  # a layer of its own for each test, and each loop
 
 
@@ -46,7 +47,7 @@ def test_nobody_gets_in_without_a_session() -> None:
             assert await Socket(session).open() == 4401, session
 
     run(story)
-    assert consumers._open == {}
+    assert consumers._places.taken == {}
 
 
 def test_another_sites_page_gets_in_for_nobody() -> None:
@@ -70,7 +71,7 @@ def test_another_sites_page_gets_in_for_nobody() -> None:
 
 
 def test_a_person_has_only_so_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "_MOST_SOCKETS_PER_USER", 2)
+    monkeypatch.setattr(consumers._places, "most", 2)
     user, other = factories.user(), factories.user()
     session, others = session_of(user), session_of(other)
 
@@ -80,10 +81,10 @@ def test_a_person_has_only_so_many_sockets(monkeypatch: pytest.MonkeyPatch) -> N
             async with opened(others):
                 pass
         async with opened(session):
-            assert consumers._open == {str(user.pk): 1}
+            assert consumers._places.taken == {str(user.pk): 1}
 
     run(story)
-    assert consumers._open == {}
+    assert consumers._places.taken == {}
 
 
 # -- what it says ---------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ def test_a_socket_closes_when_its_user_is(end: str) -> None:
         await made.leave()
 
     run(story)
-    assert consumers._open == {}
+    assert consumers._places.taken == {}
 
 
 def test_a_socket_that_cannot_be_checked_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,447 @@
+"""Sockets into work: its output as it comes, a shell in it, one of its ports.
+
+Binary frames are bytes, text frames are JSON: `open` once the work is reached, `end` as the last word; `resize`, `eof`
+and `ping` from the other side. What a shell says begins with a byte that tells output (1) from errors (2).
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import connections
+
+from federation import outputs
+from federation.api.outputs import look
+from federation.drivers.base import (
+    DEFAULT_SHELL,
+    Channel,
+    LogFollower,
+    PortAccess,
+    Rejected,
+    ShellAccess,
+    SiteDriver,
+    Stream,
+    Unavailable,
+)
+from federation.models import Allocation, Workload
+from federation.registry import driver_for
+from federation.states import AllocationState as A
+from portal.audit import record
+from portal.http.sockets import Places, user_now
+from portal.permissions import scope_of
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+RECHECK_SECONDS = 5.0
+LOOK_SECONDS = 1.0  # between looks at a log that cannot be followed
+SEND_SECONDS = 30.0  # for what is sent to be taken
+IDLE_SECONDS, LONGEST_SECONDS = 3600.0, 12 * 3600.0
+MOST_MESSAGE = 64 << 10
+_MOST_HERE = 400  # sockets of this kind in one process: each has two threads
+_BYTES = {Stream.OUT: b"\x01", Stream.ERR: b"\x02"}
+places = Places(20)
+
+
+class End(Exception):  # not an error: how it comes to an end
+    """The last word: a code that programs know, and words for people."""
+
+    def __init__(self, code: str = "", message: str = "", exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.exit_code = code, message, exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One member of a workload, as one user may reach it. `grant` is None while no site has been given it."""
+
+    user: Any
+    workload: Workload
+    grant: Allocation | None
+    driver: SiteDriver | None
+
+    @property
+    def ref(self) -> str:
+        return str(self.grant.pk) if self.grant else ""
+
+
+class WorkSocket(AsyncWebsocketConsumer):
+    """What all three share: who may, how many, for how long, and the last word. `_talk` is each one's own."""
+
+    permission: ClassVar[str]
+    main: "asyncio.Task[None] | None" = None
+    user_id = ""
+
+    async def connect(self) -> None:
+        query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        target = await self._find() if self._read(query) else None
+        if target is None:
+            await self.close(code=4404)
+            return
+        if not self._take_place(str(target.user.pk)):
+            await self.close(code=4429)
+            return
+        self.began = self.moved_at = time.monotonic()
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="work-socket")
+        await self.accept()
+        self.main = asyncio.create_task(self._serve(target))
+
+    def _read(self, query: dict[str, list[str]]) -> bool:
+        """Take what the address says; False when it makes no sense."""
+        self.replica = _number(query, "replica", 0)
+        return self.replica >= 0
+
+    def _take_place(self, user: str) -> bool:
+        if sum(places.taken.values()) >= _MOST_HERE or not places.take(user):
+            return False
+        self.user_id = user
+        return True
+
+    @database_sync_to_async
+    def _find(self) -> Target | None:
+        return self._target()
+
+    def _target(self) -> Target | None:
+        """Who asks, for what, as of now; None when there is no such work for this user."""
+        user = user_now(self.scope)
+        try:
+            pk = UUID(self.scope["url_route"]["kwargs"]["pk"])
+        except ValueError:
+            return None
+        if user is None:
+            return None
+        workload = Workload.objects.in_scope(scope_of(user, self.permission)).filter(pk=pk).first()
+        if workload is None:
+            return None
+        grant = workload.latest(self.replica)
+        return Target(user, workload, grant, driver_for(grant.cluster) if grant else None)
+
+    async def _serve(self, target: Target) -> None:
+        end = End("unavailable", "Something went wrong here.")
+        checks = asyncio.create_task(self._keep_checking(target))
+        talk = asyncio.create_task(self._talk(target))
+        try:
+            await asyncio.wait({checks, talk}, return_when=asyncio.FIRST_COMPLETED)
+            await (checks if checks.done() else talk)
+        except asyncio.CancelledError:
+            end = End("left")
+            raise
+        except End as last:
+            end = last
+        except Rejected as refusal:
+            code = {"NotRunning": "not-running"}.get(refusal.reason, "not-possible")
+            end = End(code, refusal.message or refusal.reason)
+        except Unavailable as error:
+            end = End("unavailable", str(error) or "The site did not answer.")
+        except Exception:
+            logger.exception("A socket into work fell over.")
+        finally:
+            for task in (checks, talk):
+                task.cancel()
+            # Not awaited by whoever cancels us: what is open at the site is closed in any case.
+            await asyncio.shield(self._leave(target, end))
+        with contextlib.suppress(Exception):  # the other side may be gone already
+            await self._say("end", exit_code=end.exit_code, code=end.code, message=end.message)
+            await self.close(code=1000)
+
+    async def _talk(self, target: Target) -> None:
+        raise NotImplementedError
+
+    async def _leave(self, target: Target, end: End) -> None:
+        """Let go of whatever is open at the site."""
+
+    async def _keep_checking(self, target: Target) -> None:
+        """Whoever loses access (signed out, disabled, role taken, token revoked) loses the socket within seconds."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            now = time.monotonic()
+            if now - self.moved_at > IDLE_SECONDS:
+                raise End("idle", "Nothing was said for an hour.")
+            if now - self.began > LONGEST_SECONDS:
+                raise End("too-long", "It was open for 12 hours. Open it again to go on.")
+            again = await self._find()
+            if again is None or again.user.pk != target.user.pk:
+                raise End("access-lost", "You may not look into this work any more.")
+            self._still(target, again)
+
+    def _still(self, target: Target, now: Target) -> None:
+        """Raises End when what was opened is no longer what the address means."""
+
+    async def disconnect(self, code: int) -> None:
+        if self.main is not None:
+            self.main.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.main
+        if self.user_id:
+            places.give_back(self.user_id)
+            self.threads.shutdown(wait=False)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if len(text_data or bytes_data or b"") > MOST_MESSAGE:
+            await self.close(code=1009)
+            return
+        if bytes_data is not None:
+            self.moved_at = time.monotonic()
+            await self._heard(bytes_data)
+            return
+        try:
+            message = json.loads(text_data or "")
+            kind = message["type"]
+        except (ValueError, KeyError, TypeError):
+            await self.close(code=1007)
+            return
+        if kind == "ping":
+            await self._say("pong")
+        else:
+            await self._told(kind, message)
+
+    async def _heard(self, data: bytes) -> None:
+        """Bytes from the other side."""
+
+    async def _told(self, kind: str, message: dict[str, Any]) -> None:
+        """A message from the other side, other than ping."""
+
+    async def _say(self, kind: str, **values: Any) -> None:
+        await self.send(text_data=json.dumps({"type": kind, **values}))
+
+    async def _pass_on(self, data: bytes) -> None:
+        self.moved_at = time.monotonic()
+        await self.send(bytes_data=data)
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        """What may wait for a site. Drivers that keep their state in our database leave no connection open."""
+
+        def run() -> T:
+            try:
+                return call(*arguments)
+            finally:
+                connections.close_all()
+
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run)
+
+
+class LogSocket(WorkSocket):
+    """The output of one member of the latest attempt, from a byte offset, as it comes."""
+
+    permission = "workload.view"
+    pieces: Iterator[bytes] | None = None
+
+    def _read(self, query: dict[str, list[str]]) -> bool:
+        self.offset = _number(query, "offset", 0)
+        return super()._read(query) and self.offset >= 0
+
+    async def _talk(self, target: Target) -> None:
+        while target.grant is None or target.grant.state == A.RESERVED:
+            if target.workload.has_ended:
+                raise End
+            await asyncio.sleep(LOOK_SECONDS)
+            target = await self._find() or target
+        await self._say("open")
+        driver = target.driver
+        can_follow = _is_live(target.grant) and isinstance(driver, LogFollower)
+        pieces = self._followed(cast(LogFollower, driver), target.ref) if can_follow else self._looks()
+        async for piece in pieces:
+            if piece:
+                self.offset += len(piece)
+                await self._pass_on(piece)
+        await self._rest(target)
+        self._still(target, await self._find() or target)
+        raise End
+
+    async def _followed(self, driver: LogFollower, ref: str) -> AsyncIterator[bytes]:
+        self.pieces = driver.follow(ref, self.offset)
+        while (piece := await self._in_thread(next, self.pieces, None)) is not None:
+            yield piece
+
+    async def _looks(self) -> AsyncIterator[bytes]:
+        """Where it cannot be followed it is looked at, once a second."""
+        while True:
+            now = await self._find()
+            if now is None or now.grant is None or now.driver is None:
+                return
+            chunk = await self._in_thread(look, now.driver, now.grant, self.offset)
+            if chunk is None:
+                raise End("not-offered", "This kind of site shows no logs.")
+            if chunk.text:
+                yield chunk.text.encode()
+                self.offset = chunk.next_offset  # letters that could not be read are longer here than they were there
+            elif chunk.is_complete or now.grant.state == A.RELEASED:
+                return
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _rest(self, target: Target) -> None:
+        """What was followed may have been cut short by its removal; then the rest was kept."""
+        while (chunk := await database_sync_to_async(outputs.read)(target.ref, self.offset)).text:
+            await self._pass_on(chunk.text.encode())
+            self.offset = chunk.next_offset
+
+    def _still(self, target: Target, now: Target) -> None:
+        if target.grant is not None and now.ref != target.ref:
+            raise End("moved", "It has been started anew.")
+
+    async def _leave(self, target: Target, end: End) -> None:
+        if self.pieces is not None:
+            close = getattr(self.pieces, "close", None)
+            with contextlib.suppress(
+                Exception
+            ):  # a generator at work in its thread cannot be closed: it ends by itself
+                if close is not None:
+                    close()
+
+
+class ChannelSocket(WorkSocket):
+    """A channel of a driver, opened for one user and noted in the audit."""
+
+    permission = "workload.shell"
+    what: ClassVar[str]
+    channel: Channel | None = None
+    is_noted = False
+
+    async def connect(self) -> None:
+        self.opened = asyncio.Event()
+        self.bytes_in = self.bytes_out = 0
+        await super().connect()
+
+    def _open(self, driver: SiteDriver, ref: str) -> Channel:
+        """Raises Rejected, Unavailable, End."""
+        raise NotImplementedError
+
+    def _detail(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _framed(self, stream: Stream, data: bytes) -> bytes:
+        return data
+
+    async def _talk(self, target: Target) -> None:
+        if target.grant is None or target.driver is None or target.grant.state != A.ACTIVE:
+            raise End("not-running", "It is not running now.")
+        await self._note(target, f"{self.what}.open", {})  # before anything happens: what cannot be noted is not done
+        self.is_noted = True
+        self.channel = channel = await self._reached(target.driver, target.ref)
+        await self._say("open")
+        self.opened.set()
+        while True:
+            try:
+                piece = await self._in_thread(channel.receive, 1.0)
+            except EOFError as over:
+                raise End(exit_code=channel.exit_code, message=str(over)) from None
+            if piece is not None:
+                self.bytes_out += len(piece[1])
+                await self._pass_on(self._framed(*piece))
+
+    async def _reached(self, driver: SiteDriver, ref: str) -> Channel:
+        opening = asyncio.ensure_future(self._in_thread(self._open, driver, ref))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # who asked has left meanwhile
+            opening.add_done_callback(_close_what_came)
+            raise
+
+    def _still(self, target: Target, now: Target) -> None:
+        if now.ref != target.ref or now.grant is None or now.grant.state != A.ACTIVE:
+            raise End("not-running", "It is not running any more.")
+
+    async def _heard(self, data: bytes) -> None:
+        self.bytes_in += len(data)
+        await self._give(lambda channel: channel.send(data))
+
+    async def _told(self, kind: str, message: dict[str, Any]) -> None:
+        if kind == "eof":
+            await self._give(lambda channel: channel.send(b""))
+        elif kind == "resize":
+            columns, rows = message.get("columns"), message.get("rows")
+            if all(isinstance(n, int) and 0 < n < 10_000 for n in (columns, rows)):
+                await self._give(lambda channel: channel.resize(cast(int, columns), cast(int, rows)))
+
+    async def _give(self, act: Callable[[Channel], None]) -> None:
+        """To the other end, in the order it came; who types faster than it is taken has to wait."""
+        if self.main is None:
+            return
+        try:
+            await asyncio.wait_for(self.opened.wait(), SEND_SECONDS)
+            if self.channel is not None and not self.main.done():
+                await asyncio.wait_for(self._in_thread(act, self.channel), SEND_SECONDS)
+        except (TimeoutError, Unavailable):
+            self.main.cancel()
+            await self.close(code=1011)
+
+    async def _leave(self, target: Target, end: End) -> None:
+        self.opened.set()  # whoever waits to send is to see that there is nobody
+        if self.channel is not None:
+            with contextlib.suppress(Unavailable):
+                await asyncio.to_thread(self.channel.close)  # from a third thread: the two may wait for the other side
+        if self.is_noted:
+            await self._note(
+                target, f"{self.what}.close",
+                {
+                    "seconds": round(time.monotonic() - self.began, 1), "bytes_in": self.bytes_in,
+                    "bytes_out": self.bytes_out, "exit_code": end.exit_code, "code": end.code,
+                },
+            )  # fmt: skip
+
+    @database_sync_to_async
+    def _note(self, target: Target, what: str, more: dict[str, Any]) -> None:
+        detail = {"replica": self.replica, "allocation": target.ref, **self._detail(), **more}
+        record(by=target.user, what=what, target=target.workload, detail=detail)
+
+
+class ShellSocket(ChannelSocket):
+    what = "shell"
+
+    def _read(self, query: dict[str, list[str]]) -> bool:
+        self.command = query.get("command") or list(DEFAULT_SHELL)
+        self.is_tty = query.get("tty", ["1"])[-1] != "0"
+        return super()._read(query) and len(self.command) <= 100
+
+    def _open(self, driver: SiteDriver, ref: str) -> Channel:
+        if not isinstance(driver, ShellAccess):
+            raise End("not-offered", "This kind of site has no shell into work.")
+        return driver.shell(ref, self.command, is_tty=self.is_tty)
+
+    def _framed(self, stream: Stream, data: bytes) -> bytes:
+        return _BYTES[stream] + data
+
+    def _detail(self) -> dict[str, Any]:
+        is_usual = self.command == list(DEFAULT_SHELL)
+        return {"command": "" if is_usual else " ".join(self.command)[:500]}
+
+
+class PortSocket(ChannelSocket):
+    what = "port"
+
+    def _read(self, query: dict[str, list[str]]) -> bool:
+        self.port = int(self.scope["url_route"]["kwargs"]["port"])
+        return super()._read(query) and 0 < self.port < 65536
+
+    def _open(self, driver: SiteDriver, ref: str) -> Channel:
+        if not isinstance(driver, PortAccess):
+            raise End("not-offered", "This kind of site lets nobody reach a port of work.")
+        return driver.reach(ref, self.port)
+
+    def _detail(self) -> dict[str, Any]:
+        return {"port": self.port}
+
+
+def _is_live(grant: Allocation) -> bool:
+    return grant.state not in (A.STOPPING, A.RELEASED)
+
+
+def _close_what_came(opening: "asyncio.Future[Channel]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        asyncio.get_running_loop().run_in_executor(None, opening.result().close)
+
+
+def _number(query: dict[str, list[str]], name: str, default: int) -> int:
+    """-1 for what is no number."""
+    text = query.get(name, [str(default)])[-1]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else -1
