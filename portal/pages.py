@@ -52,6 +52,18 @@ def console(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text.replace("__CSP_NONCE__", nonce), headers={"Cache-Control": "no-store"})
 
 
+def forwarder(request: HttpRequest) -> HttpResponseBase:
+    """The script by which people reach a port of their work from their own computers. It holds no secret."""
+    if request.method not in {"GET", "HEAD"}:
+        return problems.plain(request, 405, "method-not-allowed", "This method is not for this address")
+    return FileResponse(
+        (Path(__file__).parent / "forward.py").open("rb"),
+        as_attachment=True,
+        filename="aquifer-forward",
+        content_type="text/x-python",
+    )
+
+
 def asset(request: HttpRequest, name: str) -> HttpResponseBase:
     """A built file; packed where the browser takes it. Names carry a hash, so they never change."""
     try:

@@ -44,6 +44,7 @@ api: list[Any] = [
 urlpatterns = [
     path("healthz", pages.alive),
     path("readyz", pages.ready),
+    path("aquifer-forward", pages.forwarder),
     path("api/v1/docs", pages.docs),
     path("api/v1/", include(api)),
     re_path(r"^(?:api|ws)(?:/|$)", csrf_exempt(not_found)),
