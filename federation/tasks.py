@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from federation import outputs
+from federation import calls, outputs
 from federation.models import Allocation, Cluster, Pool
 from federation.reconcile import admission, allocations, clusters, workloads
 from portal import hints
@@ -52,3 +52,4 @@ def sweep_workloads() -> None:
 @shared_task
 def sweep_outputs() -> None:
     outputs.drop_old()
+    calls.drop_old()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -101,8 +102,10 @@ class Socket:
         self._writer.write(head + mask + whole.to_bytes(size, "big"))
         await self._writer.drain()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._writer.close()
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), 2)
 
 
 class Forwarder:
@@ -140,7 +143,7 @@ class Forwarder:
             await ways[1]
         finally:
             ways[0].cancel()
-            socket.close()
+            await socket.close()
 
 
 async def _out(reader: asyncio.StreamReader, socket: Socket) -> None:

@@ -163,7 +163,7 @@ else:
 
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_postgres.core.PostgresChannelLayer",
+            "BACKEND": "portal.layers.PostgresLayer",
             "CONFIG": {
                 **{k: v for k, v in DATABASES["default"].items() if k in {"NAME", "USER", "PASSWORD", "HOST", "PORT"}},
                 "ENGINE": "django.db.backends.postgresql",

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from federation import calls
 from federation.actions import agent_nodes
 from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, LogPart
 from federation.states import AllocationState as A
@@ -88,6 +89,7 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
         "epoch": cluster.epoch,
         "orders": _orders(cluster, work, is_cluster=report.get("site") is not None),
         "log_offsets": offsets,
+        "calls": calls.waiting(cluster),
         "nodes": nodes,
         "want_inventory": agent.inventory is None and report.get("inventory") is None,
         "poll_seconds": min(POLL_SECONDS + len(work) / WORK_PER_SECOND, MOST_POLL_SECONDS),

@@ -6,6 +6,7 @@ from django.urls import path
 
 from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
+from federation.api.calls import AgentCallSocket
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
 from federation.api.sockets import LogSocket, PortSocket, ShellSocket
@@ -17,6 +18,7 @@ paths = [
     path("agent/manifest", AgentManifestView.as_view()),
 ]
 live_paths = [
+    path("ws/agent/calls/<str:pk>", AgentCallSocket.as_asgi()),
     path("ws/workloads/<str:pk>/logs", LogSocket.as_asgi()),
     path("ws/workloads/<str:pk>/shell", ShellSocket.as_asgi()),
     path("ws/workloads/<str:pk>/ports/<int:port>", PortSocket.as_asgi()),

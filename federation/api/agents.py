@@ -182,6 +182,17 @@ class OrderSerializer(serializers.Serializer[Any]):
     spec = serializers.DictField(allow_null=True)
 
 
+class CallSerializer(serializers.Serializer[Any]):
+    """Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`."""
+
+    id = serializers.UUIDField()
+    ref = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=["shell", "port", "events"])
+    command = serializers.ListField(child=serializers.CharField(), required=False)
+    is_tty = serializers.BooleanField(required=False)
+    port = serializers.IntegerField(required=False)
+
+
 class NodesHeldSerializer(serializers.Serializer[Any]):
     stamp = serializers.CharField()
     digests = serializers.DictField(child=serializers.CharField(), allow_null=True)
@@ -191,6 +202,7 @@ class OrdersSerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     orders = OrderSerializer(many=True)
     log_offsets = serializers.DictField(child=serializers.IntegerField())
+    calls = CallSerializer(many=True)
     nodes = NodesHeldSerializer(allow_null=True)
     want_inventory = serializers.BooleanField()
     poll_seconds = serializers.FloatField()

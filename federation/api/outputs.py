@@ -8,7 +8,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation import outputs
+from federation import calls, outputs
 from federation.drivers.base import EventReader, LogChunk, LogReader, SiteDriver, Unavailable
 from federation.models import Allocation
 from federation.registry import driver_for
@@ -52,6 +52,19 @@ def look(driver: SiteDriver, grant: Allocation, offset: int) -> LogChunk | None:
     return driver.logs(str(grant.pk), offset)
 
 
+def noted(grant: Allocation) -> list[Any] | None:
+    """What the site noted, oldest first, as the API gives it; None where none are kept. Raises Unavailable."""
+    driver, ref = driver_for(grant.cluster), str(grant.pk)
+    if isinstance(driver, EventReader):
+        return list(SiteEventSerializer(list(driver.events(ref)), many=True).data)
+    if calls.can(grant.cluster, "events"):
+        given = SiteEventSerializer(data=calls.events(grant.cluster, ref), many=True)
+        if not given.is_valid():
+            raise Unavailable("What the site's agent says makes no sense.")
+        return list(given.data)
+    return None
+
+
 class OutputMixin:
     """Two readings of a workload's site, of one member of the latest attempt each."""
 
@@ -87,14 +100,13 @@ class OutputMixin:
         latest = self.get_object().latest(_number(request, "replica"))
         if latest is None:
             return Response({"events": [], "message": "No site has been given it yet."})
-        driver = driver_for(latest.cluster)
-        if not isinstance(driver, EventReader):
-            return Response({"events": [], "message": "This kind of site keeps no events."})
         try:
-            noted = list(driver.events(str(latest.pk)))[-MOST_EVENTS:]
+            found = noted(latest)
         except Unavailable as error:
             return Response({"events": [], "message": str(error)})
-        return Response(SiteEventsSerializer({"events": noted, "message": ""}).data)
+        if found is None:
+            return Response({"events": [], "message": "This kind of site keeps no events."})
+        return Response({"events": found[-MOST_EVENTS:], "message": ""})
 
 
 def _number(request: Request, name: str) -> int:

@@ -9,18 +9,18 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import connections
 
-from federation import outputs
+from federation import calls, outputs
+from federation.api import ends
 from federation.api.outputs import look
 from federation.drivers.base import (
     DEFAULT_SHELL,
@@ -33,7 +33,7 @@ from federation.drivers.base import (
     Stream,
     Unavailable,
 )
-from federation.models import Allocation, Workload
+from federation.models import AgentCall, Allocation, Workload
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from portal.audit import record
@@ -41,7 +41,6 @@ from portal.http.sockets import Places, user_now
 from portal.permissions import scope_of
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 RECHECK_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # between looks at a log that cannot be followed
 SEND_SECONDS = 30.0  # for what is sent to be taken
@@ -217,17 +216,6 @@ class WorkSocket(AsyncWebsocketConsumer):
         self.moved_at = time.monotonic()
         await self.send(bytes_data=data)
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        """What may wait for a site. Drivers that keep their state in our database leave no connection open."""
-
-        def run() -> T:
-            try:
-                return call(*arguments)
-            finally:
-                connections.close_all()
-
-        return await asyncio.get_running_loop().run_in_executor(self.threads, run)
-
 
 class LogSocket(WorkSocket):
     """The output of one member of the latest attempt, from a byte offset, as it comes."""
@@ -259,7 +247,7 @@ class LogSocket(WorkSocket):
 
     async def _followed(self, driver: LogFollower, ref: str) -> AsyncIterator[bytes]:
         self.pieces = driver.follow(ref, self.offset)
-        while (piece := await self._in_thread(next, self.pieces, None)) is not None:
+        while (piece := await ends.in_thread(self.threads, next, self.pieces, None)) is not None:
             yield piece
 
     async def _looks(self) -> AsyncIterator[bytes]:
@@ -268,7 +256,7 @@ class LogSocket(WorkSocket):
             now = await self._find()
             if now is None or now.grant is None or now.driver is None:
                 return
-            chunk = await self._in_thread(look, now.driver, now.grant, self.offset)
+            chunk = await ends.in_thread(self.threads, look, now.driver, now.grant, self.offset)
             if chunk is None:
                 raise End("not-offered", "This kind of site shows no logs.")
             if chunk.text:
@@ -304,7 +292,8 @@ class ChannelSocket(WorkSocket):
 
     permission = "workload.shell"
     what: ClassVar[str]
-    channel: Channel | None = None
+    kind: ClassVar[AgentCall.Kind]
+    end: ends.End | None = None
     is_noted = False
 
     async def connect(self) -> None:
@@ -312,11 +301,16 @@ class ChannelSocket(WorkSocket):
         self.bytes_in = self.bytes_out = 0
         await super().connect()
 
-    def _open(self, driver: SiteDriver, ref: str) -> Channel:
-        """Raises Rejected, Unavailable, End."""
+    def _channel(self, driver: SiteDriver, ref: str) -> Callable[[], Channel] | None:
+        """What opens it, at a site that we can ask ourselves."""
+        raise NotImplementedError
+
+    def _wish(self) -> dict[str, Any]:
+        """What an agent is to open."""
         raise NotImplementedError
 
     def _detail(self) -> dict[str, Any]:
+        """What is noted of it."""
         raise NotImplementedError
 
     def _framed(self, stream: Stream, data: bytes) -> bytes:
@@ -327,25 +321,27 @@ class ChannelSocket(WorkSocket):
             raise End("not-running", "It is not running now.")
         await self._note(target, f"{self.what}.open", {})  # before anything happens: what cannot be noted is not done
         self.is_noted = True
-        self.channel = channel = await self._reached(target.driver, target.ref)
+        self.end = end = await self._reached(target.grant, target.driver)
         await self._say("open")
         self.opened.set()
         while True:
             try:
-                piece = await self._in_thread(channel.receive, 1.0)
+                piece = await end.receive()
             except EOFError as over:
-                raise End(exit_code=channel.exit_code, message=str(over)) from None
+                raise End(exit_code=end.exit_code, message=str(over)) from None
             if piece is not None:
                 self.bytes_out += len(piece[1])
                 await self._pass_on(self._framed(*piece))
 
-    async def _reached(self, driver: SiteDriver, ref: str) -> Channel:
-        opening = asyncio.ensure_future(self._in_thread(self._open, driver, ref))
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:  # who asked has left meanwhile
-            opening.add_done_callback(_close_what_came)
-            raise
+    async def _reached(self, grant: Allocation, driver: SiteDriver) -> ends.End:
+        """Raises Rejected, Unavailable, End."""
+        ref = str(grant.pk)
+        make = self._channel(driver, ref)
+        if make is not None:
+            return await ends.Near.open(self.threads, make)
+        if await database_sync_to_async(calls.can)(grant.cluster, self.kind.value):
+            return await ends.Far.open(grant.cluster, ref, self.kind, self._wish())
+        raise End("not-offered", "This kind of site does not offer that.")
 
     def _still(self, target: Target, now: Target) -> None:
         if now.ref != target.ref or now.grant is None or now.grant.state != A.ACTIVE:
@@ -353,33 +349,32 @@ class ChannelSocket(WorkSocket):
 
     async def _heard(self, data: bytes) -> None:
         self.bytes_in += len(data)
-        await self._give(lambda channel: channel.send(data))
+        await self._give(lambda end: end.send(data))
 
     async def _told(self, kind: str, message: dict[str, Any]) -> None:
         if kind == "eof":
-            await self._give(lambda channel: channel.send(b""))
+            await self._give(lambda end: end.send(b""))
         elif kind == "resize":
             columns, rows = message.get("columns"), message.get("rows")
             if all(isinstance(n, int) and 0 < n < 10_000 for n in (columns, rows)):
-                await self._give(lambda channel: channel.resize(cast(int, columns), cast(int, rows)))
+                await self._give(lambda end: end.resize(cast(int, columns), cast(int, rows)))
 
-    async def _give(self, act: Callable[[Channel], None]) -> None:
+    async def _give(self, act: Callable[[ends.End], Awaitable[None]]) -> None:
         """To the other end, in the order it came; who types faster than it is taken has to wait."""
         if self.main is None:
             return
         try:
             await asyncio.wait_for(self.opened.wait(), SEND_SECONDS)
-            if self.channel is not None and not self.main.done():
-                await asyncio.wait_for(self._in_thread(act, self.channel), SEND_SECONDS)
+            if self.end is not None and not self.main.done():
+                await asyncio.wait_for(act(self.end), SEND_SECONDS)
         except (TimeoutError, Unavailable):
             self.main.cancel()
             await self.close(code=1011)
 
     async def _leave(self, target: Target, end: End) -> None:
         self.opened.set()  # whoever waits to send is to see that there is nobody
-        if self.channel is not None:
-            with contextlib.suppress(Unavailable):
-                await asyncio.to_thread(self.channel.close)  # from a third thread: the two may wait for the other side
+        if self.end is not None:
+            await self.end.close()
         if self.is_noted:
             await self._note(
                 target, f"{self.what}.close",
@@ -396,17 +391,20 @@ class ChannelSocket(WorkSocket):
 
 
 class ShellSocket(ChannelSocket):
-    what = "shell"
+    what, kind = "shell", AgentCall.Kind.SHELL
 
     def _read(self, query: dict[str, list[str]]) -> bool:
         self.command = query.get("command") or list(DEFAULT_SHELL)
         self.is_tty = query.get("tty", ["1"])[-1] != "0"
         return super()._read(query) and len(self.command) <= 100
 
-    def _open(self, driver: SiteDriver, ref: str) -> Channel:
+    def _channel(self, driver: SiteDriver, ref: str) -> Callable[[], Channel] | None:
         if not isinstance(driver, ShellAccess):
-            raise End("not-offered", "This kind of site has no shell into work.")
-        return driver.shell(ref, self.command, is_tty=self.is_tty)
+            return None
+        return lambda: driver.shell(ref, self.command, is_tty=self.is_tty)
+
+    def _wish(self) -> dict[str, Any]:
+        return {"command": self.command, "is_tty": self.is_tty}
 
     def _framed(self, stream: Stream, data: bytes) -> bytes:
         return _BYTES[stream] + data
@@ -417,16 +415,19 @@ class ShellSocket(ChannelSocket):
 
 
 class PortSocket(ChannelSocket):
-    what = "port"
+    what, kind = "port", AgentCall.Kind.PORT
 
     def _read(self, query: dict[str, list[str]]) -> bool:
         self.port = int(self.scope["url_route"]["kwargs"]["port"])
         return super()._read(query) and 0 < self.port < 65536
 
-    def _open(self, driver: SiteDriver, ref: str) -> Channel:
+    def _channel(self, driver: SiteDriver, ref: str) -> Callable[[], Channel] | None:
         if not isinstance(driver, PortAccess):
-            raise End("not-offered", "This kind of site lets nobody reach a port of work.")
-        return driver.reach(ref, self.port)
+            return None
+        return lambda: driver.reach(ref, self.port)
+
+    def _wish(self) -> dict[str, Any]:
+        return {"port": self.port}
 
     def _detail(self) -> dict[str, Any]:
         return {"port": self.port}
@@ -434,11 +435,6 @@ class PortSocket(ChannelSocket):
 
 def _is_live(grant: Allocation) -> bool:
     return grant.state not in (A.STOPPING, A.RELEASED)
-
-
-def _close_what_came(opening: "asyncio.Future[Channel]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        asyncio.get_running_loop().run_in_executor(None, opening.result().close)
 
 
 def _number(query: dict[str, list[str]], name: str, default: int) -> int:

@@ -12,7 +12,17 @@ from federation.models.inventory import (
     Pool,
     QueueOrder,
 )
-from federation.models.sites import Agent, AgentNode, AgentOrder, Cluster, ClusterKind, JoinToken, LogPart, Site
+from federation.models.sites import (
+    Agent,
+    AgentCall,
+    AgentNode,
+    AgentOrder,
+    Cluster,
+    ClusterKind,
+    JoinToken,
+    LogPart,
+    Site,
+)
 from federation.models.watches import ClusterWatch
 from federation.models.workloads import Workload, WorkloadKind
 
@@ -20,6 +30,7 @@ __all__ = [
     "Accelerator",
     "AcceleratorModel",
     "Agent",
+    "AgentCall",
     "AgentNode",
     "AgentOrder",
     "Allocation",

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from federation.states import ALLOCATION_HOLDING, CLUSTER_ARROWS, CLUSTER_PLACEABLE, ClusterState
 from portal.leases import Leased, LeasedQuerySet, lease_pair
-from portal.models.base import Row, ScopedQuerySet, StatefulRow
+from portal.models.base import Row, ScopedQuerySet, StatefulRow, uuid7
 from portal.models.tenants import slug_rule
 
 
@@ -176,8 +176,35 @@ class AgentOrder(models.Model):
         return f"{self.desired} {self.ref}"
 
 
+class AgentCall(models.Model):
+    """Something that only an agent can reach, and somebody waits for just now. Lost with whoever waits; never work."""
+
+    class Kind(models.TextChoices):
+        SHELL = "shell"
+        PORT = "port"
+        EVENTS = "events"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="calls")
+    ref = models.UUIDField(help_text="The allocation that it is about.")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    detail = models.JSONField(default=dict)
+    reply_to = models.CharField(max_length=200, blank=True, help_text="Where in the channel layer somebody waits.")
+    answer = models.JSONField(null=True)
+    asked_at = models.DateTimeField(db_default=Now())
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["cluster", "asked_at"], condition=models.Q(taken_at=None), name="agentcall_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ref}"
+
+
 class LogPart(models.Model):
-    """A piece of a workload's output that an agent sent; `start` is its byte offset."""
+    """A piece of a workload's output, sent by an agent or kept before it went; `start` is its byte offset."""
 
     id = models.BigAutoField(primary_key=True)
     allocation_id = models.UUIDField()

@@ -1,6 +1,7 @@
 """Into running work from one's own computer, over real sockets: `aquifer-forward`, and a reader that does not read."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,19 @@ from tests.e2e.product import Client, Product, until
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def work(admin: Client) -> str:
-    """Work that runs at a simulated site and listens on a port."""
-    site = admin.post("/sites", {"slug": "toy", "name": "Toy"})
+@pytest.fixture(scope="module", params=["direct", "agent"])
+def work(request: pytest.FixtureRequest, product: Product, admin: Client) -> Iterator[str]:
+    """Work that runs at a simulated site and listens on a port: one that the hub asks, or one whose agent dials in."""
+    slug = f"toy-{request.param}"
+    site = admin.post("/sites", {"slug": slug, "name": "Toy"})
     settings = {"nodes": [factories.as_settings(factories.node_seen("toy-0", devices=2))]}
-    cluster = admin.post(
-        "/clusters",
-        {
-            "site": site["id"],
-            "slug": "toy",
-            "name": "Toy",
-            "kind": "kubernetes",
-            "driver": "fake",
-            "settings": settings,
-        },
-    )
-    pool = admin.post("/pools", {"slug": "toy", "name": "Toy", "clusters": [cluster["id"]]})
-    tenant = admin.post("/tenants", {"slug": "toys", "name": "Toys"})
+    is_direct = request.param == "direct"
+    driver = {"driver": "fake", "settings": settings} if is_direct else {"driver": "agent"}
+    cluster = admin.post("/clusters", {"site": site["id"], "slug": slug, "name": "Toy", "kind": "kubernetes", **driver})
+    if not is_direct:
+        start_agent(product, admin, cluster["id"], settings)
+    pool = admin.post("/pools", {"slug": slug, "name": "Toy", "clusters": [cluster["id"]]})
+    tenant = admin.post("/tenants", {"slug": slug, "name": "Toys"})
     project = admin.post("/projects", {"tenant": tenant["id"], "slug": "lab", "name": "Lab"})
     flavor = until(lambda: admin.get("/flavors?name=cpu")["results"] or None)
     admin.post(
@@ -51,7 +47,33 @@ def work(admin: Client) -> str:
     }  # fmt: skip
     made = str(admin.post("/workloads", body)["id"])
     until(lambda: admin.get(f"/workloads/{made}")["state"] == "running", what="it to run")
-    return made
+    yield made
+    if not is_direct:
+        product.kill("toy-agent")
+
+
+def start_agent(product: Product, admin: Client, cluster: str, settings: dict[str, Any]) -> None:
+    """The agent of a cluster that is simulated inside of it, enrolled as an operator would."""
+    folder = product.folder / "toy-agent"
+    secret = admin.post("/join-tokens", {"cluster": cluster})["secret"]
+    enrol = [
+        "-m",
+        "aquifer_agent",
+        "enrol",
+        "--hub",
+        product.url,
+        "--join-token-env",
+        "JOIN",
+        "--state-dir",
+        str(folder),
+    ]
+    product._run(enrol, JOIN=secret)
+    (folder / "settings.json").write_text(json.dumps(settings))
+    product._spawn(
+        "toy-agent",
+        ["-m", "aquifer_agent", "run-cluster", "--state-dir", str(folder), "--kind", "kubernetes", "--driver",
+         "federation.drivers.fake:FakeDriver", "--settings", str(folder / "settings.json")],
+    )  # fmt: skip
 
 
 def forward(product: Product, *arguments: str, token: str = "") -> "subprocess.Popen[str]":
@@ -154,7 +176,7 @@ def test_who_does_not_read_costs_no_memory(product: Product, admin: Client, work
             found = await end.receive()
             assert found is not None
             got += len(found[1])
-        end.close()
+        await end.close()
         assert got >= 1_000_000
         return grown
 
@@ -167,3 +189,29 @@ def resident(pid: int) -> int:
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
     )
     return int(status["VmRSS"].split()[0]) << 10
+
+
+def test_a_shell_gives_output_and_its_exit_code(product: Product, admin: Client, work: str) -> None:
+    async def story() -> dict[str, Any]:
+        command = ["sh", "-c", "cat;echo+bad+>%262;exit+7"]
+        query = "&".join(f"command={word}" for word in command)
+        end = await Socket.open(product.url, f"/ws/workloads/{work}/shell?tty=0&{query}", admin.token, None)
+        assert await end.receive() == (1, b'{"type": "open"}')
+        await end.send(2, b"typed\n")
+        said = b""
+        while len(said) < 7:
+            said += (await end.receive() or (0, b""))[1]
+        assert said == b"\x01typed\n"
+        await end.send(1, b'{"type": "eof"}')
+        kind, bad = await end.receive() or (0, b"")
+        assert (kind, bad) == (2, b"\x02bad\n")
+        last: dict[str, Any] = json.loads((await end.receive() or (0, b""))[1])
+        await end.close()
+        return last
+
+    assert asyncio.run(story()) == {"type": "end", "exit_code": 7, "code": "", "message": ""}
+
+
+def test_what_the_site_noted_is_told(admin: Client, work: str) -> None:
+    told = admin.get(f"/workloads/{work}/events")
+    assert told["message"] == "" and {"Scheduled", "Started"} <= {event["reason"] for event in told["events"]}

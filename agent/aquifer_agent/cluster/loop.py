@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aquifer_agent import crash
+from aquifer_agent.cluster.calls import Calls
 from aquifer_agent.cluster.hands import Hands
 from aquifer_agent.cluster.looks import Looks
 from aquifer_agent.cluster.picture import MOST_PART_BYTES, Picture
@@ -35,6 +36,7 @@ class ClusterAgent(Conversation):
         self._pieces, self._tails, self._picture, self._threads = Pieces(), Tails(), Picture(), Threads()
         self._looks = Looks(site, self._pieces, self._picture, self._threads, self.wake)
         self._hands = Hands(site, self._pieces, self._tails, self._threads, self.wake)
+        self._calls = Calls(site, address, secret)
         self._last_sync = 0.0
         self._next_heartbeat = 0.0
         self._told_changes = self._sent_changes = 0
@@ -118,6 +120,7 @@ class ClusterAgent(Conversation):
         self._tails.take_offsets(answer.get("log_offsets") or {})
         self._pieces.take(orders_of(answer), self._site.epoch)
         crash.point("orders-taken")
+        self._calls.take(answer.get("calls") or [])
         self._threads.pause(False)
         self._threads.wake("orders", "output", *(["nodes"] if self._picture.needs_look() else []))
         has_more = bool(answer.get("nodes")) and self._picture.has_more()

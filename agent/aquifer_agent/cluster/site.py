@@ -8,7 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from federation.drivers.base import DriverConfig, EventReader, LogReader, SiteDriver, WorkLister
+from federation.drivers.base import (
+    DriverConfig,
+    EventReader,
+    LogReader,
+    PortAccess,
+    ShellAccess,
+    SiteDriver,
+    WorkLister,
+)
 
 
 class BadDriver(Exception):
@@ -42,7 +50,12 @@ class Site:
     def abilities(self) -> list[str]:
         """What the hub may ask for beyond the six calls, in the protocol's words."""
         driver = self.driver()
-        found = {"logs": isinstance(driver, LogReader), "events": isinstance(driver, EventReader)}
+        found = {
+            "logs": isinstance(driver, LogReader),
+            "events": isinstance(driver, EventReader),
+            "shell": isinstance(driver, ShellAccess),
+            "port": isinstance(driver, PortAccess),
+        }
         found["hold"] = bool(getattr(driver, "can_hold", False))
         return [name for name, is_there in found.items() if is_there]
 
