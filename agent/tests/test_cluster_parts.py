@@ -17,17 +17,9 @@ from aquifer_agent.cluster.tails import Tails
 from aquifer_agent.orders import Order
 from filesite import FileDriver
 
+from federation.drivers.abilities import LogChunk, SiteChanges
 from federation.drivers.agent_nodes import digest_of, node_to_json, stamp_of
-from federation.drivers.base import (
-    DeviceSeen,
-    LogChunk,
-    NodeSeen,
-    Observation,
-    Rejected,
-    SiteChanges,
-    Unavailable,
-    VolumeKind,
-)
+from federation.drivers.base import DeviceSeen, NodeSeen, Observation, Rejected, Unavailable, VolumeKind
 from federation.drivers.base import ObservedState as O
 
 NOTHING_WANTED: Callable[[str], bool] = lambda ref: False  # noqa: E731

@@ -8,7 +8,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.drivers.base import EventReader, LogReader, Unavailable
+from federation.drivers.abilities import EventReader, LogReader
+from federation.drivers.base import Unavailable
 from federation.registry import driver_for
 from federation.states import AllocationState as A
 from portal.errors import Invalid

@@ -19,7 +19,8 @@ from websocket import (
     WebSocketTimeoutException,
 )
 
-from federation.drivers.base import Rejected, Stream, Unavailable
+from federation.drivers.abilities import Stream
+from federation.drivers.base import Rejected, Unavailable
 from federation.drivers.kubernetes.transport import Api
 
 _IN, _OUT, _ERR, _END, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
