@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -49,7 +50,7 @@ def _crash_once(place: Path, point: str) -> None:
         late = hub.orders[ref]
         for one in (ref, ended):
             hub.want_absent(one)
-            _until(cluster, variables, lambda one=one: hub.work(one) is None)  # type: ignore[misc]
+            _until(cluster, variables, partial(_is_gone, hub, one))
             assert one not in cluster.there(), "what is not reported is not there"
         assert crashed.exists(), "the point was never reached"
         assert cluster.made() == {ref: 1, ended: 1}
@@ -60,6 +61,10 @@ def _crash_once(place: Path, point: str) -> None:
     finally:
         cluster.close()
         hub.stop()
+
+
+def _is_gone(hub: FakeHub, ref: str) -> bool:
+    return hub.work(ref) is None
 
 
 def _until(cluster: ClusterSite, variables: dict[str, str], is_so: Callable[[], bool]) -> None:

@@ -126,7 +126,7 @@ class ClusterAgentHarness(FakeHarness):
         for _ in range(3):
             self.agent.sync()
 
-    def driver(self, epoch: int = 1) -> AgentDriver:  # type: ignore[override]
+    def driver(self, epoch: int = 1) -> AgentDriver:  # type: ignore[override]  # the hub's driver, not the site's
         return AgentDriver(DriverConfig("cluster-1", "kubernetes", epoch, port=self.mailbox))
 
     def advance(self, seconds: float) -> None:
