@@ -1,6 +1,5 @@
 """Wherever the agent of a cluster dies: one object for each piece of work, none twice, none left over."""
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,29 +9,13 @@ import pytest
 from agentsite import wait_for
 from aquifer_agent import crash
 from clustersite import ClusterSite
+from crashpoints import at_each_point
 from fakehub import FakeHub
-
-_FEW = 4  # at a time: two cores are enough
 
 
 @pytest.mark.processes
 def test_no_crash_makes_work_twice_or_leaves_it_over(tmp_path: Path) -> None:
-    failures: dict[str, BaseException] = {}
-    turn = threading.Semaphore(_FEW)
-
-    def walk(point: str) -> None:
-        with turn:
-            try:
-                _crash_once(tmp_path / point, point)
-            except BaseException as error:
-                failures[point] = error
-
-    threads = [threading.Thread(target=walk, args=(point,)) for point in crash.CLUSTER_POINTS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
+    at_each_point(crash.CLUSTER_POINTS, lambda point: _crash_once(tmp_path / point, point), few=4)
 
 
 def _crash_once(place: Path, point: str) -> None:
