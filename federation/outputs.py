@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from federation.drivers.base import LogChunk, LogFollower, LogReader, SiteDriver, Unavailable
+from federation.drivers.abilities import LogChunk, LogFollower, LogReader
+from federation.drivers.base import SiteDriver, Unavailable
 from federation.models import Allocation, LogPart
 from federation.states import AllocationState
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from federation.drivers.abilities import LogChunk
 from federation.drivers.agent_nodes import node_from_json
 from federation.drivers.base import (
-    LogChunk,
     NodeSeen,
     Observation,
     ObservedState,

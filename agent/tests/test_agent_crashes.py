@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from agentsite import Site, wait_for
 from aquifer_agent import crash, files, processes
 from aquifer_agent import folder as f
 from aquifer_agent.run import Run
+from crashpoints import at_each_point
 from fakehub import FakeHub
 
 
@@ -88,27 +88,11 @@ def test_a_recycled_pid_is_not_taken_for_ours() -> None:
 # What each crash may do to work that would succeed. The shim's death once the command has been let go is an
 # end that is told; before that, the command has not run and is started again.
 _LOST = {"shim-start-written", "shim-released", "shim-command-ended", "shim-group-gone"}
-_FEW = 5  # at a time: two cores are enough
 
 
 @pytest.mark.processes
 def test_no_crash_runs_work_twice_or_loses_it(tmp_path: Path) -> None:
-    failures: dict[str, BaseException] = {}
-    turn = threading.Semaphore(_FEW)
-
-    def walk(point: str) -> None:
-        with turn:
-            try:
-                _crash_once(tmp_path / point, point)
-            except BaseException as error:
-                failures[point] = error
-
-    threads = [threading.Thread(target=walk, args=(point,)) for point in crash.POINTS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
+    at_each_point(crash.POINTS, lambda point: _crash_once(tmp_path / point, point), few=5)
 
 
 def _crash_once(place: Path, point: str) -> None:

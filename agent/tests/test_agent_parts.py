@@ -63,11 +63,13 @@ def _fake_nvml(cards: list[dict[str, Any]]) -> types.ModuleType:
         return answer
 
     nvml = types.ModuleType("pynvml")
-    nvml.NVMLError = NVMLError  # type: ignore[attr-defined]  # a module made by hand
-    nvml.NVML_TEMPERATURE_GPU = 0  # type: ignore[attr-defined]
-    nvml.nvmlInit = lambda: None  # type: ignore[attr-defined]
-    nvml.nvmlDeviceGetCount = lambda: len(cards)  # type: ignore[attr-defined]
-    nvml.nvmlDeviceGetHandleByIndex = lambda index: cards[index]  # type: ignore[attr-defined]
+    vars(nvml).update(
+        NVMLError=NVMLError,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(cards),
+        nvmlDeviceGetHandleByIndex=lambda index: cards[index],
+    )
     names = ("UUID", "Name", "MemoryInfo", "UtilizationRates", "PowerUsage", "Temperature", "PciInfo")
     for name in (*names, "RemappedRows", "RetiredPagesPendingStatus"):
         setattr(nvml, f"nvmlDeviceGet{name}", ask(name))

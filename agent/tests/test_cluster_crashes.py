@@ -1,7 +1,7 @@
 """Wherever the agent of a cluster dies: one object for each piece of work, none twice, none left over."""
 
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,29 +9,13 @@ import pytest
 from agentsite import wait_for
 from aquifer_agent import crash
 from clustersite import ClusterSite
+from crashpoints import at_each_point
 from fakehub import FakeHub
-
-_FEW = 4  # at a time: two cores are enough
 
 
 @pytest.mark.processes
 def test_no_crash_makes_work_twice_or_leaves_it_over(tmp_path: Path) -> None:
-    failures: dict[str, BaseException] = {}
-    turn = threading.Semaphore(_FEW)
-
-    def walk(point: str) -> None:
-        with turn:
-            try:
-                _crash_once(tmp_path / point, point)
-            except BaseException as error:
-                failures[point] = error
-
-    threads = [threading.Thread(target=walk, args=(point,)) for point in crash.CLUSTER_POINTS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
+    at_each_point(crash.CLUSTER_POINTS, lambda point: _crash_once(tmp_path / point, point), few=4)
 
 
 def _crash_once(place: Path, point: str) -> None:
@@ -49,7 +33,7 @@ def _crash_once(place: Path, point: str) -> None:
         late = hub.orders[ref]
         for one in (ref, ended):
             hub.want_absent(one)
-            _until(cluster, variables, lambda one=one: hub.work(one) is None)  # type: ignore[misc]
+            _until(cluster, variables, partial(_is_gone, hub, one))
             assert one not in cluster.there(), "what is not reported is not there"
         assert crashed.exists(), "the point was never reached"
         assert cluster.made() == {ref: 1, ended: 1}
@@ -60,6 +44,10 @@ def _crash_once(place: Path, point: str) -> None:
     finally:
         cluster.close()
         hub.stop()
+
+
+def _is_gone(hub: FakeHub, ref: str) -> bool:
+    return hub.work(ref) is None
 
 
 def _until(cluster: ClusterSite, variables: dict[str, str], is_so: Callable[[], bool]) -> None:

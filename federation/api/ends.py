@@ -11,7 +11,8 @@ from django.db import connections
 
 from federation import calls
 from federation.api.pipes import BrokenPipe, Pipe
-from federation.drivers.base import Channel, Rejected, Stream, Unavailable
+from federation.drivers.abilities import Channel, Stream
+from federation.drivers.base import Rejected, Unavailable
 from federation.models import AgentCall, Cluster
 
 T = TypeVar("T")

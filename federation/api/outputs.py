@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation import calls, outputs
-from federation.drivers.base import EventReader, LogChunk, LogReader, SiteDriver, Unavailable
+from federation.drivers.abilities import EventReader, LogChunk, LogReader
+from federation.drivers.base import SiteDriver, Unavailable
 from federation.models import Allocation
 from federation.registry import driver_for
 from federation.states import AllocationState as A

@@ -22,17 +22,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from federation import calls, outputs
 from federation.api import ends
 from federation.api.outputs import look
-from federation.drivers.base import (
-    DEFAULT_SHELL,
-    Channel,
-    LogFollower,
-    PortAccess,
-    Rejected,
-    ShellAccess,
-    SiteDriver,
-    Stream,
-    Unavailable,
-)
+from federation.drivers.abilities import DEFAULT_SHELL, Channel, LogFollower, PortAccess, ShellAccess, Stream
+from federation.drivers.base import Rejected, SiteDriver, Unavailable
 from federation.models import AgentCall, Allocation, Workload
 from federation.registry import driver_for
 from federation.states import AllocationState as A

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from federation.bench.figures import BenchError, Clock, copy_seconds, memory_mib, spread
 from federation.drivers.base import NodeSeen
@@ -218,6 +220,10 @@ def _one(api: Api, name: str) -> float:
     return time.perf_counter() - at
 
 
+def _is_below(before: int, held: QuerySet[Any, int]) -> bool:
+    return sum(held.all()) < before
+
+
 def _pods(api: Api, cluster: Cluster, count: int) -> list[float]:
     """From deleting somebody's pod to the moment that the row of its node has what it held back."""
     found = api.get(api.begin(), "/api/v1/pods", limit=str(count), fieldSelector=LIVING).get("items") or []
@@ -233,7 +239,7 @@ def _pods(api: Api, cluster: Cluster, count: int) -> list[float]:
         at = time.perf_counter()
         path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
         api.call(api.begin(), "DELETE", path, body={"gracePeriodSeconds": 0})
-        _until(lambda held=held, before=before: sum(held.all()) < before, f"the cards of {node}")  # type: ignore[misc]
+        _until(partial(_is_below, before, held), f"the cards of {node}")
         took.append(time.perf_counter() - at)
     return took
 

@@ -11,7 +11,8 @@ from typing import Any
 from django.db import connection
 
 from federation.bench.figures import Clock, copy_seconds, memory_mib, spread
-from federation.drivers.base import DeviceSeen, NodeSeen, SiteChanges
+from federation.drivers.abilities import SiteChanges
+from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, Cluster, ClusterKind, ClusterWatch, Node, Site
 from federation.reconcile import inventory, watches
 from federation.states import ClusterState

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from federation.drivers.abilities import LogChunk
 from federation.drivers.agent_nodes import NotUnderstood, node_from_json, not_believed
 from federation.drivers.base import (
     DeviceSeen,
     DriverConfig,
     Health,
-    LogChunk,
     NodeSeen,
     Observation,
     ObservedState,

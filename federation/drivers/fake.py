@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
+from federation.drivers.abilities import Channel, EventSeen, LogChunk
 from federation.drivers.base import (
     CALL_TIMEOUT_SECONDS,
-    Channel,
     DriverConfig,
-    EventSeen,
-    LogChunk,
     NodeSeen,
     Observation,
     Rejected,

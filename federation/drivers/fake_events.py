@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from federation.drivers.base import EventSeen
+from federation.drivers.abilities import EventSeen
 from federation.drivers.fake_course import has_ended
 from federation.drivers.fake_store import Work
 

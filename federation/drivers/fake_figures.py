@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Iterable
 from datetime import datetime
 
-from federation.drivers.base import LogChunk, NodeSeen, UsageSample
+from federation.drivers.abilities import LogChunk
+from federation.drivers.base import NodeSeen, UsageSample
 from federation.drivers.fake_course import has_ended, is_running, ran_seconds
 from federation.drivers.fake_knobs import draw
 from federation.drivers.fake_store import Work

@@ -4,7 +4,8 @@ import threading
 import time
 from collections import deque
 
-from federation.drivers.base import Stream, Unavailable
+from federation.drivers.abilities import Stream
+from federation.drivers.base import Unavailable
 
 _MOST_BYTES = 256 * 1024  # that wait to be taken; who sends more waits
 

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from federation.drivers.base import DEFAULT_SHELL, Rejected, Stream, Unavailable
+from federation.drivers.abilities import DEFAULT_SHELL, Stream
+from federation.drivers.base import Rejected, Unavailable
 
 _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash"})
 _COMMANDS = frozenset({"echo", "env", "cat", "sleep", "yes", "stty", "exit", "head", "true", "false"})

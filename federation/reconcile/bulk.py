@@ -31,8 +31,9 @@ def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
     if not rows:
         return
     meta = rows[0]._meta
-    fields = [meta.get_field(name) for name in names]
-    columns = [sql.Identifier(str(field.column)) for field in fields]  # type: ignore[union-attr]
+    by_name = {field.name: field for field in meta.concrete_fields}
+    fields = [by_name[name] for name in names]
+    columns = [sql.Identifier(str(field.column)) for field in fields]
     arrays = [sql.SQL("%s::{}[]").format(sql.SQL(_type(field))) for field in (meta.pk, *fields)]
     statement = sql.SQL(
         "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS v (pk, {names}) WHERE t.{pk} = v.pk"
@@ -47,8 +48,8 @@ def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
         for some in _pieces(rows):
             values = [[row.pk for row in some]]
             for field in fields:
-                name = field.attname  # type: ignore[union-attr]
-                values.append([field.get_db_prep_save(getattr(row, name), connection) for row in some])  # type: ignore[union-attr]
+                name = field.attname
+                values.append([field.get_db_prep_save(getattr(row, name), connection) for row in some])
             cursor.execute(statement.as_string(cursor.connection), values)
 
 

@@ -12,8 +12,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation.drivers.abilities import BulkObserver, WorkLister
 from federation.drivers.base import (
-    BulkObserver,
     NodeSeen,
     Observation,
     ObservedState,
@@ -22,7 +22,6 @@ from federation.drivers.base import (
     SiteInfo,
     Unavailable,
     UsageSample,
-    WorkLister,
 )
 from federation.models import Allocation, Cluster, ClusterWatch
 from federation.reconcile import figures, inventory, workloads

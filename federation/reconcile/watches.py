@@ -15,7 +15,7 @@ from django.db import close_old_connections, connection
 from django.db.models import Exists
 from django.db.models.functions import Now
 
-from federation.drivers.base import SiteChanges, Watch, Watchable
+from federation.drivers.abilities import SiteChanges, Watch, Watchable
 from federation.models import Allocation, Cluster, ClusterWatch
 from federation.reconcile import inventory, workloads
 from federation.reconcile.inventory import LeaseLost

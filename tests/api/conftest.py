@@ -9,6 +9,7 @@ from django.conf import settings
 from django.test import override_settings
 from rest_framework.test import APIClient
 
+from federation.drivers.base import SiteInfo
 from portal.actions import tokens
 from portal.models import User
 from portal.permissions import Role
@@ -63,3 +64,24 @@ def sign_in() -> SignIn:
         return client_of(factories.user(role, *place))
 
     return sign
+
+
+@pytest.fixture
+def operator(sign_in: SignIn) -> Client:
+    return sign_in(Role.PLATFORM_OPERATOR)
+
+
+@pytest.fixture
+def cluster_body(operator: Client) -> dict[str, Any]:
+    """What adds a cluster that is asked directly, but for how it is connected; its site is there."""
+    site = operator.post("/api/v1/sites", {"slug": "north", "name": "North"}).json()["id"]
+    return {"site": site, "slug": "main", "name": "Main", "kind": "kubernetes", "driver": "kubernetes"}
+
+
+@pytest.fixture
+def fresh_stub() -> Iterator[None]:
+    """The stub in the place of the driver has been given nothing yet, and answers that all is well."""
+    stub_driver.StubDriver.made.clear()
+    stub_driver.StubDriver.answer = SiteInfo("v1.34.2")
+    yield
+    stub_driver.StubDriver.answer = SiteInfo("v1.34.2")

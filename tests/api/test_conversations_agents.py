@@ -68,11 +68,6 @@ class Machine:
 
 
 @pytest.fixture
-def operator() -> Client:
-    return client_of(factories.user(Role.PLATFORM_OPERATOR))
-
-
-@pytest.fixture
 def machine(operator: Client) -> Machine:
     """Enrolled, reported, and connected."""
     made = Machine(operator)

@@ -77,11 +77,6 @@ class ClusterMachine(Machine):
 
 
 @pytest.fixture
-def operator() -> Client:
-    return client_of(factories.user(Role.PLATFORM_OPERATOR))
-
-
-@pytest.fixture
 def cluster(operator: Client) -> ClusterMachine:
     made = ClusterMachine(operator)
     made.enrol()

@@ -6,17 +6,11 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from federation.models import ClusterCredential
-from portal.permissions import Role
-from tests.api.conftest import Client, SignIn
+from tests.api.conftest import Client
 from tests.certificates import SERVER, token
 
 pytestmark = pytest.mark.django_db
 CLUSTERS = "/api/v1/clusters"
-
-
-@pytest.fixture
-def operator(sign_in: SignIn) -> Client:
-    return sign_in(Role.PLATFORM_OPERATOR)
 
 
 def test_a_server_is_connected_once_until_its_cluster_is_retired(operator: Client) -> None:

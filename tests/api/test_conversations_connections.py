@@ -1,68 +1,34 @@
-"""Conversations about clusters that are asked directly: how they are connected, tried, and what is told of it."""
+"""Conversations about clusters that are asked directly: how they are connected, and what does not fit together."""
 
-import base64
 import json
-import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.apps import apps
-from django.db import connection
-from django.utils import timezone
 
-from federation import addresses, registry
-from federation.actions import sites
-from federation.connections import Connection
-from federation.drivers.base import Rejected, SiteInfo, Unavailable
+from federation import registry
 from federation.models import Cluster, ClusterCredential
 from federation.reconcile import clusters
-from portal import tasks
-from portal.audit import SYSTEM
 from portal.models import AuditEntry
 from portal.permissions import Role
 from tests import certificates, factories
 from tests.api.conftest import Client, SignIn
+from tests.api.connecting import CHECK, CLUSTERS, kubeconfig
 from tests.api.world import digest_of_database
 from tests.billing.rows import Estate, at
-from tests.certificates import SERVER, authority, b64, client, server, token
+from tests.certificates import SERVER, authority, b64, client, token
 from tests.certificates import kubeconfig as config
 from tests.stub_driver import StubDriver
 
-pytestmark = pytest.mark.django_db
-CLUSTERS = "/api/v1/clusters"
-CHECK = f"{CLUSTERS}/check-connection"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_stub")]
 
 
-@pytest.fixture(autouse=True)
-def stub() -> Iterator[type[StubDriver]]:
-    StubDriver.made.clear()
-    StubDriver.answer = SiteInfo("v1.34.2")
-    yield StubDriver
-    StubDriver.answer = SiteInfo("v1.34.2")
-
-
-@pytest.fixture
-def operator(sign_in: SignIn) -> Client:
-    return sign_in(Role.PLATFORM_OPERATOR)
-
-
-@pytest.fixture
-def body(operator: Client) -> dict[str, Any]:
-    site = operator.post("/api/v1/sites", {"slug": "north", "name": "North"}).json()["id"]
-    return {"site": site, "slug": "main", "name": "Main", "kind": "kubernetes", "driver": "kubernetes"}
-
-
-def kubeconfig(**kwargs: Any) -> dict[str, str]:
-    return {"kubeconfig": json.dumps(config(**kwargs))}
-
-
-def test_a_cluster_is_connected_with_its_creation_and_again_later(operator: Client, body: dict[str, Any]) -> None:
+def test_a_cluster_is_connected_with_its_creation_and_again_later(
+    operator: Client, cluster_body: dict[str, Any]
+) -> None:
     end = datetime(2030, 1, 1, tzinfo=UTC)
     key = {"Idempotency-Key": "north-main"}
-    sent = {**body, "connection": kubeconfig(user={"token": token("first", end=end)})}
+    sent = {**cluster_body, "connection": kubeconfig(user={"token": token("first", end=end)})}
     made = operator.post(CLUSTERS, sent, headers=key)
     assert made.status_code == 201, made.json()
     shown = made.json()["connection"]
@@ -87,7 +53,7 @@ def test_a_cluster_is_connected_with_its_creation_and_again_later(operator: Clie
     assert operator.get(address).json()["connection"] == now
     told = AuditEntry.objects.filter(what="cluster.connect").order_by("id")
     assert [entry.detail["server"] for entry in told] == [SERVER, "https://10.8.0.8"]
-    assert told.last().detail["fingerprint"] == now["fingerprint"]  # type: ignore[union-attr]
+    assert told[1].detail["fingerprint"] == now["fingerprint"]
 
     certificate, private = client()
     user = {"client-certificate-data": b64(certificate), "client-key-data": b64(private)}
@@ -120,8 +86,8 @@ def test_only_who_may_change_a_cluster_is_told_where_it_is(sign_in: SignIn) -> N
     assert StubDriver.made == []
 
 
-def test_a_driver_gets_the_secrets_of_its_cluster_and_no_other_driver_any(operator: Client, body: Any) -> None:
-    first = {**body, "settings": {"system_namespace": "ours"}, "connection": kubeconfig()}
+def test_a_driver_gets_the_secrets_of_its_cluster_and_no_other_driver_any(operator: Client, cluster_body: Any) -> None:
+    first = {**cluster_body, "settings": {"system_namespace": "ours"}, "connection": kubeconfig()}
     made = operator.post(CLUSTERS, first).json()
     driver = registry.driver_for(Cluster.objects.get(pk=made["id"]))
     assert driver.config.secrets == {"token": token(), "ca_pem": authority()}
@@ -138,8 +104,8 @@ def test_a_driver_gets_the_secrets_of_its_cluster_and_no_other_driver_any(operat
         assert registry.driver_for(Cluster.objects.get(pk=pk)).config.secrets == {}
 
 
-def test_a_look_uses_what_was_given_last(operator: Client, body: Any) -> None:
-    made = operator.post(CLUSTERS, {**body, "connection": kubeconfig()}).json()
+def test_a_look_uses_what_was_given_last(operator: Client, cluster_body: Any) -> None:
+    made = operator.post(CLUSTERS, {**cluster_body, "connection": kubeconfig()}).json()
     clusters.run(made["id"])
     assert operator.get(f"{CLUSTERS}/{made['id']}").json()["site_version"] == "v1.34.2"
     StubDriver.made.clear()
@@ -153,9 +119,9 @@ def test_a_look_uses_what_was_given_last(operator: Client, body: Any) -> None:
 # -- what does not fit together -----------------------------------------------------------------------------
 
 
-def test_driver_kind_settings_and_connection_fit_together(operator: Client, body: Any) -> None:
+def test_driver_kind_settings_and_connection_fit_together(operator: Client, cluster_body: Any) -> None:
     def refused(**changes: Any) -> tuple[int, str, str]:
-        answer = operator.post(CLUSTERS, {**body, **changes})
+        answer = operator.post(CLUSTERS, {**cluster_body, **changes})
         error = answer.json()["errors"][0]
         return answer.status_code, error["pointer"], error["code"]
 
@@ -166,7 +132,7 @@ def test_driver_kind_settings_and_connection_fit_together(operator: Client, body
     for name in sorted(registry.RESERVED_SETTINGS):
         assert refused(settings={name: "x"}, **way) == (422, f"/settings/{name}", "reserved")
     assert not Cluster.objects.exists()
-    agent = operator.post(CLUSTERS, {**body, "driver": "agent"})
+    agent = operator.post(CLUSTERS, {**cluster_body, "driver": "agent"})
     assert (agent.status_code, agent.json()["connection"]) == (201, None)
     assert "connect" not in agent.json()["actions"]
     address = f"{CLUSTERS}/{agent.json()['id']}"
@@ -174,8 +140,8 @@ def test_driver_kind_settings_and_connection_fit_together(operator: Client, body
     assert operator.post("/api/v1/join-tokens", {"cluster": agent.json()["id"]}).status_code == 201
 
 
-def test_settings_that_got_in_another_way_lead_nowhere(operator: Client, body: Any) -> None:
-    made = operator.post(CLUSTERS, {**body, "connection": kubeconfig()}).json()
+def test_settings_that_got_in_another_way_lead_nowhere(operator: Client, cluster_body: Any) -> None:
+    made = operator.post(CLUSTERS, {**cluster_body, "connection": kubeconfig()}).json()
     harm = {"server": "https://10.9.9.9", "address": "10.9.9.9", "token_file": "/etc/hostname", "queue": "q"}
     Cluster.objects.update(settings=harm)
     found = registry.driver_for(Cluster.objects.get(pk=made["id"])).config.settings
@@ -213,12 +179,12 @@ EXPIRED = certificates.pair(end=datetime(2026, 1, 1, tzinfo=UTC), start=datetime
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_pointed_at_and_nothing_is_kept(
-    connection: dict[str, str], pointer: str, code: str, operator: Client, body: Any
+    connection: dict[str, str], pointer: str, code: str, operator: Client, cluster_body: Any
 ) -> None:
-    made = operator.post(CLUSTERS, {**body, "slug": "other", "connection": kubeconfig()}).json()
+    made = operator.post(CLUSTERS, {**cluster_body, "slug": "other", "connection": kubeconfig()}).json()
     before = digest_of_database()
     for address, sent, at_ in (
-        (CLUSTERS, {**body, "connection": connection}, f"/connection{pointer}"),
+        (CLUSTERS, {**cluster_body, "connection": connection}, f"/connection{pointer}"),
         (f"{CLUSTERS}/{made['id']}/connect", connection, pointer),
         (CHECK, connection, pointer),
     ):
@@ -245,203 +211,3 @@ def test_another_server_while_work_is_there_has_to_be_the_same_cluster(operator:
         assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
         assert "is_same_cluster" in refused.json()["detail"]
     assert operator.post(address, {**parts, "server": "https://10.8.0.8", "is_same_cluster": True}).status_code == 202
-
-
-# -- trying ----------------------------------------------------------------------------------------------------
-
-
-def test_a_try_uses_what_is_sent_now_and_keeps_nothing(operator: Client, body: Any) -> None:
-    operator.post(CLUSTERS, {**body, "connection": kubeconfig(user={"token": token("kept")})})
-    before = digest_of_database()
-    answer = operator.post(CHECK, {"server": SERVER, "token": token("typed")})
-    assert (answer.status_code, answer.json()["is_reachable"], answer.json()["site_version"]) == (200, True, "v1.34.2")
-    assert [dict(config.secrets) for config in StubDriver.made] == [{"token": token("typed")}]
-    harm = {"system_namespace": "ours", "token_file": "/etc/hostname", "server": "https://10.9.9.9"}
-    operator.post(CHECK, {"server": SERVER, "token": token("typed"), "settings": harm})
-    assert StubDriver.made[-1].settings == {**dict(StubDriver.made[0].settings), "system_namespace": "ours"}
-    StubDriver.answer = SiteInfo("v1.34.2", "The credential may not list nodes.", is_degraded=True)
-    found = operator.post(CHECK, kubeconfig()).json()
-    assert (found["is_reachable"], found["is_degraded"]) == (True, True)
-    assert found["message"] == "The credential may not list nodes."
-    assert (found["server"], found["expires_at"]) == (SERVER, None)
-    for error in (Unavailable("The site did not answer."), Rejected("Never", "Not this one.")):
-        StubDriver.answer = error
-        found = operator.post(CHECK, kubeconfig()).json()
-        assert (found["is_reachable"], found["site_version"], found["message"]) == (False, "", str(error))
-    assert digest_of_database() == before
-
-
-def test_a_name_that_turns_on_us_is_not_followed(
-    operator: Client, body: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    """DNS rebinding: a good address for the first look, our own for the second."""
-    answers = [["10.8.0.7"], ["127.0.0.1"], ["10.8.0.7"], ["169.254.169.254"], []]
-    monkeypatch.setattr(addresses, "system_resolver", lambda name, port: answers.pop(0))
-    monkeypatch.setattr(registry, "_answers", {})
-    monkeypatch.setattr(registry, "_REMEMBER_SECONDS", -1.0)
-    settings.SITE_LOOPBACK = False
-    parts = {"server": "https://site.example:6443", "token": token()}
-    tried = operator.post(CHECK, parts).json()
-    assert (tried["is_reachable"], "this machine itself" in tried["message"]) == (False, True)
-    made = operator.post(CLUSTERS, {**body, "connection": parts}).json()
-    for words in ("where a cloud tells", "has no address now"):
-        clusters.run(made["id"])
-        shown = operator.get(f"{CLUSTERS}/{made['id']}").json()
-        assert (shown["state"], shown["reason"]) == ("pending", "Unavailable")
-        assert words in shown["message"]
-        Cluster.objects.update(next_check_at=timezone.now())
-    assert StubDriver.made == [], "nothing was connected to"
-    assert answers == []
-
-
-def test_the_operators_networks_hold_at_once_and_later(operator: Client, body: Any, settings: Any) -> None:
-    settings.SITE_NETWORKS = [addresses.ip_network("10.8.0.0/16")]
-    outside = operator.post(CHECK, {"server": "https://10.9.0.1", "token": token()})
-    assert outside.json()["errors"][0]["code"] == "outside-address"
-    made = operator.post(CLUSTERS, {**body, "connection": kubeconfig()}).json()
-    settings.SITE_NETWORKS = [addresses.ip_network("10.9.0.0/16")]
-    with pytest.raises(Unavailable, match="AQUIFER_SITE_NETWORKS"):
-        registry.driver_for(Cluster.objects.get(pk=made["id"])).check()
-
-
-# -- no secret is anywhere ---------------------------------------------------------------------------------------
-
-
-def everything_stored() -> str:
-    """Every row of every table, as text."""
-    found = []
-    with connection.cursor() as cursor:
-        for model in apps.get_models(include_auto_created=True):
-            cursor.execute(f"SELECT coalesce(string_agg(t::text, '|'), '') FROM {model._meta.db_table} t")  # noqa: S608
-            found.append(cursor.fetchone()[0])
-    return "\n".join(found)
-
-
-def forms(secret: str) -> list[str]:
-    plain = secret.encode()
-    shifted = [base64.b64encode(b"\0" * n + plain).decode()[4:-4] for n in range(3)]
-    return [
-        secret,
-        secret[::-1],
-        quote(secret, safe=""),
-        plain.hex(),
-        *shifted,
-        base64.urlsafe_b64encode(plain).decode(),
-    ]
-
-
-def test_no_secret_is_shown_kept_or_logged_in_any_form(
-    operator: Client, body: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    sent: list[str] = []
-    monkeypatch.setattr("portal.hints.send", lambda task, *args: sent.append(f"{task} {args}"))
-    _, private = client()
-    secrets = [token(f"canary{n}") for n in range(100)] + [private.splitlines()[1], private.splitlines()[2]]
-    user = {"client-certificate-data": b64(client()[0]), "client-key-data": b64(private)}
-    answers = []
-    for n, secret in enumerate(secrets[:100]):
-        key = {"Idempotency-Key": f"key-{n}"}
-        way = kubeconfig(user={"token": secret, **user}, server=server(n))
-        made = operator.post(CLUSTERS, {**body, "slug": f"c{n}", "connection": way}, headers=key)
-        answers.append(made)
-        address = f"{CLUSTERS}/{made.json()['id']}"
-        match n % 10:
-            case 0:
-                answers.append(operator.post(f"{address}/connect", {"server": server(n), "token": secret}))
-            case 1:
-                answers.append(operator.post(CHECK, way))
-            case 2:
-                answers.append(operator.post(CHECK, {"server": "https://169.254.169.254", "token": secret}))
-            case 3:
-                answers.append(operator.post(CHECK, {"kubeconfig": f"users: [&a {secret}]"}))
-            case 4:
-                answers.append(operator.post(CHECK, {"kubeconfig": f"{secret}: '{secret}"}))
-            case 5:
-                answers.append(operator.post(CHECK, kubeconfig(user={"password": secret, "token": secret})))
-            case 6:
-                answers.append(operator.post(CHECK, {"server": f"https://{secret}@10.8.0.7", "token": secret}))
-            case 7:
-                answers.append(operator.post(CHECK, {"server": SERVER, "token": secret, "ca_pem": secret}))
-            case 8:
-                clusters.run(made.json()["id"])
-                answers += [operator.get(address), operator.post(CLUSTERS, {**body, "connection": way}, headers=key)]
-            case 9:
-                StubDriver.answer = ZeroDivisionError("a bug")
-                answers.append(operator.post(CHECK, way))
-                StubDriver.answer = SiteInfo("v1.34.2")
-    answers += [operator.get(CLUSTERS, {"limit": "200"}), operator.get("/api/v1/audit-entries", {"limit": "200"})]
-    frames: list[str] = []
-    monkeypatch.setattr("portal.streams.send", lambda stream, message: frames.append(f"{message}"))
-    while tasks.deliver_batch():
-        pass
-    assert {answer.status_code for answer in answers} >= {200, 201, 202, 400, 422, 500}
-    assert frames
-    places = {
-        "an answer": "\n".join(answer.content.decode() for answer in answers),
-        "the database": everything_stored(),
-        "the log": caplog.text,
-        "a message to a worker": "\n".join(sent),
-        "a message to a browser": "\n".join(frames),
-    }
-    assert "ZeroDivisionError" in places["the log"]
-    assert "10.9.0.7" in places["the database"]
-    for where, text in places.items():
-        found = [form for secret in secrets for form in forms(secret) if form in text]
-        assert found == [], f"in {where}"
-
-
-# -- what is sealed stays where it belongs ---------------------------------------------------------------------
-
-
-def connected(body: Any, slug: str, canary: str, place: str = SERVER) -> Cluster:
-    return sites.add_cluster(
-        by=SYSTEM, site=factories.Site.objects.get(pk=body["site"]), slug=slug, name=slug, kind="kubernetes",
-        driver="kubernetes", connection=Connection(place, token=token(canary)),
-    )  # fmt: skip
-
-
-def closed(cluster: Cluster) -> str:
-    with pytest.raises(Unavailable) as caught:
-        registry.driver_for(cluster).check()
-    return str(caught.value)
-
-
-def test_no_row_opens_what_another_has_sealed(body: Any) -> None:
-    rows = [connected(body, f"c{n}", f"canary{n}", server(n)) for n in range(6)]
-    credentials = {row.pk: ClusterCredential.objects.get(cluster=row) for row in rows}
-    for one in rows:
-        for other in rows:
-            if one.pk != other.pk:
-                # All of the other's place but the cluster itself; the other steps aside, as a server is there once.
-                theirs = credentials[other.pk]
-                ClusterCredential.objects.filter(cluster=other).update(server="https://aside.example")
-                copied = {"sealed": theirs.sealed, "server": theirs.server, "version": theirs.version}
-                ClusterCredential.objects.filter(cluster=one).update(**copied)
-                assert "cannot be opened" in closed(one)
-                for back in (credentials[one.pk], theirs):
-                    ClusterCredential.objects.filter(pk=back.pk).update(
-                        sealed=back.sealed, server=back.server, version=back.version
-                    )
-        mine = credentials[one.pk]
-        for change in (
-            {"server": "https://10.66.6.6"}, {"tls_server_name": "evil.example"}, {"version": mine.version + 1},
-            {"sealed": mine.sealed[:-4] + "AAAA"}, {"sealed": "x"},
-        ):  # fmt: skip
-            as_it_was = {"server": mine.server, "tls_server_name": "", "version": mine.version, "sealed": mine.sealed}
-            ClusterCredential.objects.filter(cluster=one).update(**{**as_it_was, **change})
-            assert "cannot be opened" in closed(one), change
-        ClusterCredential.objects.filter(cluster=one).update(**as_it_was)
-        assert "canary" in registry.driver_for(one).config.secrets["token"]
-    ClusterCredential.objects.all().delete()
-    assert closed(rows[0]) == "There is no credential for this cluster. Connect it."
-
-
-def test_an_older_credential_put_back_does_not_open(operator: Client, body: Any) -> None:
-    cluster = connected(body, "c", "old")
-    old = ClusterCredential.objects.get().sealed
-    operator.post(f"{CLUSTERS}/{cluster.pk}/connect", {"server": SERVER, "token": token("new")})
-    ClusterCredential.objects.update(sealed=old)
-    assert "cannot be opened" in closed(cluster)
-    assert "Connect it anew" in closed(cluster)
-    assert timezone.now() - ClusterCredential.objects.get().replaced_at < timedelta(minutes=5)

@@ -175,8 +175,9 @@ def test_a_token_without_the_scope_is_refused(operation: Operation, cast: Cast) 
 def permission_of(operation: Operation) -> str:
     """The permission that the operation's view declares."""
     found = get_resolver().resolve(operation.path.replace("{id}", "0"))
-    actions = getattr(found.func, "actions", None)
-    view: Any = getattr(found.func, "cls", None) or found.func.view_class  # type: ignore[attr-defined]
+    func: Any = found.func
+    actions = getattr(func, "actions", None)
+    view = getattr(func, "cls", None) or func.view_class
     action = actions[operation.method.lower()] if actions else operation.method.lower()
     name: str = view.permissions[action]
     assert name in TABLE, f"{operation.id} needs {name}, which no role has"

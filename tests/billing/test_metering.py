@@ -15,14 +15,10 @@ from federation.models import Allocation
 from federation.states import AllocationState as A
 from portal.audit import SYSTEM
 from portal.transitions import move
+from tests.billing.invoicing import meter
 from tests.billing.rows import TEN, Estate, at
 
 pytestmark = pytest.mark.django_db
-
-
-def meter() -> None:
-    while metering.step():
-        pass
 
 
 def pieces(allocation: Allocation) -> list[tuple[float, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from billing import metering
 from billing.models import UsageRecord
-from federation.drivers.base import WorkLister
+from federation.drivers.abilities import WorkLister
 from federation.models import Allocation, Cluster
 from federation.registry import driver_for
 from federation.states import AllocationState as A

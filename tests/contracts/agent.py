@@ -196,19 +196,14 @@ class AgentDouble:
         return ""
 
 
-class AgentHarness(Harness):
-    def __init__(self) -> None:
-        super().__init__()
-        self.mailbox = MemoryMailbox(self)
-        self.agent = AgentDouble(self, self.mailbox)
-        self._is_cut = False
-        self.agent.sync()
+class Reporting:
+    """Of a harness whose site has an agent: it reports once a second, or twenty times in a longer while."""
 
-    def driver(self, epoch: int = 1) -> AgentDriver:
-        return AgentDriver(DriverConfig("cluster-1", "baremetal", epoch, port=self.mailbox))
+    now: float
+    agent: Any
+    _is_cut = False
 
     def advance(self, seconds: float) -> None:
-        """The agent reports once a second, or twenty times in a longer while."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + max(1.0, seconds / 20), until)
@@ -216,8 +211,19 @@ class AgentHarness(Harness):
                 self.agent.sync()
 
     def tick(self) -> None:
-        self.agent.sync()  # it is told,
-        self.agent.sync()  # and reports what it does now
+        self.agent.sync()  # it is told, and does it
+        self.agent.sync()  # and reports what came of it
+
+
+class AgentHarness(Reporting, Harness):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mailbox = MemoryMailbox(self)
+        self.agent = AgentDouble(self, self.mailbox)
+        self.agent.sync()
+
+    def driver(self, epoch: int = 1) -> AgentDriver:
+        return AgentDriver(DriverConfig("cluster-1", "baremetal", epoch, port=self.mailbox))
 
     def break_site(self) -> None:
         self._is_cut = True

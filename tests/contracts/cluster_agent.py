@@ -17,7 +17,7 @@ from federation.drivers.agent_nodes import stamp_of
 from federation.drivers.base import DriverConfig
 from federation.drivers.fake import FakeDriver, World
 from federation.drivers.fake_store import MemoryStore
-from tests.contracts.agent import MemoryMailbox
+from tests.contracts.agent import MemoryMailbox, Reporting
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import NODES
 
@@ -115,30 +115,18 @@ class SteppedAgent:
         }
 
 
-class ClusterAgentHarness(FakeHarness):
+class ClusterAgentHarness(Reporting, FakeHarness):
     def __init__(self) -> None:
         self._memory = MemoryStore()
         super().__init__("kubernetes", self._memory)
         self.settings = {"seed": 7, "nodes": NODES}
         self.mailbox = ClusterMailbox(self)
         self.agent = SteppedAgent(self, self.mailbox, self._memory)
-        self._is_cut = False
         for _ in range(3):
             self.agent.sync()
 
-    def driver(self, epoch: int = 1) -> AgentDriver:  # type: ignore[override]
+    def driver(self, epoch: int = 1) -> AgentDriver:  # type: ignore[override]  # the hub's driver, not the site's
         return AgentDriver(DriverConfig("cluster-1", "kubernetes", epoch, port=self.mailbox))
-
-    def advance(self, seconds: float) -> None:
-        until = self.now + seconds
-        while self.now < until:
-            self.now = min(self.now + max(1.0, seconds / 20), until)
-            if not self._is_cut:
-                self.agent.sync()
-
-    def tick(self) -> None:
-        self.agent.sync()  # it is told, and does it
-        self.agent.sync()  # and reports what came of it
 
     def break_site(self) -> None:
         """The cluster is away, its agent is not."""

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +19,7 @@ from federation.drivers.kubernetes.driver import KubernetesDriver
 from federation.drivers.kubernetes.names import ANNOTATION_RUN_SECONDS, LABEL_REF, namespace_of
 from federation.drivers.kubernetes.states import moment
 from federation.drivers.kubernetes.transport import STEP_SECONDS, Api, ApiError, Deadline, Endpoint, Json
+from tests.certificates import NOW, pair
 from tests.contracts.harness import CARDS, MEMORY, NODE, Harness, uuid_of
 
 SPACE = namespace_of("acme", "vision")
@@ -50,7 +51,7 @@ class LossyDriver(KubernetesDriver):
         answer = super()._asked(look)
         if self._harness.is_lossy:
             raise Unavailable("The answer was lost.")
-        return answer  # type: ignore[no-any-return]
+        return answer
 
 
 class KubeHarness(Harness):
@@ -271,7 +272,7 @@ class Kubelet:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*own_certificate(folder))
+        context.load_cert_chain(*_certificate(folder))
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -283,31 +284,12 @@ class Kubelet:
         self._thread.join(5)
 
 
-def own_certificate(folder: Path) -> tuple[str, str]:
-    """A self-signed certificate: API servers do not verify kubelets unless told to."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubelet")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2056, 1, 1, tzinfo=UTC))
-        .sign(key, hashes.SHA256())
-    )
-    cert, secret = folder / "kubelet.crt", folder / "kubelet.key"
-    cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(cert), str(secret)
+def _certificate(folder: Path) -> tuple[str, str]:
+    """A self-signed one, and its key: API servers do not verify kubelets unless told to."""
+    written = folder / "kubelet.crt", folder / "kubelet.key"
+    for path, text in zip(written, pair("kubelet", end=NOW + timedelta(days=10_000)), strict=True):
+        path.write_text(text)
+    return str(written[0]), str(written[1])
 
 
 def _stamp(seconds: float) -> str:

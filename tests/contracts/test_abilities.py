@@ -10,18 +10,17 @@ from typing import Any
 
 import pytest
 
-from federation.drivers.base import (
+from federation.drivers.abilities import (
     DEFAULT_SHELL,
     Channel,
     EventReader,
     LogFollower,
     LogReader,
     PortAccess,
-    Rejected,
     ShellAccess,
     Stream,
-    Unavailable,
 )
+from federation.drivers.base import Rejected, Unavailable
 from tests.contracts.harness import Harness, spec
 from tests.contracts.test_drivers import end, start
 

@@ -9,17 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from federation.drivers.base import (
-    CALL_TIMEOUT_SECONDS,
-    BulkObserver,
-    LogReader,
-    Observation,
-    Rejected,
-    SiteDriver,
-    Unavailable,
-    WorkLister,
-    WorkloadSpec,
-)
+from federation.drivers.abilities import BulkObserver, LogReader, WorkLister
+from federation.drivers.base import CALL_TIMEOUT_SECONDS, Observation, Rejected, SiteDriver, Unavailable, WorkloadSpec
 from federation.drivers.base import ObservedState as O
 from tests.contracts.harness import CARDS, NODE, Harness, spec, uuid_of
 

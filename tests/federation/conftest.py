@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.checker.meddler import DRIVERS, Meddler
+from tests.federation.estate import Estate
 
 
 @pytest.fixture
@@ -15,3 +16,8 @@ def meddler(settings: Any) -> Iterator[type[Meddler]]:
     Meddler.forget()
     yield Meddler
     Meddler.forget()
+
+
+@pytest.fixture
+def estate() -> Estate:
+    return Estate()

@@ -22,12 +22,12 @@ _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 
 
 def _devices() -> st.SearchStrategy[DeviceSeen]:
-    words = {str: _texts, int: _amounts, bool: st.booleans()}
+    words: dict[Any, st.SearchStrategy[Any]] = {str: _texts, int: _amounts, bool: st.booleans()}
     special = {"health": st.sampled_from([*Health]), "numa": st.none() | _amounts}
     given_types = {f.name: f.type for f in fields(DeviceSeen)}
     found: dict[str, st.SearchStrategy[Any]] = {}
     for name, kind in given_types.items():
-        found[name] = special[name] if name in special else words[kind]  # type: ignore[index]
+        found[name] = special[name] if name in special else words[kind]
     return st.builds(DeviceSeen, **found)
 
 

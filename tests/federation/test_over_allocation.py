@@ -4,89 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
-from federation.models import Accelerator, Allocation, Cluster, LedgerEntry, Node, Share, Workload
-from federation.placement.types import DeviceShare, MemberPlacement, Placement
-from federation.reconcile import grants, inventory
+from federation.models import LedgerEntry
 from federation.states import AllocationState as A
-from portal.errors import OverCapacity
-from portal.models import Quota, ResourceFlavor
+from portal.models import Quota
 from tests import factories
-from tests.checker import books
+from tests.federation.estate import MIB, Estate, change, in_parts, refused_by
 
 pytestmark = pytest.mark.django_db
-MIB = 81920
-FLAVOR = "nvidia-a100-80g"
-
-
-class Estate:
-    """Two nodes of two devices of 80 GiB, 10 cores and 10 GiB each; quota of 3 devices, for project and tenant."""
-
-    def __init__(self) -> None:
-        small: dict[str, Any] = {
-            "devices": 2, "cpu_milli": 10_000, "memory_mib": 10_240, "each": {"step_milli": 1}
-        }  # fmt: skip
-        other = factories.node_seen("other", model="H800-80G", **small)
-        self.cluster = factories.cluster(factories.node_seen("one", **small), factories.node_seen("two", **small))
-        self.other = factories.cluster(other)
-        self.project = factories.project()
-        self.tenant = self.project.tenant
-        self.quota = factories.quota(self.project, FLAVOR, milli=3000)
-        self.wall = Quota.objects.create(tenant=self.tenant, flavor=self.flavor(), nominal_milli=3000)
-        self.pool = factories.pool(self.cluster, self.other)
-
-    def flavor(self, name: str = FLAVOR) -> ResourceFlavor:
-        return ResourceFlavor.objects.get(name=name)
-
-    def node(self, name: str = "one") -> Node:
-        return Node.objects.get(name=name)
-
-    def device(self, node: str = "one", index: int = 0) -> Accelerator:
-        return Accelerator.objects.get(node__name=node, index=index)
-
-    def workload(self, **spec: Any) -> Workload:
-        return factories.workload(self.project, self.pool, **spec)
-
-    def reserve(self, milli: int = 1000, **facts: Any) -> Allocation:
-        row: dict[str, Any] = {
-            "workload": facts.pop("workload", None) or self.workload(),
-            "tenant": self.tenant,
-            "project": self.project,
-            "cluster": self.cluster,
-            "node": self.node(),
-            "flavor": self.flavor(),
-            "attempt": 1,
-            "epoch": 1,
-            "cpu_milli": 1000,
-            "memory_mib": 1024,
-            "held_milli": milli,
-        }
-        made: Allocation = Allocation.objects.create(**{**row, **facts})
-        return made
-
-    def share(self, of: Allocation, device: Accelerator | None = None, milli: int = 1000, mib: int = 1) -> Share:
-        return Share.objects.create(allocation=of, accelerator=device or self.device(), milli=milli, memory_mib=mib)
-
-    def grant(self, milli: int = 1000, mib: int = 1, device: Accelerator | None = None) -> Allocation:
-        allocation = self.reserve(milli)
-        self.share(allocation, device, milli, mib)
-        return allocation
-
-    def released(self, **facts: Any) -> Allocation:
-        allocation = self.grant(**facts)
-        Allocation.objects.filter(pk=allocation.pk).update(state=A.RELEASED)
-        return allocation
-
-
-@pytest.fixture
-def estate() -> Estate:
-    return Estate()
-
-
-def change(row: Any, **values: Any) -> None:
-    """As hand-written SQL would: no version, no arrows, no question asked."""
-    type(row).objects.filter(pk=row.pk).update(**values)
 
 
 def share_after_start(estate: Estate) -> None:
@@ -176,14 +102,6 @@ def growth_after_others_came(estate: Estate) -> None:
     estate.grant(400)
     change(estate.device(), foreign_milli=900)
     estate.grant(1)
-
-
-def in_parts(estate: Estate) -> Accelerator:
-    """The first device, as the card of one part."""
-    card = estate.device()
-    return Accelerator.objects.create(
-        node=card.node, model=card.model, index=9, uuid="MIG-9", memory_mib=10_240, parent=card, step_milli=1
-    )
 
 
 def card_in_parts(estate: Estate) -> None:
@@ -316,127 +234,3 @@ def test_every_wall_has_a_case() -> None:
         raised = {row[0] for row in cursor.fetchall()}
     assert len(raised) > 6
     assert raised == raised & {name for name, _ in REFUSED.values()}
-
-
-def refused_by(attempt: Callable[[], Any]) -> str | None:
-    """The constraint that stopped it."""
-    with pytest.raises(IntegrityError) as caught, transaction.atomic():
-        attempt()
-    diagnosis: Any = caught.value.__cause__
-    return str(diagnosis.diag.constraint_name)
-
-
-def test_exactly_full_is_allowed(estate: Estate) -> None:
-    estate.grant(400, mib=MIB - 1)
-    estate.grant(600, mib=1)
-    estate.grant(1000, device=estate.device(index=1))
-    assert Quota.objects.get(pk=estate.quota.pk).held_milli == 2000
-    estate.reserve(1000, cpu_milli=7000, memory_mib=10_240 - 3 * 1024)
-    node = estate.node()
-    assert (node.held_cpu_milli, node.held_memory_mib) == (10_000, 10_240)
-    assert books.held() == []
-
-
-def test_what_others_leave_is_granted_to_the_last(estate: Estate) -> None:
-    change(estate.device(), foreign_milli=300, foreign_memory_mib=MIB - 10)
-    change(estate.node(), foreign_cpu_milli=9000, foreign_memory_mib=9216)
-    estate.grant(700, mib=10)
-    assert books.held() == []
-
-
-def test_a_part_is_granted_whole_and_its_card_again_once_the_part_is_gone(estate: Estate) -> None:
-    in_parts(estate).delete()
-    part = in_parts(estate)
-    held = estate.grant(device=part)
-    assert estate.device().present_parts == 1
-    change(held, state=A.RELEASED)
-    change(part, is_present=False)
-    assert estate.device().present_parts == 0
-    estate.grant()
-    assert books.held() == []
-
-
-def test_a_whole_card_goes_out_whatever_its_step_and_a_holder_makes_room_for_the_next(estate: Estate) -> None:
-    change(estate.device(), step_milli=300, most_shares=1)
-    first = estate.grant(1000)
-    assert refused_by(lambda: estate.grant(300)) == "device_most_shares"
-    change(first, state=A.RELEASED)
-    estate.grant(300)
-    assert books.held() == []
-
-
-def test_what_may_be_borrowed_may_be_held(estate: Estate) -> None:
-    change(estate.wall, nominal_milli=3500)
-    change(estate.quota, borrowing_limit_milli=500)
-    estate.reserve(3500)
-    assert books.held() == []
-
-
-def test_shrinking_below_what_is_held_kills_nothing_and_release_still_counts(estate: Estate) -> None:
-    allocation = estate.grant(1000, mib=5000)
-    change(estate.quota, nominal_milli=0)
-    change(estate.wall, nominal_milli=0)
-    change(estate.device(), memory_mib=10, is_present=False)
-    change(estate.node(), cpu_milli=1, memory_mib=1)
-    assert books.held() == []
-    change(allocation, state=A.RELEASED)
-    assert books.held() == []
-    device, node = estate.device(), estate.node()
-    assert (device.held_milli, device.held_memory_mib, node.held_cpu_milli, node.held_memory_mib) == (0, 0, 0, 0)
-    assert set(Quota.objects.values_list("held_milli", flat=True)) == {0}
-
-
-def test_a_quota_made_while_work_runs_begins_with_what_is_held(estate: Estate) -> None:
-    estate.grant(1000)
-    estate.released(milli=700, device=estate.device(index=1))
-    estate.quota.delete()
-    estate.wall.delete()
-    fresh = factories.quota(estate.project, FLAVOR, milli=100)
-    wall = Quota.objects.create(tenant=estate.tenant, flavor=estate.flavor(), nominal_milli=100)
-    wall.refresh_from_db()
-    assert (fresh.held_milli, wall.held_milli) == (1000, 1000)
-    other = Quota.objects.create(
-        tenant=estate.tenant, project=factories.project(estate.tenant), flavor=estate.flavor(), nominal_milli=100
-    )
-    other.refresh_from_db()
-    assert other.held_milli == 0, "another project's quota counts what that project holds"
-    assert refused_by(lambda: estate.reserve(1)) == "quota_never_over"
-
-
-def test_lost_work_goes_on_holding_its_device(estate: Estate) -> None:
-    allocation = estate.grant()
-    change(allocation, state=A.LOST)
-    assert refused_by(lambda: estate.grant(1)) == "device_never_over"
-    assert books.held() == []
-
-
-def test_a_released_grant_may_be_deleted_and_the_ledger_stays(estate: Estate) -> None:
-    allocation = estate.released()
-    allocation.delete()
-    assert [(e.delta_milli, e.held_milli) for e in LedgerEntry.objects.order_by("generation")] == [
-        (1000, 1000),
-        (-1000, 0),
-    ]
-
-
-def test_a_refused_member_takes_its_whole_gang_back(estate: Estate) -> None:
-    """Through the product's own grant: the second of two members does not fit, so nothing of either is held."""
-    estate.grant(1000)
-    gang = estate.workload(replicas=2)
-    whole = (DeviceShare(0, 1000, 0),)
-    members = tuple(MemberPlacement(str(estate.node(name).pk), FLAVOR, whole) for name in ("two", "one"))
-    with pytest.raises(OverCapacity):
-        grants.commit(gang.pk, gang.version, Placement(str(gang.pk), members, "best-fit"))
-    gang.refresh_from_db()
-    assert gang.state == "queued"
-    assert not gang.allocations.exists()
-    assert estate.device("two").held_milli == 0
-    assert books.held() == []
-
-
-def test_an_inventory_leaves_the_counters_alone(estate: Estate) -> None:
-    estate.grant(1000)
-    cluster = Cluster.objects.get(pk=estate.cluster.pk)
-    inventory.store(cluster, [factories.node_seen("one", devices=2, cpu_milli=9_000, memory_mib=9_000)])
-    assert estate.device().held_milli == 1000
-    assert books.held() == []

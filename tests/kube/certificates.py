@@ -7,13 +7,15 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.certificates import begun, name_of
 
 
 class Authority:
     def __init__(self, name: str = "Aquifer test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name(name)
+        self._name = name_of(name)
         # RFC 5280's extensions are all there: Python 3.13 verifies strictly.
         self._certificate = (
             _started(self._name, self._name, self._key, timedelta(days=2))
@@ -32,7 +34,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         certificate = (
-            _started(_name(name), self._name, key, lasts)
+            _started(name_of(name), self._name, key, lasts)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
@@ -55,24 +57,12 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     )
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
 def _started(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     begins = now - timedelta(hours=1) if lasts > timedelta() else now + 2 * lasts
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(now + lasts)
-    )
+    return begun(subject, issuer, key, begins, now + lasts)
 
 
 def _usage(**wanted: bool) -> x509.KeyUsage:

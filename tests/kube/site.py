@@ -4,16 +4,8 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from federation.drivers.base import (
-    Channel,
-    DeviceGrant,
-    DeviceSeen,
-    DriverConfig,
-    NodeSeen,
-    Observation,
-    Stream,
-    WorkloadSpec,
-)
+from federation.drivers.abilities import Channel, Stream
+from federation.drivers.base import DeviceGrant, DeviceSeen, DriverConfig, NodeSeen, Observation, WorkloadSpec
 from federation.drivers.base import ObservedState as O
 from federation.drivers.kubernetes.driver import KubernetesDriver
 from federation.drivers.kubernetes.names import namespace_of

@@ -289,7 +289,7 @@ def test_a_forgotten_place_and_a_restart_lose_nothing(make_plane: Callable[..., 
         site = Site(plane, hand)
         kept, gone = site.add("kept"), site.add("gone")
         follower = site.follow()
-        reflector = follower.watch.reflectors["nodes"]  # type: ignore[attr-defined]
+        reflector = follower.watch.reflectors["nodes"]  # type: ignore[attr-defined]  # of Kubernetes' own watch
         lists = reflector.health.lists
         plane.stop_apiserver()
         plane.compact()

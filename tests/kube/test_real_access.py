@@ -7,11 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from federation.drivers.abilities import Stream
 from federation.drivers.base import ObservedState as O
-from federation.drivers.base import (
-    Rejected,
-    Stream,
-)
+from federation.drivers.base import Rejected
 from tests.kube.site import Site, said
 from tests.kube.test_rig import wait_for
 

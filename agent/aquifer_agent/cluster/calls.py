@@ -15,16 +15,8 @@ from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutExcep
 
 from aquifer_agent.cluster.site import Site
 from aquifer_agent.hub import Address
-from federation.drivers.base import (
-    DEFAULT_SHELL,
-    Channel,
-    EventReader,
-    PortAccess,
-    Rejected,
-    ShellAccess,
-    Stream,
-    Unavailable,
-)
+from federation.drivers.abilities import DEFAULT_SHELL, Channel, EventReader, PortAccess, ShellAccess, Stream
+from federation.drivers.base import Rejected, Unavailable
 
 logger = logging.getLogger(__name__)
 MOST = 50  # at once; the hub hears of no other for as long

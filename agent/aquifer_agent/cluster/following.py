@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from aquifer_agent.cluster.picture import Picture
 from aquifer_agent.cluster.site import Site
-from federation.drivers.base import SiteDriver, Unavailable, Watch, Watchable
+from federation.drivers.abilities import Watch, Watchable
+from federation.drivers.base import SiteDriver, Unavailable
 
 logger = logging.getLogger(__name__)
 COALESCE_SECONDS = 0.05  # changes come in bursts: a pod that starts is five of them

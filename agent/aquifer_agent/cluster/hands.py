@@ -9,8 +9,9 @@ from aquifer_agent.cluster.site import Site
 from aquifer_agent.cluster.specs import spec_of
 from aquifer_agent.cluster.tails import Tails
 from aquifer_agent.cluster.threads import Threads
-from federation.drivers.base import LogReader, Rejected, Unavailable
+from federation.drivers.abilities import LogReader
 from federation.drivers.base import ObservedState as O
+from federation.drivers.base import Rejected, Unavailable
 
 logger = logging.getLogger(__name__)
 WORKERS, READERS = 4, 2

@@ -13,7 +13,8 @@ from aquifer_agent.cluster.picture import Picture
 from aquifer_agent.cluster.pieces import Pieces, clean
 from aquifer_agent.cluster.site import Site
 from aquifer_agent.cluster.threads import Threads
-from federation.drivers.base import BulkObserver, Rejected, SiteDriver, SiteInfo, Unavailable, Watchable, WorkLister
+from federation.drivers.abilities import BulkObserver, Watchable, WorkLister
+from federation.drivers.base import Rejected, SiteDriver, SiteInfo, Unavailable
 
 logger = logging.getLogger(__name__)
 WORK_SECONDS, REFS_SECONDS, NODES_SECONDS, SITE_SECONDS, FIGURES_SECONDS = 1.0, 15.0, 15.0, 10.0, 5.0

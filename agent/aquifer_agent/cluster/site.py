@@ -8,15 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from federation.drivers.base import (
-    DriverConfig,
-    EventReader,
-    LogReader,
-    PortAccess,
-    ShellAccess,
-    SiteDriver,
-    WorkLister,
-)
+from federation.drivers.abilities import EventReader, LogReader, PortAccess, ShellAccess, WorkLister
+from federation.drivers.base import DriverConfig, SiteDriver
 
 
 class BadDriver(Exception):

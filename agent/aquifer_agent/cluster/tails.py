@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from federation.drivers.base import LogChunk
+from federation.drivers.abilities import LogChunk
 
 MOST_BYTES = 256 * 1024  # of one report, and held in memory
 PIECE_BYTES = 64 * 1024

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from urllib3.exceptions import HTTPError
 
-from federation.drivers.base import EventSeen, LogChunk, Rejected, Unavailable
+from federation.drivers.abilities import EventSeen, LogChunk
+from federation.drivers.base import Rejected, Unavailable
 from federation.drivers.kubernetes.channels import CommandChannel, PortChannel, open_socket
 from federation.drivers.kubernetes.names import CONTAINER, object_name
 from federation.drivers.kubernetes.records import Record

@@ -19,7 +19,8 @@ from websocket import (
     WebSocketTimeoutException,
 )
 
-from federation.drivers.base import Rejected, Stream, Unavailable
+from federation.drivers.abilities import Stream
+from federation.drivers.base import Rejected, Unavailable
 from federation.drivers.kubernetes.transport import Api
 
 _IN, _OUT, _ERR, _END, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
@@ -32,7 +33,7 @@ def open_socket(api: Api, path: str, query: Any, protocols: list[str]) -> WebSoc
     socket = WebSocket(sslopt=options.pop("sslopt"), skip_utf8_validation=True)
     socket.settimeout(options.pop("timeout"))
     try:
-        socket.connect(api.socket_address(path, query), subprotocols=protocols, suppress_origin=True, **options)  # type: ignore[no-untyped-call]
+        socket.connect(api.socket_address(path, query), subprotocols=protocols, suppress_origin=True, **options)
     except WebSocketBadStatusException as error:
         text = _message(error.resp_body or b"")
         if error.status_code in (400, 403, 404, 409, 422):
@@ -88,7 +89,7 @@ class _Link:
             self._socket.close(timeout=1)
         # It does nothing when the other side has closed first, and would leave the connection open.
         with suppress(OSError):
-            self._socket.shutdown()  # type: ignore[no-untyped-call]
+            self._socket.shutdown()
 
 
 class CommandChannel(_Link):

@@ -10,10 +10,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
+from federation.drivers.abilities import EventSeen, LogChunk
 from federation.drivers.base import (
     DriverConfig,
-    EventSeen,
-    LogChunk,
     NodeSeen,
     Observation,
     Rejected,

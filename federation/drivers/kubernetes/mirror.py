@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from federation.drivers.base import SiteChanges
+from federation.drivers.abilities import SiteChanges
 from federation.drivers.kubernetes.fleet import CLAIMS, LIVING, SLICES
 from federation.drivers.kubernetes.names import CONTAINER, LABEL_MANAGED, LABEL_REF, MANAGED_BY
 from federation.drivers.kubernetes.nodes import nodes_seen
@@ -304,7 +304,7 @@ def reflectors(api: Api, mirror: Mirror) -> dict[str, Reflector]:
 
 
 class KubernetesWatch:
-    """Implements federation.drivers.base.Watch."""
+    """Implements federation.drivers.abilities.Watch."""
 
     def __init__(self, api: Api) -> None:
         self.mirror = Mirror()

@@ -1,11 +1,10 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from portal.actions import members, tokens
+from portal.actions import tokens
 from portal.audit import SYSTEM
-from portal.models import User
-from portal.permissions import Role
+from portal.management.users import user_or_first_admin
 
 
 class Command(BaseCommand):
@@ -17,12 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--scope", action="append", help="a pattern over permission names (default: everything)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
-        if user is None:
-            if options["user"] != "admin":
-                raise CommandError(f"There is no user {options['user']}.")
-            user = members.create_user(by=SYSTEM, username="admin", name="Administrator")
-            members.add(by=SYSTEM, user=user, role=Role.PLATFORM_ADMIN)
+        user = user_or_first_admin(options["user"])
         _, secret = tokens.create(
             by=SYSTEM, user=user, name="made on the server", scopes=options["scope"] or ["*"], days=options["days"]
         )

@@ -1,11 +1,9 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from portal.actions import members, sessions
-from portal.audit import SYSTEM
-from portal.models import User
-from portal.permissions import Role
+from portal.actions import sessions
+from portal.management.users import user_or_first_admin
 
 
 class Command(BaseCommand):
@@ -15,11 +13,6 @@ class Command(BaseCommand):
         parser.add_argument("--user", default="admin")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
-        if user is None:
-            if options["user"] != "admin":
-                raise CommandError(f"There is no user {options['user']}.")
-            user = members.create_user(by=SYSTEM, username="admin", name="Administrator")
-            members.add(by=SYSTEM, user=user, role=Role.PLATFORM_ADMIN)
+        user = user_or_first_admin(options["user"])
         # Behind a # so that the secret stays in the browser and out of logs.
         self.stdout.write(f"/login/once#{sessions.make_one_time(user=user)}")

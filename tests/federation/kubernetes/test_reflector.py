@@ -121,14 +121,14 @@ class Rounds(threading.Event):
 
 
 def reflect(server: Server, sink: Set, **more: Any) -> Reflector:
-    return Reflector(server, "/api/v1/things", sink, **more)  # type: ignore[arg-type]
+    return Reflector(server, "/api/v1/things", sink, **more)  # type: ignore[arg-type]  # has what a reflector uses
 
 
 def settle(server: Server, reflector: Reflector) -> None:
     """No more changes and no more faults: what the reflector then has is what there is."""
     server.forced.clear()
     server.random = random.Random(0)
-    server.change = lambda: None  # type: ignore[method-assign]
+    server.change = lambda: None  # type: ignore[method-assign]  # for the rest of this test
     reflector.run(Rounds(12))
 
 
@@ -166,7 +166,7 @@ def test_a_list_that_expires_between_its_pages_is_begun_anew_and_changes_nothing
     sink.items = {"was": "here"}
     reflector = reflect(server, sink)
     server.forced = ["", "page-gone"]
-    server.get = _twice_gone(server)  # type: ignore[method-assign]
+    server.get = _twice_gone(server)  # type: ignore[method-assign]  # for the rest of this test
     for _ in range(2):
         with pytest.raises(Gone):
             reflector.list()
@@ -195,7 +195,7 @@ def test_a_bookmark_moves_the_place_forward_while_nothing_happens() -> None:
     reflector.list()
     server.random = random.Random(5)
     quiet = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "777"}}}
-    server.stream = lambda *_, **__: server._reply([quiet], False)  # type: ignore[method-assign]
+    server.stream = lambda *_, **__: server._reply([quiet], False)  # type: ignore[method-assign]  # for the rest of this test
     reflector.watch(threading.Event())
     assert reflector._place == "777"
     assert reflector.health.lists == 1
@@ -220,7 +220,7 @@ def test_a_kind_that_the_cluster_does_not_have_is_empty_and_no_trouble() -> None
     def get(*_: Any, **__: Any) -> Json:
         raise ApiError(404, "NotFound", "the server could not find the requested resource")
 
-    server.get = get  # type: ignore[method-assign]
+    server.get = get  # type: ignore[method-assign]  # for the rest of this test
     reflector = reflect(server, sink, is_optional=True)
     reflector.run(Rounds(3))
     assert reflector.health.is_synced and sink.items == {}
@@ -230,6 +230,6 @@ def test_what_is_no_json_is_trouble_and_no_crash() -> None:
     server, sink = Server(6), Set()
     reflector = reflect(server, sink)
     reflector.list()
-    server.stream = lambda *_, **__: Reply([b"<html>\n"], False)  # type: ignore[method-assign]
+    server.stream = lambda *_, **__: Reply([b"<html>\n"], False)  # type: ignore[method-assign]  # for the rest of this test
     reflector.run(Rounds(3))
     assert "JSON" in reflector.health.why and not reflector.health.is_synced
