@@ -40,6 +40,8 @@ def send(words: list[str]) -> Any:
         elif word == "-H":
             name, _, value = next(rest).partition(": ")
             headers[name] = value
+        elif word == "-o":
+            next(rest)
         elif word == "--json":
             body = json.loads(next(rest))
         else:
