@@ -13,11 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.models import UsageRecord
-from federation.models import Accelerator, Allocation, Cluster, Node, Workload
+from federation.models import Accelerator, Allocation, Cluster, ClusterCredential, Node, Workload
 from federation.states import ClusterState, NodeState, WorkloadState
 from portal.permissions import Scope, scope_of
 
 BUSY_PERCENT = 5.0  # above this a device counts as working
+CREDENTIAL_NOTICE = timedelta(days=14)  # before the credential of a cluster ends
 _FRESH = timedelta(minutes=5)
 
 
@@ -159,6 +160,13 @@ def _needs(user: Any) -> list[dict[str, Any]]:
             is_gone = cluster.state == ClusterState.DISCONNECTED
             add("error" if is_gone else "warning", f"cluster-{cluster.state}", "cluster", cluster.pk,
                 name=cluster.name, since=cluster.state_since.isoformat())  # fmt: skip
+        soon = timezone.now() + CREDENTIAL_NOTICE
+        ending = ClusterCredential.objects.filter(expires_at__lt=soon).exclude(cluster__state=ClusterState.RETIRED)
+        rows: Any = ending.order_by("expires_at").values_list("cluster_id", "cluster__name", "expires_at")
+        for pk, name, at in rows[:10]:
+            is_over = at <= timezone.now()
+            add("error" if is_over else "warning", "credential-expired" if is_over else "credential-expires",
+                "cluster", pk, name=name, at=at.isoformat())  # fmt: skip
         sick = Node.objects.filter(
             accelerators__health="unhealthy", accelerators__is_present=True, accelerators__parent=None,
             accelerators__counted_at=None,
