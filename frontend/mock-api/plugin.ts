@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin, PreviewServer, ViteDevServer } from "vite";
 import { WebSocketServer } from "ws";
 import { tick } from "./fleet.ts";
+import { enter } from "./inside.ts";
 import { answer, problem } from "./routes.ts";
 
 const COOKIE = "mock-session=1";
@@ -25,7 +26,7 @@ function install(server: ViteDevServer | PreviewServer): void {
   }, 1000);
   server.httpServer?.once("close", () => clearInterval(timer));
   server.httpServer?.on("upgrade", (request: IncomingMessage, socket, head) => {
-    if (request.url !== "/ws/events") return;
+    if (enter(request, socket, head) || request.url !== "/ws/events") return;
     sockets.handleUpgrade(request, socket as never, head, (opened) => {
       opened.send(JSON.stringify({ type: "hello", streams: { platform: seq } }));
     });

@@ -3,6 +3,7 @@ import type { Cluster, NewConnectionRequest, Overview, Session } from "../src/ap
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
 import { deviceOf, devicesOn, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
+import { logChunk, notesOf } from "./inside.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -25,7 +26,7 @@ const PERMISSIONS =
   "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control allocation.release tenant.suspend token.edit invoice.issue price.edit".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release tenant.suspend token.edit invoice.issue price.edit".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -211,8 +212,6 @@ function look(noun: string, row: Row, part: string | undefined, query: URLSearch
     if (workload.state === "queued") return { status: 200, body: { outcome: "refused", is_final: false, filters: { closed: 60, model: 140, accelerators: 120 } } };
     return { status: 200, body: { outcome: "placed", policy: "best-fit", candidates: clusters[0]?.nodes.slice(0, 3).map(({ row: node }, at) => ({ node: node.id, score: 0.93 - at / 20 })) } };
   }
-  const offset = Number(query.get("offset") ?? 0);
-  const isRunning = workload.state === "running";
-  const line = `step ${offset} loss ${(2 / (1 + offset / 50)).toFixed(4)}\n`;
-  return { status: 200, body: { text: isRunning || offset < 20 ? line : "", next_offset: offset + 1, is_complete: !isRunning && offset >= 20, message: "" } };
+  if (part === "events") return { status: 200, body: notesOf(workload) };
+  return { status: 200, body: logChunk(workload, query) };
 }

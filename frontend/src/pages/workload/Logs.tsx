@@ -1,60 +1,104 @@
-/** The output of the work, read on from where we are, and followed while it runs. */
+/** The output of the work, followed while it runs. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Group, Switch, Text } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { Button, Group, Switch, Text } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { IconDownload } from "@tabler/icons-react";
+import { useMutation } from "@tanstack/react-query";
+import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { Workload } from "~/api/__generated__";
-import { workloadsLogs } from "~/api/__generated__";
-import { ProblemAlert } from "~/parts/ProblemAlert";
+import { ProblemAlert, useProblemText } from "~/parts/ProblemAlert";
+import { useWord } from "~/parts/words";
 import { Panel } from "~/ui/Panel";
-import { appendLog, EMPTY_LOG, type LogSoFar } from "./log";
+import { ENDS } from "~/work/ends";
+import { LogFollower, wholeLog } from "./follower";
+import { MemberSelect } from "./MemberSelect";
 
-const FOLLOW_MS = 1_000;
-const WAIT_MS = 3_000;
+/** How near to the end counts as at the end. */
+const NEAR_PIXELS = 8;
 
-export function Logs({ workload }: { workload: Workload; members: number }) {
+export function Logs({ workload }: { workload: Workload }) {
   const { t } = useLingui();
-  const client = useQueryClient();
+  const word = useWord();
+  const [member, setMember] = useState(0);
   const [isFollowing, setFollowing] = useState(true);
-  const box = useRef<HTMLPreElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   // The next attempt begins a new log.
-  const queryKey = ["log", workload.id, workload.attempt];
+  // oxlint-disable-next-line react-hooks/exhaustive-deps -- the attempt is what makes it another log
+  const follower = useMemo(() => new LogFollower(workload.id, member), [workload.id, workload.attempt, member]);
+  const log = useSyncExternalStore(follower.watch, follower.read);
+  useEffect(() => {
+    follower.start();
+    return () => follower.stop();
+  }, [follower]);
+  // oxlint-disable-next-line react-hooks/exhaustive-deps -- a change of the state is the news
+  useEffect(() => follower.nudge(), [follower, workload.state]);
+  useLayoutEffect(() => {
+    if (box.current && isFollowing) box.current.scrollTop = box.current.scrollHeight;
+  }, [log.blocks, isFollowing]);
   const isOver = ["succeeded", "failed", "cancelled"].includes(workload.state);
-  const log = useQuery({
-    queryKey,
-    queryFn: async ({ signal }): Promise<LogSoFar> => {
-      const before = client.getQueryData<LogSoFar>(queryKey) ?? EMPTY_LOG;
-      const { data } = await workloadsLogs({ path: { id: workload.id }, query: { offset: before.offset }, signal, throwOnError: true });
-      return appendLog(before, data);
-    },
-    refetchInterval: ({ state: { data } }) => {
-      if (data?.isComplete) return false;
-      return data && data.hasMore ? FOLLOW_MS / 4 : isOver ? WAIT_MS : FOLLOW_MS;
-    },
-    staleTime: 0,
-  });
-  const text = log.data?.text ?? "";
-  const follow = (element: HTMLPreElement | null) => {
-    box.current = element;
-    if (element && isFollowing) element.scrollTop = element.scrollHeight;
-  };
+  const hasText = log.length > 0;
+  const why = log.mode === "complete" ? "" : (log.code && word(ENDS, log.code)) || log.message;
   return (
     <Panel
       title={<Trans>Logs</Trans>}
       aside={
         <Group gap="sm">
-          {log.data?.isComplete && <Text size="sm" c="dimmed"><Trans>complete</Trans></Text>}
+          {log.mode === "complete" && <Text size="sm" c="dimmed"><Trans>complete</Trans></Text>}
+          <MemberSelect members={workload.replicas} value={member} onChange={setMember} />
           <Switch size="xs" label={t`Follow`} checked={isFollowing} onChange={(event) => setFollowing(event.currentTarget.checked)} />
+          <Download workload={workload} member={member} />
         </Group>
       }
     >
-      {log.isError && !text && <ProblemAlert error={log.error} retry={() => void log.refetch()} />}
-      {text ? (
-        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
-        <pre ref={follow} className="aq-log" tabIndex={0} aria-label={t`Logs`} onWheel={(event) => event.deltaY < 0 && setFollowing(false)}>{text}</pre>
+      {log.error !== undefined && !hasText && <ProblemAlert error={log.error} />}
+      {log.isCut && <Text size="xs" c="dimmed" mb={4}><Trans>The begin is not shown. Download the log to have all of it.</Trans></Text>}
+      {hasText ? (
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- it only hears that one scrolls
+        <div
+          ref={box}
+          className="aq-log"
+          role="log"
+          // Read out line by line, a log would never end.
+          aria-live="off"
+          // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
+          tabIndex={0}
+          aria-label={t`Logs`}
+          onWheel={(event) => event.deltaY < 0 && setFollowing(false)}
+          onKeyDown={(event) => ["PageUp", "ArrowUp", "Home"].includes(event.key) && setFollowing(false)}
+          onScroll={({ currentTarget: at }) => at.scrollHeight - at.scrollTop - at.clientHeight < NEAR_PIXELS && setFollowing(true)}
+        >
+          {log.blocks.map((block) => <Lines key={block.key} text={block.text} />)}
+        </div>
       ) : (
-        !log.isError && <Text size="sm" c="dimmed">{isOver ? <Trans>It left no output.</Trans> : <Trans>No output yet.</Trans>}</Text>
+        log.error === undefined && !why && <Text size="sm" c="dimmed">{isOver ? <Trans>It left no output.</Trans> : <Trans>No output yet.</Trans>}</Text>
       )}
+      {why && <Text size="sm" c="dimmed" mt={4} role="status">{why}</Text>}
     </Panel>
+  );
+}
+
+const Lines = memo(({ text }: { text: string }) => <div>{text}</div>);
+
+function Download({ workload, member }: { workload: Workload; member: number }) {
+  const problemText = useProblemText();
+  const download = useMutation({
+    mutationFn: () => wholeLog(workload.id, member),
+    onSuccess: (blob) => {
+      const address = URL.createObjectURL(blob);
+      const link = document.createElement("a");
+      link.href = address;
+      link.download = `${workload.name}-${member}.log`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    },
+    onError: (error) => {
+      const { title, detail } = problemText(error);
+      notifications.show({ color: "red", title, message: detail });
+    },
+  });
+  return (
+    <Button size="compact-sm" variant="default" leftSection={<IconDownload size={14} aria-hidden />} loading={download.isPending} onClick={() => download.mutate()}>
+      <Trans>Download</Trans>
+    </Button>
   );
 }

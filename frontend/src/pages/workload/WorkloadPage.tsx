@@ -23,6 +23,9 @@ import { PageHead, Panel } from "~/ui/Panel";
 import { History } from "./History";
 import { LiveFigures } from "./LiveFigures";
 import { Logs } from "./Logs";
+import { Ports } from "./Ports";
+import { Shell } from "./Shell";
+import { SiteNotes } from "./SiteNotes";
 import { Why } from "./Why";
 
 export function WorkloadPage() {
@@ -43,11 +46,14 @@ export function WorkloadPage() {
         <Stack>
           <Why workload={workload} />
           {active.length > 0 && <LiveFigures allocations={active} />}
-          <Logs key={workload.id} workload={workload} members={grants.length} />
+          <Logs key={workload.id} workload={workload} />
+          <Shell key={`shell ${workload.id}`} workload={workload} />
+          <Ports workload={workload} />
           <Panel title={<Trans>Where it ran and runs</Trans>}><AllocationTable query={allocations} withWorkload={false} /></Panel>
         </Stack>
         <Stack>
           <Panel title={<Trans>What it asks for</Trans>}><Request workload={workload} /></Panel>
+          <SiteNotes key={workload.id} workload={workload} />
           <Panel title={<Trans>History</Trans>}><History workload={workload} /></Panel>
         </Stack>
       </div>

@@ -1,17 +1,34 @@
 import { expect, test } from "vitest";
-import { appendLog, EMPTY_LOG } from "./log";
+import { addText, EMPTY_TEXT } from "./log";
 
-test("pieces are put together and read on where they ended", () => {
-  const one = appendLog(EMPTY_LOG, { text: "a\n", next_offset: 2, is_complete: false });
-  const two = appendLog(one, { text: "", next_offset: 2, is_complete: true });
-  expect(one).toEqual({ text: "a\n", offset: 2, isComplete: false, hasMore: true });
-  expect(two).toEqual({ text: "a\n", offset: 2, isComplete: true, hasMore: false });
+const whole = (log: typeof EMPTY_TEXT) => log.blocks.map((block) => block.text).join("");
+
+test("pieces are put together, and a block that is full stays as it is", () => {
+  const line = `${"x".repeat(99)}\n`;
+  const one = addText(EMPTY_TEXT, line.repeat(200));
+  const two = addText(one, "more");
+  expect(whole(two)).toBe(`${line.repeat(200)}more`);
+  expect(two.blocks[0]).toBe(one.blocks[0]);
+  expect(new Set(two.blocks.map((block) => block.key)).size).toBe(two.blocks.length);
 });
 
 test("a very long log keeps its end, cut at a line", () => {
   const line = `${"x".repeat(99)}\n`;
-  const log = appendLog(EMPTY_LOG, { text: `${line.repeat(12_000)}the end\n`, next_offset: 1, is_complete: false });
-  expect(log.text.length).toBeLessThanOrEqual(1_000_000);
-  expect(log.text.startsWith("x".repeat(99))).toBe(true);
-  expect(log.text.endsWith("the end\n")).toBe(true);
+  let log = EMPTY_TEXT;
+  for (let at = 0; at < 20; at += 1) log = addText(log, line.repeat(1000));
+  log = addText(log, "the end\n");
+  expect(log.length).toBeLessThanOrEqual(1_000_000);
+  expect(log.length).toBe(whole(log).length);
+  expect(log.isCut).toBe(true);
+  expect(whole(log).startsWith("x".repeat(99))).toBe(true);
+  expect(whole(log).endsWith("the end\n")).toBe(true);
+});
+
+test("one piece longer than what is kept, and a line longer than a block", () => {
+  const log = addText(addText(EMPTY_TEXT, "old\n"), `${"y\n".repeat(600_000)}end`);
+  expect(log.length).toBeLessThanOrEqual(1_000_000);
+  expect(log.isCut).toBe(true);
+  expect(whole(log).endsWith("y\nend")).toBe(true);
+  const long = addText(EMPTY_TEXT, "z".repeat(50_000));
+  expect(whole(long)).toBe("z".repeat(50_000));
 });
