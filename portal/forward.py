@@ -4,7 +4,7 @@
     AQUIFER_TOKEN=aq_... python3 aquifer-forward https://aquifer.example WORKLOAD 8888
 
 listens on 127.0.0.1:8888; each connection there is carried to port 8888 of the work. The token needs the permission
-`workload.shell`. It is read from the environment, so that it stands in no list of processes.
+`workload.shell`. It is read from the environment or asked for, so that it stands in no list of processes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import getpass
 import hashlib
 import json
 import os
@@ -192,6 +193,8 @@ def main() -> int:
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         parser.error("a token is sent by https only, but for this computer itself")
     token = os.environ.get("AQUIFER_TOKEN", "").strip()
+    if not token and sys.stdin.isatty():
+        token = getpass.getpass("Access token: ").strip()
     if not token:
         parser.error("set AQUIFER_TOKEN to an access token (console: Settings, Tokens)")
     try:

@@ -25,7 +25,7 @@ export function Ends({ at }: { at: string }) {
   const { i18n } = useLingui();
   return (
     <Text size="xs" c="dimmed" title={formatMoment(at, i18n.locale)}>
-      <Trans>The credential ends {formatUntil(at, i18n.locale)}.</Trans>
+      <Trans>The credential ends {formatUntil(at, i18n.locale)}</Trans>
     </Text>
   );
 }

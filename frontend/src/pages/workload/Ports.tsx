@@ -12,7 +12,7 @@ export function Ports({ workload }: { workload: Workload }) {
   const { t } = useLingui();
   const can = useCan();
   if (workload.ports.length === 0) return null;
-  const command = (port: number) => `AQUIFER_TOKEN=aq_… python3 aquifer-forward ${location.origin} ${workload.id} ${port}`;
+  const command = (port: number) => `python3 aquifer-forward ${location.origin} ${workload.id} ${port}`;
   return (
     <Panel title={<Trans>Ports</Trans>}>
       <Stack gap="xs">
@@ -20,8 +20,8 @@ export function Ports({ workload }: { workload: Workload }) {
           <>
             <Text size="sm">
               <Trans>
-                Brings a port of the work to your own computer, while it runs. Needs Python, <Anchor href="/aquifer-forward" download inherit>the script aquifer-forward</Anchor> and a token from{" "}
-                <AppLink path={pb.tokens()}>Tokens</AppLink>.
+                Brings a port of the work to your own computer, while it runs. Needs Python and <Anchor href="/aquifer-forward" download inherit>the script aquifer-forward</Anchor>, which asks for a token from{" "}
+                <AppLink path={pb.tokens()}>API tokens</AppLink>.
               </Trans>
             </Text>
             {workload.ports.map((port) => (
@@ -32,7 +32,7 @@ export function Ports({ workload }: { workload: Workload }) {
             ))}
           </>
         ) : (
-          <Text size="sm">{workload.ports.join(", ")} <Text span c="dimmed"><Trans>Your role does not allow to reach them.</Trans></Text></Text>
+          <Text size="sm">{workload.ports.join(", ")} <Text span c="dimmed"><Trans>Your role does not allow you to reach them.</Trans></Text></Text>
         )}
       </Stack>
     </Panel>
