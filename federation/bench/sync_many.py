@@ -56,7 +56,7 @@ def _node(cluster: int, number: int, devices: int, round_: int) -> NodeSeen:
     return NodeSeen(
         name=name, cpu_milli=128_000, memory_mib=1_031_168, rack=f"rack-{number // 32}",
         labels={"topology.kubernetes.io/zone": f"zone-{number % 4}", "kubernetes.io/hostname": name},
-        foreign_cpu_milli=1000 * round_,
+        foreign_cpu_milli=100 * (round_ % 1000),  # of what can be: more is not believed
         devices=tuple(
             DeviceSeen(
                 index=i, uuid=f"GPU-{name}-{i}", vendor=vendor, model=model, memory_mib=memory,
