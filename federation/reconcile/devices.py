@@ -108,11 +108,11 @@ def _known(
     """By node and UUID; and the UUIDs of cards that have parts."""
     here = sights.on_nodes_of(cluster) if cluster is not None else bulk.among("node_id", node_ids.values())
     rows = Accelerator.objects.filter(here).annotate(sum=sights.DEVICE)
+    # Their names are known here already: a join would read the nodes of all clusters.
+    names = {pk: name for name, pk in node_ids.items()}
     known, cards = {}, {}
-    for pk, node_id, node, uuid, total, *facts in rows.values_list(
-        "pk", "node_id", "node__name", "uuid", "sum", *_FIELDS
-    ).iterator(5000):
-        known[node, uuid] = _Row(pk, node_id, uuid, tuple(facts))
+    for pk, node_id, uuid, total, *facts in rows.values_list("pk", "node_id", "uuid", "sum", *_FIELDS):
+        known[names.get(node_id, ""), uuid] = _Row(pk, node_id, uuid, tuple(facts))
         sums.append(total)
         if facts[2] is not None:
             cards[facts[2]] = ""

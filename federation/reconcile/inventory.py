@@ -124,7 +124,7 @@ def _known(cluster: Cluster, names: list[str] | None) -> dict[str, _Row]:
     if names is not None:
         rows = rows.filter(bulk.among("name", names, "text"))
     found = rows.annotate(sum=sights.NODE).values_list("name", "pk", "state", "sum", *_FIELDS)
-    return {name: _Row(pk, state, total, tuple(facts)) for name, pk, state, total, *facts in found.iterator(5000)}
+    return {name: _Row(pk, state, total, tuple(facts)) for name, pk, state, total, *facts in found}
 
 
 def _facts(seen: NodeSeen) -> tuple[Any, ...]:
