@@ -97,6 +97,8 @@ def test_every_column_that_a_look_writes_is_in_the_sums_and_in_these_tests() -> 
 @pytest.mark.parametrize("name", ["model_id", "parent_id"])
 def test_a_device_that_somebody_gave_another_model_or_card_is_put_right(cluster: Cluster, name: str) -> None:
     factories.cluster(factories.node_seen("other", model="H100-80G"))
+    assert not look(cluster), "compared and noted with the new model known"
+    assert not reads(cluster)
     first, second = Accelerator.objects.filter(node__name="one").order_by("index")
     before = getattr(second, name)
     to = AcceleratorModel.objects.get(name="H100-80G").pk if name == "model_id" else first.pk
