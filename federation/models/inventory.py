@@ -55,7 +55,8 @@ class Node(StatefulRow):
     scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "holding": "allocations__state", "many": "yes"}
     scope_states: ClassVar = ALLOCATION_HOLDING
 
-    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="nodes")
+    # No index of its own: it begins those below, and each costs a write whenever a row changes.
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="nodes", db_index=False)
     name = models.CharField(max_length=253)
     state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in NodeState], default=NodeState.READY)
     rack = models.CharField(max_length=63, blank=True, default="")
@@ -119,12 +120,13 @@ class Accelerator(Row):
     }
     scope_states: ClassVar = ALLOCATION_HOLDING
 
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="accelerators")
+    # Indexes cost a write whenever a row changes: none that begins another, none of what is nearly always null.
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="accelerators", db_index=False)
     model = models.ForeignKey(AcceleratorModel, on_delete=models.PROTECT, related_name="accelerators")
     index = models.PositiveSmallIntegerField()
     uuid = models.CharField(max_length=300)
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="parts")
-    counted_at = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="twins")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="parts", db_index=False)
+    counted_at = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="twins", db_index=False)
     is_identified = models.BooleanField(default=True, help_text="False: the site only counts its cards.")
     mode = models.CharField(max_length=16, default=EXCLUSIVE, help_text="How its site hands it out.")
     step_milli = models.PositiveSmallIntegerField(default=1000, help_text="Shares are multiples of this, or 1000.")
@@ -151,7 +153,11 @@ class Accelerator(Row):
             models.CheckConstraint(name="accelerator_never_over", condition=Q(held_milli__lte=1000)),
             models.CheckConstraint(name="accelerator_step", condition=Q(step_milli__gte=1, step_milli__lte=1000)),
         ]
-        indexes = [models.Index(fields=["uuid"], name="accelerator_uuid")]
+        indexes = [
+            models.Index(fields=["uuid"], name="accelerator_uuid"),
+            models.Index(fields=["parent"], name="accelerator_parent", condition=Q(parent__isnull=False)),
+            models.Index(fields=["counted_at"], name="accelerator_counted_at", condition=Q(counted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.uuid}"

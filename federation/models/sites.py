@@ -75,6 +75,7 @@ class Cluster(StatefulRow, Leased):
     last_seen_at = models.DateTimeField(null=True, blank=True)
     inventory_at = models.DateTimeField(null=True, blank=True)
     figures_at = models.DateTimeField(null=True, blank=True)
+    sight = models.CharField(max_length=200, default="", editable=False, help_text="See reconcile/sights.py.")
 
     objects: ClassVar = ClusterQuerySet.as_manager()
 

@@ -7,31 +7,51 @@ from uuid import UUID
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, AcceleratorModel, Cluster
-from federation.reconcile import bulk, twins
+from federation.reconcile import bulk, sights, twins
 from portal.models import ResourceFlavor
+from portal.models.base import uuid7
 
 _WHOLE = 1000
-_FIELDS = [
-    "index", "model", "parent", "memory_mib", "health", "is_present", "is_identified", "mode", "step_milli",
+_FIELDS = (
+    "is_present", "is_identified", "parent_id", "index", "model_id", "memory_mib", "health", "mode", "step_milli",
     "most_shares", "resource", "foreign_milli", "foreign_memory_mib",
-]  # fmt: skip
+)  # fmt: skip
+_PLACE = 3  # so many of them say where it is: when these change, where a card counts has to be found out anew
+Facts = tuple[Any, ...]
 
 
-class _Model(NamedTuple):
+class Model(NamedTuple):
     pk: UUID
     smallest_share_milli: int
+
+
+Models = dict[tuple[str, str], Model]
+
+
+class _Row(NamedTuple):
+    """Of a device that is known, or of a new one."""
+
+    pk: UUID
+    node_id: UUID
+    uuid: str
+    facts: Facts
+
+    @property
+    def is_present(self) -> bool:
+        return bool(self.facts[0])
 
 
 @dataclass
 class Changes:
     """What differs. `touched` are the cards of which it has to be found out anew where they count."""
 
-    cards: list[Accelerator] = field(default_factory=list)  # new ones
-    parts: list[Accelerator] = field(default_factory=list)
-    changed: list[Accelerator] = field(default_factory=list)
-    missing: list[Accelerator] = field(default_factory=list)
+    cards: list[_Row] = field(default_factory=list)  # new ones
+    parts: list[_Row] = field(default_factory=list)
+    changed: list[_Row] = field(default_factory=list)
+    missing: list[_Row] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     parents: set[UUID] = field(default_factory=set)  # cards whose parts come or go
+    sums: list[int] = field(default_factory=list)  # of the rows that were compared
 
     def __bool__(self) -> bool:
         return bool(self.cards or self.parts or self.changed or self.missing)
@@ -41,96 +61,121 @@ class Changes:
         return {row.pk for row in (*self.changed, *self.missing)} | self.parents
 
 
-def compare(cluster: Cluster | None, nodes_seen: list[NodeSeen], node_ids: dict[str, UUID]) -> Changes:
+def compare(cluster: Cluster | None, nodes_seen: list[NodeSeen], node_ids: dict[str, UUID], models: Models) -> Changes:
     """Reads, and makes the rows of new models; writes nothing else. `node_ids` by name, of new nodes too.
 
     With a cluster, of all its devices; without, of those on the nodes of `node_ids` alone.
     """
-    models = _models({(d.vendor, d.model, d.memory_mib, bool(d.parent_uuid)) for n in nodes_seen for d in n.devices})
-    here = {"node__cluster": cluster} if cluster is not None else {"node__in": list(node_ids.values())}
-    rows = list(Accelerator.objects.filter(**here).iterator(5000))
-    known = {(row.node_id, row.uuid): row for row in rows}
-    uuids = {row.pk: row.uuid for row in rows}
+    _learn(models, {(d.vendor, d.model, d.memory_mib, bool(d.parent_uuid)) for n in nodes_seen for d in n.devices})
     changes = Changes()
+    known, uuids = _known(cluster, node_ids, changes.sums)
     for node in nodes_seen:
+        if not node.devices:
+            continue
         cards_here: dict[str, UUID] = {}
+        node_id, has_parts = node_ids[node.name], _has_parts(node)
         # Cards before their parts, which name them.
-        for device in sorted(node.devices, key=lambda d: bool(d.parent_uuid)) if _has_parts(node) else node.devices:
-            row = known.pop((node_ids[node.name], device.uuid), None)
+        for device in sorted(node.devices, key=lambda d: bool(d.parent_uuid)) if has_parts else node.devices:
+            row = known.pop((node.name, device.uuid), None)
             facts = _facts(device, models, cards_here.get(device.parent_uuid))
             if row is None:
-                row = Accelerator(node_id=node_ids[node.name], uuid=device.uuid, **facts)
+                row = _Row(uuid7(), node_id, device.uuid, facts)
                 (changes.parts if device.parent_uuid else changes.cards).append(row)
                 _touch(changes, row, uuids)
-            elif any(getattr(row, name) != value for name, value in facts.items()):
-                is_moved = any(
-                    getattr(row, name) != facts[name] for name in ("is_present", "is_identified", "parent_id")
-                )
+            elif row.facts != facts:
+                is_moved = row.facts[:_PLACE] != facts[:_PLACE]
                 if is_moved:
                     _touch(changes, row, uuids)
-                for name, value in facts.items():
-                    setattr(row, name, value)
+                row = row._replace(facts=facts)
                 if is_moved:
                     _touch(changes, row, uuids)
                 changes.changed.append(row)
-            uuids[row.pk] = row.uuid
-            cards_here[device.uuid] = row.pk
+            if has_parts:
+                uuids[row.pk] = row.uuid
+                cards_here[device.uuid] = row.pk
     for row in known.values():
         if row.is_present:
-            row.is_present = False
+            row = row._replace(facts=(False, *row.facts[1:]))
             changes.missing.append(row)
             _touch(changes, row, uuids)
     changes.parents -= {row.pk for row in changes.cards}
     return changes
 
 
+def _known(
+    cluster: Cluster | None, node_ids: dict[str, UUID], sums: list[int]
+) -> tuple[dict[tuple[str, str], _Row], dict[UUID, str]]:
+    """By node and UUID; and the UUIDs of cards that have parts."""
+    here = sights.on_nodes_of(cluster) if cluster is not None else bulk.among("node_id", node_ids.values())
+    rows = Accelerator.objects.filter(here).annotate(sum=sights.DEVICE)
+    # Their names are known here already: a join would read the nodes of all clusters.
+    names = {pk: name for name, pk in node_ids.items()}
+    known, cards = {}, {}
+    for pk, node_id, uuid, total, *facts in rows.values_list("pk", "node_id", "uuid", "sum", *_FIELDS):
+        known[names.get(node_id, ""), uuid] = _Row(pk, node_id, uuid, tuple(facts))
+        sums.append(total)
+        if facts[2] is not None:
+            cards[facts[2]] = ""
+    if cards:
+        cards = {row.pk: row.uuid for row in known.values() if row.pk in cards}
+    return known, cards
+
+
 def _has_parts(node: NodeSeen) -> bool:
     return any(device.parent_uuid for device in node.devices)
 
 
-def _touch(changes: Changes, row: Accelerator, uuids: dict[UUID, str]) -> None:
-    if row.parent_id is not None:
-        changes.parents.add(row.parent_id)
-        changes.touched.add(uuids[row.parent_id])
-    elif row.is_identified:
+def _touch(changes: Changes, row: _Row, uuids: dict[UUID, str]) -> None:
+    _, is_identified, parent, *_ = row.facts
+    if parent is not None:
+        changes.parents.add(parent)
+        changes.touched.add(uuids[parent])
+    elif is_identified:
         changes.touched.add(row.uuid)
 
 
 def write(changes: Changes) -> None:
     """In a transaction that has locked `changes.rows()` and the rows of `changes.touched`, in id order."""
-    bulk.insert(changes.cards)
-    bulk.insert(changes.parts)
-    bulk.update(changes.changed + changes.missing, _FIELDS)
+    for rows in (changes.cards, changes.parts):
+        bulk.insert(
+            Accelerator, ("id", "node_id", "uuid", *_FIELDS), [(r.pk, r.node_id, r.uuid, *r.facts) for r in rows]
+        )
+    bulk.update(Accelerator, _FIELDS, ((row.pk, *row.facts) for row in (*changes.changed, *changes.missing)))
     twins.settle(changes.touched)
 
 
-def _facts(device: DeviceSeen, models: dict[tuple[str, str], _Model], parent: UUID | None) -> dict[str, Any]:
+def _facts(device: DeviceSeen, models: Models, parent: UUID | None) -> Facts:
+    """In the order of _FIELDS."""
     model = models[(device.vendor, device.model)]
-    step = _WHOLE if parent is not None else device.step_milli or model.smallest_share_milli
-    return {
-        "index": device.index,
-        "model_id": model.pk,
-        "parent_id": parent,
-        "memory_mib": device.memory_mib,
-        "health": device.health.value,
-        "is_present": True,
-        "is_identified": device.is_identified,
-        "mode": device.mode,
-        "step_milli": step,
-        "most_shares": device.most_shares,
-        "resource": device.resource[:253],
+    foreign, memory = device.foreign_milli, device.memory_mib
+    return (
+        True,
+        device.is_identified,
+        parent,
+        device.index,
+        model.pk,
+        memory,
+        device.health.value,
+        device.mode,
+        _WHOLE if parent is not None else device.step_milli or model.smallest_share_milli,
+        device.most_shares,
+        device.resource[:253],
         # Sites that let a card be taken more than once say so with more than all of it.
-        "foreign_milli": min(device.foreign_milli, _WHOLE),
-        "foreign_memory_mib": min(device.foreign_memory_mib, device.memory_mib),
-    }
+        min(foreign, _WHOLE) if foreign else 0,
+        min(device.foreign_memory_mib, memory),
+    )
 
 
-def _models(found: set[tuple[str, str, int, bool]]) -> dict[tuple[str, str], _Model]:
+def models_known() -> Models:
+    rows = AcceleratorModel.objects.values_list("vendor", "name", "pk", "smallest_share_milli")
+    return {(vendor, name): Model(pk, least) for vendor, name, pk, least in rows}
+
+
+def _learn(rows: Models, found: set[tuple[str, str, int, bool]]) -> None:
     """A row for each model that the site shows, made from the catalogue the first time it is seen.
 
     A partition is a model of its own, usable whole: `A100-80G/1g.10gb`, with the memory that the site tells.
     """
-    rows = {(m.vendor, m.name): _Model(m.pk, m.smallest_share_milli) for m in AcceleratorModel.objects.all()}
     for vendor, name, memory, is_part in sorted(found):
         if (vendor, name) in rows:
             continue
@@ -153,8 +198,7 @@ def _models(found: set[tuple[str, str, int, bool]]) -> dict[tuple[str, str], _Mo
                 "smallest_share_milli": _WHOLE if is_part else record.smallest_share_milli,
             },
         )
-        rows[(vendor, name)] = _Model(model.pk, model.smallest_share_milli)
-    return rows
+        rows[(vendor, name)] = Model(model.pk, model.smallest_share_milli)
 
 
 def flavor_name(vendor: str, model: str) -> str:

@@ -1,7 +1,7 @@
 """What a site shows, put over what we knew of it: new, changed, gone. A few statements, whatever the size."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -11,17 +11,18 @@ from django.db.models.functions import Now
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, Allocation, Cluster, ClusterWatch, Node
-from federation.reconcile import bulk, devices, twins, workloads
+from federation.reconcile import bulk, devices, sights, twins, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
 from portal import events
 from portal.audit import SYSTEM
+from portal.models.base import uuid7
 from portal.transitions import move
 
 _LOSABLE = (A.RESERVED, A.STARTING, A.ACTIVE)
 _MOST_DEVICES, _MOST_MILLI, _MOST_MIB = 1024, 10_000_000, 1 << 34  # beyond this a site is lying
 _MOST_INDEX, _LONGEST_UUID = 32_767, 300
-_NODE_FIELDS = ["rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli", "foreign_memory_mib"]
+_FIELDS = ("rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli", "foreign_memory_mib")
 
 
 class LeaseLost(Exception):
@@ -72,63 +73,84 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | 
     Without `gone` this is all there is, and what is missing from it is gone; with it, only these nodes differ.
     First all is compared, then locked in the order of grants (workload, node, device, each by id), then written.
     """
-    rows = Node.objects.filter(cluster=cluster)
+    models = devices.models_known()
+    sight = sights.of(nodes_seen, models) if gone is None else ""
+    if sight and sights.holds(cluster, sight):
+        return False
     shown = {seen.name for seen in nodes_seen}
-    if gone is not None:
-        rows = rows.filter(name__in=[*shown, *gone])
-    known = {node.name: node for node in rows}
-    missing = [node for name, node in known.items() if name not in shown and node.state != NodeState.GONE]
-    fresh, changed, turned = [], [], []
+    known = _known(cluster, None if gone is None else [*shown, *gone])
+    missing = {row.pk for name, row in known.items() if name not in shown and row.state != NodeState.GONE}
+    fresh, changed, turned = [], [], {}
     for seen in nodes_seen:
         facts = _facts(seen)
         node = known.get(seen.name)
         if node is None:
             state = NodeState.READY if seen.is_ready else NodeState.NOT_READY
-            fresh.append(Node(cluster=cluster, name=seen.name, state=state, **facts))
+            fresh.append((uuid7(), cluster.pk, seen.name, state.value, *facts))
             continue
-        if any(getattr(node, name) != value for name, value in facts.items()):
-            for name, value in facts.items():
-                setattr(node, name, value)
-            changed.append(node)
-        if _readiness(node, seen) is not None:
-            turned.append((node, seen))
-    ids = {node.name: node.pk for node in (*known.values(), *fresh)}
-    differing = devices.compare(None if gone is not None else cluster, nodes_seen, ids)
-    workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
+        if node.facts != facts:
+            changed.append((node.pk, *facts))
+        if _readiness(node.state, seen) is not None:
+            turned[node.pk] = seen
+    ids = {name: row.pk for name, row in known.items()} | {name: pk for pk, _, name, *_ in fresh}
+    differing = devices.compare(None if gone is not None else cluster, nodes_seen, ids, models)
+    if not (fresh or changed or missing or differing or turned):
+        if gone is None:
+            sights.note(cluster, sight, [row.sum for row in known.values()], differing.sums)
+        return False
+    if missing:
+        workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
     cards = twins.lock(differing.touched)
-    _lock(Node, {node.pk for node in (*changed, *missing, *(node for node, _ in turned))})
+    _lock(Node, {*(pk for pk, *_ in changed), *missing, *turned})
     _lock(Accelerator, differing.rows().union(cards))
-    bulk.insert(fresh)
-    bulk.update(changed, _NODE_FIELDS)
-    for node, seen in turned:
-        _follow_readiness(node, seen)
-    for node in missing:
-        _lose(node)
+    bulk.insert(Node, ("id", "cluster_id", "name", "state", *_FIELDS), fresh)
+    bulk.update(Node, _FIELDS, changed)
+    if turned or missing:
+        _turn(turned, missing)
     devices.write(differing)
-    return bool(fresh or changed or missing or differing or turned)
+    return True
 
 
-def _facts(seen: NodeSeen) -> dict[str, Any]:
-    return {
-        "rack": seen.rack,
-        "labels": dict(seen.labels),
-        "cpu_milli": seen.cpu_milli,
-        "memory_mib": seen.memory_mib,
-        "foreign_cpu_milli": seen.foreign_cpu_milli,
-        "foreign_memory_mib": seen.foreign_memory_mib,
-    }
+class _Row(NamedTuple):
+    pk: UUID
+    state: str
+    sum: int
+    facts: tuple[Any, ...]
+
+
+def _known(cluster: Cluster, names: list[str] | None) -> dict[str, _Row]:
+    """By name; of these names alone, or all of the cluster's."""
+    rows = Node.objects.filter(cluster=cluster)
+    if names is not None:
+        rows = rows.filter(bulk.among("name", names, "text"))
+    found = rows.annotate(sum=sights.NODE).values_list("name", "pk", "state", "sum", *_FIELDS)
+    return {name: _Row(pk, state, total, tuple(facts)) for name, pk, state, total, *facts in found}
+
+
+def _facts(seen: NodeSeen) -> tuple[Any, ...]:
+    """In the order of _FIELDS."""
+    return (
+        seen.rack,
+        dict(seen.labels),
+        seen.cpu_milli,
+        seen.memory_mib,
+        seen.foreign_cpu_milli,
+        seen.foreign_memory_mib,
+    )
 
 
 def _lock(model: type[Node] | type[Accelerator], ids: Collection[UUID]) -> None:
     """As a grant locks: in id order, so that it and we never wait for each other in a ring."""
     if ids:
-        list(model.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+        list(
+            model.objects.filter(bulk.among("pk", ids)).order_by("pk").select_for_update(no_key=True).values_list("pk")
+        )
 
 
-def _readiness(node: Node, seen: NodeSeen) -> NodeState | None:
+def _readiness(state: str, seen: NodeSeen) -> NodeState | None:
     """READY and NOT_READY follow the site; a drain is a wish and stays. None: as it is."""
     to = NodeState.READY if seen.is_ready else NodeState.NOT_READY
-    if node.state not in (NodeState.READY, NodeState.NOT_READY, NodeState.GONE) or node.state == to:
+    if state not in (NodeState.READY, NodeState.NOT_READY, NodeState.GONE) or state == to:
         return None
     return to
 
@@ -136,10 +158,21 @@ def _readiness(node: Node, seen: NodeSeen) -> NodeState | None:
 def _follow_readiness(node: Node, seen: NodeSeen) -> None:
     """Back from GONE wakes what was lost."""
     was_gone = node.state == NodeState.GONE
-    to = NodeState.READY if seen.is_ready else NodeState.NOT_READY
+    to = _readiness(node.state, seen)
+    if to is None:
+        return
     move(node, to, by=SYSTEM, reason="SeenAgain" if was_gone else "SiteReports", message=seen.message)
     if was_gone:
         Allocation.objects.filter(node=node, state=A.LOST).update(next_check_at=Now())
+
+
+def _turn(turned: dict[UUID, NodeSeen], missing: set[UUID]) -> None:
+    """As they are under the lock: an operator may have drained one since it was compared."""
+    for node in Node.objects.filter(pk__in=[*turned, *missing]).order_by("pk"):
+        if node.pk in missing:
+            _lose(node)
+        else:
+            _follow_readiness(node, turned[node.pk])
 
 
 def _lose(node: Node) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from federation.models import Accelerator, ClusterKind
+from federation.reconcile import bulk
 from federation.states import ClusterState
 
 # What lies inside comes first: a scheduler of containers or jobs, a cloud, a server, the host of virtual machines.
@@ -59,12 +60,11 @@ def lock(uuids: Collection[str]) -> list[UUID]:
         return []
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('federation.twins', 0))")
-    cards = Accelerator.objects.filter(uuid__in=uuids, parent=None)
-    return [
-        row
-        for rows in (cards, Accelerator.objects.filter(parent__in=cards))
-        for row in rows.values_list("pk", flat=True)
-    ]
+    cards = list(
+        Accelerator.objects.filter(bulk.among("uuid", uuids, "text"), parent=None).values_list("pk", flat=True)
+    )
+    # Parts by the ids of their cards: for a join Postgres would read all devices of all clusters.
+    return [*cards, *Accelerator.objects.filter(bulk.among("parent_id", cards)).values_list("pk", flat=True)]
 
 
 def settle(uuids: Collection[str]) -> bool:
@@ -79,9 +79,14 @@ def settle(uuids: Collection[str]) -> bool:
             moved[at].extend(part.pk for part in card.parts if part.counted_at != at)
     touched = [pk for rows in moved.values() for pk in rows]
     if touched:  # in id order, as a grant locks
-        list(Accelerator.objects.filter(pk__in=touched).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+        list(
+            Accelerator.objects.filter(bulk.among("pk", touched))
+            .order_by("pk")
+            .select_for_update(no_key=True)
+            .values_list("pk")
+        )
     for at, rows in moved.items():
-        Accelerator.objects.filter(pk__in=rows).update(counted_at=at)
+        Accelerator.objects.filter(bulk.among("pk", rows)).update(counted_at=at)
     return bool(touched)
 
 
@@ -92,7 +97,7 @@ def _cards(uuids: Collection[str]) -> dict[str, list[_Card]]:
     if not uuids:
         return by_uuid
     rows: Iterable[tuple[UUID, str, UUID | None, bool, bool, str, str, int, datetime]] = Accelerator.objects.filter(
-        uuid__in=uuids, parent=None
+        bulk.among("uuid", uuids, "text"), parent=None
     ).values_list(
         "pk", "uuid", "counted_at_id", "is_present", "is_identified", "node__cluster__kind", "node__cluster__state",
         "held_milli", "created_at",
@@ -101,7 +106,7 @@ def _cards(uuids: Collection[str]) -> dict[str, list[_Card]]:
         can_count = is_present and is_identified and state != ClusterState.RETIRED
         by_pk[pk] = _Card(pk, counted_at, can_count, _DEPTH.get(kind, len(_DEPTH)), held > 0, created_at)
         by_uuid[uuid].append(by_pk[pk])
-    parts = Accelerator.objects.filter(parent__uuid__in=uuids).values_list(
+    parts = Accelerator.objects.filter(bulk.among("parent_id", by_pk)).values_list(
         "pk", "parent_id", "counted_at_id", "held_milli"
     )
     for pk, parent, counted_at, held in parts:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.product import Client, Product, until
-from tests.kube.node import IMAGE, RealNode
+from tests.e2e.product import Client, Product
+from tests.kube.node import RealNode
 
 CHROMIUM = os.environ.get("AQUIFER_CHROMIUM") or shutil.which("chromium") or ""
 ROOT = Path(__file__).resolve().parents[2]
