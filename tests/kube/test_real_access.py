@@ -64,7 +64,7 @@ def test_what_the_site_noted_is_read(site: Site) -> None:
 def running(site: Site) -> str:
     ref = site.start("httpd -p 8080 -h /etc; echo serving; sleep 1000", ports=(8080,))
     site.until(ref, O.RUNNING)
-    wait_for(lambda: "serving" in site.log(ref))  # it runs before its server listens
+    wait_for(lambda: "serving" in site.driver.logs(ref).text)  # it runs before its server listens
     return ref
 
 

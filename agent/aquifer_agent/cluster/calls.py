@@ -113,7 +113,7 @@ class Talk:
             return driver.shell(ref, command, is_tty=bool(call.get("is_tty", True)))
         if call["kind"] == "port" and isinstance(driver, PortAccess):
             return driver.reach(ref, int(call["port"]))
-        raise Rejected("NotOffered", "This kind of site does not offer that.")
+        raise Rejected("NotPossible", "This kind of site does not offer that.")
 
     def _fail(self, call: dict[str, Any], error: Unavailable | Rejected) -> None:
         if call["kind"] == "events":

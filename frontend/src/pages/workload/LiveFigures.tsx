@@ -22,6 +22,7 @@ export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
   useLoadedFleet(query.data);
   useSyncExternalStore(fleet.watch, () => allocations.reduce((sum, each) => sum + fleet.clusterVersion(each.cluster), 0));
   const shares = allocations.flatMap((allocation) => allocation.shares.map((share) => ({ share, allocation })));
+  if (shares.length === 0 && !allocations.some(isMeasured)) return null;
   return (
     <Panel title={<Trans>Now</Trans>}>
       {shares.length > 0 && (

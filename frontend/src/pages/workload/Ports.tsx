@@ -11,7 +11,8 @@ import { Panel } from "~/ui/Panel";
 export function Ports({ workload }: { workload: Workload }) {
   const { t } = useLingui();
   const can = useCan();
-  if (workload.ports.length === 0) return null;
+  // What has ended has none any more.
+  if (workload.ports.length === 0 || ["succeeded", "failed", "cancelled"].includes(workload.state)) return null;
   const command = (port: number) => `python3 aquifer-forward ${location.origin} ${workload.id} ${port}`;
   return (
     <Panel title={<Trans>Ports</Trans>}>
