@@ -83,6 +83,7 @@ class Driver:
         self.work = Work()
         self.asked: list[Any] = []
         self.fault: Exception | None = None
+        self.words, self.many = "m", 1
 
     def _give(self, *asked: Any) -> Channel:
         self.asked.append(asked)
@@ -99,7 +100,7 @@ class Driver:
     def events(self, ref: str) -> list[EventSeen]:
         if self.fault:
             raise self.fault
-        return [EventSeen(datetime(2026, 11, 29, tzinfo=UTC), "Pulled", "m", True, 3)]
+        return [EventSeen(datetime(2026, 11, 29, tzinfo=UTC), "Pulled", self.words, True, 3)] * self.many
 
 
 class Site:
@@ -177,7 +178,7 @@ def test_what_cannot_be_opened_is_told(line: Line, driver: Driver, fault: Except
 def test_events_are_told_or_why_not(line: Line, driver: Driver) -> None:
     begin(line, driver, kind="events").join(10)
     event = {"at": "2026-11-29T00:00:00+00:00", "reason": "Pulled", "message": "m", "is_warning": True, "count": 3}
-    assert line.said.pop() == {"type": "events", "events": [event]}
+    assert line.said.pop() == {"type": "events", "events": [event], "more": False}
     driver.fault = Unavailable("Away.")
     begin(line, driver, kind="events").join(10)
     assert line.said.pop() == {"type": "events", "events": [], "message": "Away."}
@@ -185,6 +186,22 @@ def test_events_are_told_or_why_not(line: Line, driver: Driver) -> None:
     assert line.said.pop()["message"] == "This kind of site keeps no events."
     begin(line, object(), kind="shell").join(10)
     assert line.said.pop()["code"] == "not-possible"
+
+
+def test_no_frame_is_larger_than_the_hub_takes(line: Line, driver: Driver) -> None:
+    driver.words, driver.many = "图" * 5000, 1000
+    begin(line, driver, kind="events").join(10)
+    assert [len(said["events"]) for said in line.said] == [20] * 10
+    assert [said["more"] for said in line.said] == [True] * 9 + [False]
+    assert all(len(json.dumps(said, ensure_ascii=False).encode()) < 65536 for said in line.said)
+    line.said.clear()
+    talk = begin(line, driver, kind="shell")
+    line.heard.put(b"x" * 100_000)
+    line.heard.put('{"type": "eof"}')
+    talk.join(10)
+    pieces = [said for said in line.said if isinstance(said, bytes)]
+    assert b"".join(piece[1:] for piece in pieces) == b"x" * 100_000
+    assert all(piece[:1] == b"\x01" and len(piece) < 65536 for piece in pieces)
 
 
 def test_each_call_is_answered_once_and_only_so_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

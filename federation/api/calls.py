@@ -21,10 +21,12 @@ from portal.errors import BadCredential
 
 MOST_MESSAGE = 1 << 20
 _PING_SECONDS = 20.0
+_MOST_EVENTS = 1000
 
 
 class AgentCallSocket(AsyncWebsocketConsumer):
     call: AgentCall | None = None
+    found: tuple[Any, ...] = ()
     pipe: Pipe | None = None
     passing: "asyncio.Task[None] | None" = None
 
@@ -91,10 +93,11 @@ class AgentCallSocket(AsyncWebsocketConsumer):
             return
         message = json.loads(text or "")
         if message["type"] == "events" and self.call is not None:
-            await database_sync_to_async(calls.answer)(
-                self.call, list(message["events"])[:1000], str(message.get("message") or "")[:1000]
-            )
-            await self.close(code=1000)
+            self.found = (*self.found, *message["events"])[:_MOST_EVENTS]
+            if not message.get("more"):
+                words = str(message.get("message") or "")[:1000]
+                await database_sync_to_async(calls.answer)(self.call, list(self.found), words)
+                await self.close(code=1000)
         elif self.pipe is None:
             return
         elif message["type"] == "open":

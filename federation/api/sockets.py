@@ -37,7 +37,7 @@ LOOK_SECONDS = 1.0  # between looks at a log that cannot be followed
 SEND_SECONDS = 30.0  # for what is sent to be taken
 IDLE_SECONDS, LONGEST_SECONDS = 3600.0, 12 * 3600.0
 MOST_MESSAGE = 64 << 10
-_MOST_HERE = 400  # sockets of this kind in one process: each has two threads
+_MOST_HERE = 200  # sockets of this kind in one process: each has two threads, and pages need room beside them
 _BYTES = {Stream.OUT: b"\x01", Stream.ERR: b"\x02"}
 places = Places(20)
 

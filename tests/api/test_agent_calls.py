@@ -209,14 +209,15 @@ def test_an_agent_that_does_not_come_or_cannot_is_told(desk: Desk, monkeypatch: 
 # -- events ---------------------------------------------------------------------------------------------
 
 
-def answered(desk: Desk, own: str, said: dict[str, Any]) -> Any:
+def answered(desk: Desk, own: str, *said: dict[str, Any]) -> Any:
     """What `calls.events` gives when the agent says this."""
 
     async def story() -> Any:
         asking = asyncio.create_task(asyncio.to_thread(ask, desk.grant))
         agent = dial(await called(desk), own)
         assert await agent.open() == 0
-        await agent.say(json.dumps(said))
+        for words in said:
+            await agent.say(json.dumps(words))
         try:
             return await asking
         finally:
@@ -240,6 +241,9 @@ def test_events_are_answered_by_the_agent(desk: Desk) -> None:
     own = enrolled(desk.grant.cluster, "events")
     event = {"at": "2026-11-29T00:00:00Z", "reason": "Pulled", "message": "m", "is_warning": False, "count": 2}
     assert answered(desk, own, {"type": "events", "events": [event]}) == [event]
+    assert answered(
+        desk, own, {"type": "events", "events": [event], "more": True}, {"type": "events", "events": []}
+    ) == [event]
     failed = answered(desk, own, {"type": "events", "events": [], "message": "The site does not answer."})
     assert isinstance(failed, Unavailable) and str(failed) == "The site does not answer."
     assert not AgentCall.objects.exists()

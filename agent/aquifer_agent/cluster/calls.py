@@ -23,6 +23,8 @@ MOST = 50  # at once; the hub hears of no other for as long
 TIMEOUT_SECONDS = 10.0
 LONGEST_SECONDS = 13 * 3600.0  # the hub ends a call after twelve hours
 SILENT_SECONDS = 90.0  # the hub asks every twenty seconds whether we are there
+PIECE = 32 << 10  # the hub takes frames of up to 64 KiB
+MOST_EVENTS, EVENTS_AT_ONCE, LONGEST_EVENT = 200, 20, 500
 _REMEMBERED = 500
 _BYTES = {Stream.OUT: b"\x01", Stream.ERR: b"\x02"}
 
@@ -81,7 +83,7 @@ class Talk:
     def carry(self, call: dict[str, Any]) -> None:
         try:
             if call["kind"] == "events":
-                self._say("events", events=self._events(str(call["ref"])))
+                self._tell_events(self._events(str(call["ref"])))
                 return
             channel = self._channel(call)
         except (Unavailable, Rejected) as error:
@@ -100,11 +102,17 @@ class Talk:
             raise Unavailable("This kind of site keeps no events.")
         return [
             {
-                "at": event.at.isoformat(), "reason": event.reason, "message": event.message,
+                "at": event.at.isoformat(), "reason": event.reason, "message": event.message[:LONGEST_EVENT],
                 "is_warning": event.is_warning, "count": event.count,
             }
-            for event in driver.events(ref)
+            for event in list(driver.events(ref))[-MOST_EVENTS:]
         ]  # fmt: skip
+
+    def _tell_events(self, events: list[dict[str, Any]]) -> None:
+        """Some at a time: the hub takes no large frame."""
+        for start in range(0, max(len(events), 1), EVENTS_AT_ONCE):
+            some = events[start : start + EVENTS_AT_ONCE]
+            self._say("events", events=some, more=start + EVENTS_AT_ONCE < len(events))
 
     def _channel(self, call: dict[str, Any]) -> Channel:
         driver, ref = self._site.driver(), str(call["ref"])
@@ -136,7 +144,9 @@ class Talk:
                 self._end("unavailable", str(error))
                 return
             if piece is not None:
-                self._line.send_binary(_BYTES[piece[0]] + piece[1])
+                stream, data = piece
+                for start in range(0, len(data), PIECE):
+                    self._line.send_binary(_BYTES[stream] + data[start : start + PIECE])
 
     def _listen(self, channel: Channel) -> None:
         """From the hub to the work. The hub asks now and then, so that silence means that it is gone."""
@@ -159,7 +169,7 @@ class Talk:
         self._is_over.set()
 
     def _say(self, kind: str, **values: Any) -> None:
-        self._line.send(json.dumps({"type": kind, **values}))
+        self._line.send(json.dumps({"type": kind, **values}, ensure_ascii=False))
 
     def _end(self, code: str, message: str, exit_code: int | None = None) -> None:
         self._say("end", code=code, message=message, exit_code=exit_code)
