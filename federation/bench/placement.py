@@ -34,10 +34,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--decisions", default="", help="a number: so many arrivals; a file: a JSON line for each arrival of one run"
     )
     parser.add_argument("--replicate", type=int, default=1, help="so many copies of the nodes (1)")
+    parser.add_argument("--table", type=Path, help="measure all policies on all lists and put the tables into a file")
     parser.add_argument("--engine-only", action="store_true", help="measure speed: in a batch, and one request a call")
 
 
 def run(options: dict[str, Any]) -> dict[str, Any]:
+    if options["table"]:
+        from federation.bench import placement_table
+
+        return placement_table.run(options, _folder(options), options["table"])
     try:
         policies.named(options["policy"])
     except ValueError as error:
@@ -52,7 +57,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         "devices": openb.capacity_milli(fleet) // 1000,
     }
     if options["engine_only"]:
-        return figures | _speed(fleet, pods, options)
+        return figures | speed(fleet, pods, options)
     return figures | _quality(fleet, pods, options)
 
 
@@ -131,7 +136,7 @@ def _line(request: Request, outcome: Placement | Refusal) -> dict[str, Any]:
     return {"name": request.id, "node": member.node, "devices": [[d.index, d.milli] for d in member.devices]}
 
 
-def _speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dict[str, Any]:
+def speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dict[str, Any]:
     """In a batch, then the same arrivals one request a call; the compiler's time is not in it."""
     mix, seed, policy = Mix.of(pods), seeds_of(options["seeds"])[0], options["policy"]
     arrivals = _arrivals(fleet, pods, seed, options)

@@ -32,6 +32,7 @@ class Nodes(NamedTuple):
     whole: I64  # 1/1000 of healthy devices when empty
     kinds_held: I32  # bits: which sizes of requests the plan has put here (for gpu-clustering)
     merit: F64  # what the policy thinks of the node whatever is on it
+    alike: I32  # nodes with the same number were equal when the plan began
 
 
 class Groups(NamedTuple):
@@ -39,7 +40,9 @@ class Groups(NamedTuple):
 
     first_device: I32
     mix: I32  # which table of the target mix
+    free: I64  # 1/1000 of its devices now
     waste: F64  # its fragmentation now
+    worth: F64  # what its gaps are worth now
 
 
 class Devices(NamedTuple):
@@ -78,6 +81,7 @@ class Columns:
         self.layouts: list[Layout] = []
         self.kinds: list[DeviceFree] = []
         self._kind_of: dict[DeviceFree, int] = {}
+        self._contents: dict[object, int] = {}
         self.steps: dict[str, set[int]] = {}  # by flavor, of what can be shared
         self._fill(at, sites, rank_of)
 
@@ -104,9 +108,14 @@ class Columns:
             whole=np.fromiter((p.whole for p in plans), np.int64, count),
             kinds_held=np.zeros(count, np.int32),
             merit=np.zeros(count, np.float64),
+            alike=np.zeros(count, np.int32),
         )
+        self.content = np.fromiter(map(self._content, nodes), np.int64, count)
         self.group_kind = np.fromiter((k for p in plans for k in p.kinds), np.int32, len(sizes))
-        self.groups = Groups(first_device, np.zeros(len(sizes), np.int32), np.zeros(len(sizes), np.float64))
+        self.groups = Groups(
+            first_device, np.zeros(len(sizes), np.int32), np.zeros(len(sizes), np.int64), np.zeros(len(sizes)),
+            np.zeros(len(sizes)),
+        )  # fmt: skip
         self.devices = Devices(
             free=np.fromiter((f for n, p in zip(nodes, plans, strict=True) for f in p.free(n)), np.int32, total),
             memory=np.fromiter((n.devices[s].free_memory_mib for n, p in zip(nodes, plans, strict=True)
@@ -134,6 +143,14 @@ class Columns:
             plan = self._layouts[key] = _Plan(layout, [self._kind(slot) for slot in slots])
         self._by_identity[quick] = plan
         return plan
+
+    def _content(self, node: NodeFree) -> int:
+        """The same number for nodes whose devices are equal in all; see `_layout` for the quick way."""
+        found = self._contents.get(id(node.devices))
+        if found is None:
+            found = self._contents.setdefault(node.devices, len(self._contents))
+            self._contents[id(node.devices)] = found
+        return found
 
     def _kind(self, slot: DeviceFree) -> int:
         kind = _blank(slot, index=0)

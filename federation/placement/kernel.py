@@ -9,7 +9,7 @@ from federation.placement.mix import Table
 from federation.placement.ranks import FITS, Log, Rows, catch_up, filter_of, top
 from federation.placement.scores import RANDOM, Fleet, Rule, device_for
 from federation.placement.sites import NO_SITES, Sites, add_worth, mixed
-from federation.placement.waste import cpu_step, gather, wasted
+from federation.placement.waste import refresh
 
 
 class Seats(NamedTuple):
@@ -88,11 +88,7 @@ def one_of_all(r: int, draw: int, rows: Rows) -> int:
 @compiled
 def touch(n: int, fleet: Fleet, log: Log, table: Table) -> None:
     """After a change of a node: its fragmentation, and word to all rows."""
-    nodes, groups = fleet.nodes, fleet.groups
-    step = cpu_step(table, nodes.cpu[n])
-    for g in range(nodes.first_group[n], nodes.first_group[n + 1]):
-        full, found = gather(fleet.devices, groups.first_device[g], groups.first_device[g + 1], fleet.partly)
-        groups.waste[g] = wasted(table, groups.mix[g], step, full, fleet.partly, found, 0, 0)
+    refresh(n, fleet.nodes, fleet.groups, fleet.devices, table, fleet.partly)
     end = log.end[0]
     log.touched[end] = n
     log.last[n] = end

@@ -25,10 +25,14 @@ class Rows(NamedTuple):
 
     key: F64  # (R, N)
     best: I32  # (R, B): the best node of each block
+    peak: F64  # (R, B): its key
     counts: I32  # (R, FILTERS): nodes that each filter removed; at 0 those that fit
     read: I64  # (R,): how much of the log of touched nodes it knows
     block: I32  # (B + 1,): where blocks begin
     block_of: I32  # (N,)
+    known: F64  # by `Nodes.alike`: the key of such a node in the row being made
+    known_by: I64  # and for which row that was: rows are numbered as they are made
+    made: I64  # [0]: rows made so far
 
 
 class Log(NamedTuple):
@@ -60,7 +64,7 @@ def best_of_block(r: int, b: int, rows: Rows) -> None:
     for n in range(first + 1, rows.block[b + 1]):
         if rows.key[r, n] > rows.key[r, chosen]:
             chosen = n
-    rows.best[r, b] = chosen
+    rows.best[r, b], rows.peak[r, b] = chosen, rows.key[r, chosen]
 
 
 @compiled
@@ -75,8 +79,10 @@ def settle(r: int, n: int, key: float, rows: Rows) -> None:
     if chosen == n:
         if key < old:
             best_of_block(r, b, rows)
-    elif key > rows.key[r, chosen] or (key == rows.key[r, chosen] and n < chosen):
-        rows.best[r, b] = n
+        else:
+            rows.peak[r, b] = key
+    elif key > rows.peak[r, b] or (key == rows.peak[r, b] and n < chosen):
+        rows.best[r, b], rows.peak[r, b] = n, key
 
 
 @compiled
@@ -87,7 +93,9 @@ def catch_up(r: int, w: int, rows: Rows, log: Log, fleet: Fleet, wishes: Wishes,
         return
     is_new = start < 0
     by_log = not is_new and end - start < nodes
+    stamp = rows.made[0]
     if is_new:
+        rows.made[0] += 1
         for f in range(FILTERS):
             rows.counts[r, f] = 0
     for i in range(end - start if by_log else nodes):
@@ -98,8 +106,14 @@ def catch_up(r: int, w: int, rows: Rows, log: Log, fleet: Fleet, wishes: Wishes,
                 continue  # it comes again
         elif log.last[n] < start:
             continue
-        key = judge(n, w, fleet, wishes, table, rule)
+        alike = fleet.nodes.alike[n]
+        if is_new and log.last[n] < 0 and rows.known_by[alike] == stamp:
+            key = rows.known[alike]
+        else:
+            key = judge(n, w, fleet, wishes, table, rule)
         if is_new:
+            if log.last[n] < 0:
+                rows.known[alike], rows.known_by[alike] = key, stamp
             rows.key[r, n] = key
             rows.counts[r, filter_of(key)] += 1
         elif key != rows.key[r, n]:
@@ -120,11 +134,11 @@ def top(r: int, rows: Rows, rank: I32, worth: F64, chosen: I32, keys: F64, heads
     blocks = rows.best.shape[1]
     found = 0
     for b in range(blocks):  # the best of blocks: whatever is among the best lies in the blocks of these
-        n = rows.best[r, b]
-        key = rows.key[r, n]
+        key = rows.peak[r, b]
         if key > FITS:
             key += worth[b]
-        found = put(n, key, rank, chosen, keys, found, size)
+        if found < size or key >= keys[size - 1]:
+            found = put(rows.best[r, b], key, rank, chosen, keys, found, size)
     if keys[0] <= FITS:
         return found
     for i in range(found):

@@ -5,17 +5,18 @@ near equals are left to the order of the nodes. Facts about them are from Weng e
 published simulator.
 """
 
-from math import exp
+from math import exp, floor
 from typing import NamedTuple
 
-from federation.placement.columns import F64, I64, Devices, Groups, Nodes
+from federation.placement.columns import I64, Devices, Groups, Nodes
 from federation.placement.compiled import compiled
 from federation.placement.fit import EMPTIEST, LEAST_WASTE, TIGHTEST, Wishes, has_room, one_device
 from federation.placement.mix import Table
-from federation.placement.waste import cpu_step, gather, wasted
+from federation.placement.waste import cpu_step, gather, valued, wasted
 
 FGD, RANDOM, DOT_PRODUCT, CLUSTERING, GPU_PACKING, BEST_FIT, SPREAD, PACKING = range(8)
 
+LOSS_STEP = 75.0  # 1/1000 of a device: losses of value that differ by less are the same to packing
 STEP = 1e6  # one point of a score; what decides between equal scores stays below
 
 
@@ -26,7 +27,6 @@ class Rule(NamedTuple):
     device: int  # which device takes a share: TIGHTEST, EMPTIEST, ANY, LEAST_WASTE
     most_cpu: int  # of any node when empty: what amounts are measured by
     most_milli: int
-    knobs: F64
 
 
 class Fleet(NamedTuple):
@@ -39,59 +39,73 @@ class Fleet(NamedTuple):
 @compiled
 def free_milli(n: int, fleet: Fleet) -> int:
     """1/1000 of healthy devices that are free on a node."""
-    groups = fleet.groups
     total = 0
-    for d in range(
-        groups.first_device[fleet.nodes.first_group[n]], groups.first_device[fleet.nodes.first_group[n + 1]]
-    ):
-        total += fleet.devices.free[d]
+    for g in range(fleet.nodes.first_group[n], fleet.nodes.first_group[n + 1]):
+        total += fleet.groups.free[g]
     return total
 
 
 @compiled
-def eased(n: int, w: int, g: int, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule) -> tuple[float, int]:
-    """By how much the fragmentation of a node falls when it takes the wish, and the device for a share (-1: none).
+def suited(n: int, w: int, g: int, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule) -> tuple[float, int]:
+    """How well what is left suits the mix when a node takes the wish, in whole points; the device for a share (or -1).
 
-    In 1/1000 of devices. Of several devices for a share the one with the best score, the first of equals.
+    Of several devices for a share the one with the most points, and when packing the fullest, the first of equals.
     """
     nodes, groups, devices, partly = fleet.nodes, fleet.groups, fleet.devices, fleet.partly
     step = cpu_step(table, nodes.cpu[n] - wishes.cpu[w])
-    same_step = step == cpu_step(table, nodes.cpu[n])
-    fall = best = 0.0
-    chosen, best_level = -1, -1e300
-    for other in range(nodes.first_group[n], nodes.first_group[n + 1]):
-        if other != g and same_step:
-            continue
-        fall += groups.waste[other]
-        first, last = groups.first_device[other], groups.first_device[other + 1]
-        full, found = gather(devices, first, last, partly)
-        is_share = other == g and wishes.milli[w] < 1000
-        seen_full = False
-        # One pass, or for a share one for each device that differs from those before.
-        for d in range(first, last if is_share else first + 1):
-            taken = without = left = 0
-            if is_share:
-                free = devices.free[d]
-                if not has_room(d, w, devices, wishes) or (free == 1000 and seen_full):
+    is_packing, is_plain = rule.mode == PACKING, wishes.devices[w] == 0
+    fall = lost = 0.0  # fragmentation that goes, value that goes
+    if nodes.first_group[n + 1] - nodes.first_group[n] != 1 or g < 0:
+        if step != cpu_step(table, nodes.cpu[n]):
+            for other in range(nodes.first_group[n], nodes.first_group[n + 1]):
+                if other == g:
                     continue
-                left = free - wishes.takes[w, devices.kind[d]]
-                if free == 1000:
-                    seen_full, taken = True, 1
-                else:
-                    without = free
-            elif other == g:
-                taken = wishes.devices[w]
-            after = wasted(table, groups.mix[other], step, full - taken, partly, found, without, left)
-            if not is_share:
-                fall -= after
+                full, found = gather(devices, groups.first_device[other], groups.first_device[other + 1], partly)
+                fall += groups.waste[other] - wasted(table, groups.mix[other], step, full, partly, found, 0, 0)
+                if is_packing:
+                    lost += groups.worth[other] - valued(table, groups.mix[other], step, full, partly, found)
+        if g < 0:
+            return points(fall, lost, is_plain, rule), -1
+    first, last, kind = groups.first_device[g], groups.first_device[g + 1], groups.mix[g]
+    full, found = gather(devices, first, last, partly)
+    fall += groups.waste[g]
+    if is_packing:
+        lost += groups.worth[g] - valued(table, kind, step, full, partly, found)
+    is_share = wishes.milli[w] < 1000
+    best, chosen, least, seen_full = -1e300, -1, 0, False
+    # Once, or for a share for each device that differs from those before.
+    for d in range(first, last if is_share else first + 1):
+        taken, without, left = wishes.devices[w], 0, 0
+        if is_share:
+            free = devices.free[d]
+            if (free == 1000 and seen_full) or not has_room(d, w, devices, wishes):
                 continue
-            # The place of this group among the fall of all is the same for all its devices.
-            level = groups.waste[g] - after
-            if rule.mode == FGD:
-                level = float(int(100 * squashed(level)))
-            if level > best_level:
-                best, chosen, best_level = after, d, level
-    return fall - best, chosen
+            left = free - wishes.takes[w, devices.kind[d]]
+            if free == 1000:
+                seen_full = True
+            else:
+                taken, without = 0, free
+            gone = table.value[kind, step, free] - table.value[kind, step, left]
+        else:
+            gone = taken * table.value[kind, step, 1000]
+        after = wasted(table, kind, step, full - taken, partly, found, without, left)
+        value = points(fall - after, lost + gone, is_plain, rule)
+        if value > best or (is_packing and value == best and left < least):
+            best, chosen, least = value, d, left
+    return best, chosen if is_share else -1
+
+
+@compiled
+def points(fall: float, lost: float, is_plain: bool, rule: Rule) -> float:
+    """Of a fall of fragmentation and a loss of value, both in 1/1000 of devices.
+
+    FGD's own score is from 0 to 100. Packing takes the loss first, in coarse steps, and half as many steps of FGD's
+    score; for work without devices these are centred, so that next to nothing counts as nothing.
+    """
+    if rule.mode == FGD:
+        return float(int(100 * squashed(fall)))
+    level = 50.0 * (squashed(fall) - 0.5) + (0.5 if is_plain else 0.0)
+    return floor(level) - 1000.0 * floor(lost / LOSS_STEP + 0.5)
 
 
 @compiled
@@ -161,10 +175,12 @@ def score(n: int, w: int, g: int, fleet: Fleet, wishes: Wishes, table: Table, ru
     cpu = nodes.cpu[n]
     cpu_left, milli_left = cpu - wishes.cpu[w], milli - taken_milli(w, g, fleet, wishes)
     if mode in (FGD, PACKING):
-        fall, _ = eased(n, w, g, fleet, wishes, table, rule)
-        value = STEP * int(100 * squashed(fall)) + nodes.merit[n]
+        value, _ = suited(n, w, g, fleet, wishes, table, rule)
+        value = STEP * value + nodes.merit[n]
         if mode == PACKING:
-            value += (STEP - 1) * fullness(cpu_left, milli_left, rule)
+            by_cpu = 0.3 if wishes.devices[w] == 0 else 0.5
+            left = by_cpu * (cpu_left / rule.most_cpu) + (1.0 - by_cpu) * (milli_left / rule.most_milli)
+            value += 0.5 * STEP * (1.0 - left)
         return value
     if mode == BEST_FIT:
         return STEP * int(100 * fullness(cpu_left, milli_left, rule)) + nodes.merit[n]
@@ -185,7 +201,7 @@ def score(n: int, w: int, g: int, fleet: Fleet, wishes: Wishes, table: Table, ru
 def device_for(n: int, w: int, g: int, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule, draw: int) -> int:
     """The device that takes a share; `draw` is a random number for policies that leave it to chance."""
     if rule.device == LEAST_WASTE:
-        _, chosen = eased(n, w, g, fleet, wishes, table, rule)
+        _, chosen = suited(n, w, g, fleet, wishes, table, rule)
         return chosen
     if rule.device == TIGHTEST or rule.device == EMPTIEST:
         return one_device(g, w, fleet.groups, fleet.devices, wishes, rule.device == TIGHTEST)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from federation.placement import kernel, mix, ranks, scores, sites, waste
+from federation.placement import gaps, kernel, mix, ranks, scores, sites, waste
 from federation.placement.columns import F64, I32, I64, Columns
 from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
@@ -23,12 +23,14 @@ class State:
         self._numbers: dict[Wish, int] = {}
         nodes, groups = columns.nodes, columns.groups
         count = len(nodes.cpu)
-        self.table = mix.table(target if policy.needs_mix else mix.Mix(), columns.kinds)
+        stock = np.bincount(columns.devices.free, minlength=gaps.WHOLE + 1) if policy.mode == scores.PACKING else None
+        self.table = mix.table(target if policy.needs_mix else mix.Mix(), tuple(columns.kinds), stock)
         partly = waste.scratch(groups.first_device)
         groups.mix[:] = columns.group_kind
-        waste.fill_waste(self.table, nodes, groups, columns.devices, partly)
+        waste.refresh_all(nodes, groups, columns.devices, self.table, partly)
         if (merits := policy.merits(columns.fleet)) is not None:
             nodes.merit[:] = np.asarray(merits)[columns.index]
+        nodes.alike[:] = _alike(columns)
         self.fleet = scores.Fleet(nodes, groups, columns.devices, partly)
         self._rule(policy, columns)
         self._room(policy, columns, seed)
@@ -41,12 +43,12 @@ class State:
         totals = [max(n.total_cpu_milli, n.cpu_milli) for n in columns.fleet.nodes]
         most_milli = 1000 * max((len(layout.slots) for layout in columns.layouts), default=1)
         self.rule = scores.Rule(
-            policy.mode, policy.device, max(max(totals, default=1), 1), max(most_milli, 1000), np.zeros(8)
-        )
+            policy.mode, policy.device, max(max(totals, default=1), 1), max(most_milli, 1000)
+        )  # fmt: skip
 
     def _room(self, policy: Policy, columns: Columns, seed: int) -> None:
         site, count = columns.nodes.site, len(columns.nodes.site)
-        size = max(16, 1 << int(np.sqrt(count / 6 + 1)).bit_length())
+        size = 16 if count < 5000 else 64  # small blocks are soon looked through again, but there are more of them
         starts: list[int] = []
         for s in range(len(columns.sites)):
             first, last = np.searchsorted(site, [s, s + 1]).tolist()
@@ -68,8 +70,9 @@ class State:
         count = max(min(count, ROW_BYTES // (8 * max(nodes, 1))), 4)
         blocks = len(self.block) - 1
         self.rows = ranks.Rows(
-            np.zeros((count, nodes)), np.zeros((count, blocks), np.int32), np.zeros((count, ranks.FILTERS), np.int32),
-            np.full(count, -1, np.int64), self.block, self.block_of,
+            np.zeros((count, nodes)), np.zeros((count, blocks), np.int32), np.zeros((count, blocks)),
+            np.zeros((count, ranks.FILTERS), np.int32), np.full(count, -1, np.int64), self.block, self.block_of,
+            np.zeros(nodes), np.full(nodes, -1, np.int64), np.zeros(1, np.int64),
         )  # fmt: skip
         self.seats = kernel.Seats(
             np.full(len(self.arrays.cpu), -1, np.int32), np.full(count, -1, np.int32), np.zeros(count, np.int64),
@@ -82,6 +85,7 @@ class State:
         self._rows(count)
         kept = len(rows.key)
         self.rows.key[:kept], self.rows.best[:kept] = rows.key, rows.best
+        self.rows.peak[:kept], self.rows.made[:] = rows.peak, rows.made
         self.rows.counts[:kept], self.rows.read[:kept] = rows.counts, rows.read
         self.seats.row[: len(seats.row)], self.seats.wish[:kept] = seats.row, seats.wish
         self.seats.used[:kept], self.seats.clock[:] = seats.used, seats.clock
@@ -154,8 +158,18 @@ class State:
             self.log = self.log._replace(touched=grown)
 
 
+def _alike(columns: Columns) -> I32:
+    """A number for each node, the same for those that are equal in all that is looked at."""
+    nodes = columns.nodes
+    if not len(nodes.cpu):
+        return np.zeros(0, np.int32)
+    keys = np.stack([nodes.layout, nodes.cpu, nodes.memory, columns.content, nodes.merit.view(np.int64)])
+    numbers: I32 = np.unique(keys, axis=1, return_inverse=True)[1].astype(np.int32)
+    return numbers.reshape(-1)
+
+
 def _sites(columns: Columns) -> tuple[I64, I64, F64]:
-    """1/1000 of all devices of each site (of cores, where it has none), what of it is in use, and its weight."""
+    """1/1000 of all healthy devices of each site, what of it is in use, and its weight."""
     count = len(columns.sites)
     nodes, devices = columns.nodes, columns.devices
     whole = np.bincount(nodes.site, nodes.whole, count).astype(np.int64)

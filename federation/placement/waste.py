@@ -10,14 +10,11 @@ from federation.placement.mix import Table
 @compiled
 def cpu_step(table: Table, cpu: int) -> int:
     """How many of the CPU amounts of the mix are no more than `cpu`."""
-    low, high = 0, table.cpu.shape[0]
-    while low < high:
-        middle = (low + high) >> 1
-        if table.cpu[middle] <= cpu:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    place = min(cpu >> table.shift, table.near.shape[0] - 1)
+    step = table.near[place]
+    while step < table.cpu.shape[0] and table.cpu[step] <= cpu:
+        step += 1
+    return step
 
 
 @compiled
@@ -70,13 +67,32 @@ def wasted(table: Table, kind: int, step: int, full: int, partly: I64, found: in
 
 
 @compiled
-def fill_waste(table: Table, nodes: Nodes, groups: Groups, devices: Devices, partly: I64) -> None:
-    """F of every group of the fleet."""
+def valued(table: Table, kind: int, step: int, full: int, partly: I64, found: int) -> float:
+    """What the gaps of a group are worth; `gather` made the list."""
+    total = full * table.value[kind, step, 1000]
+    for i in range(found):
+        total += table.value[kind, step, partly[i]]
+    return total
+
+
+@compiled
+def refresh(n: int, nodes: Nodes, groups: Groups, devices: Devices, table: Table, partly: I64) -> None:
+    """What is kept about the groups of a node."""
+    step = cpu_step(table, nodes.cpu[n])
+    for g in range(nodes.first_group[n], nodes.first_group[n + 1]):
+        full, found = gather(devices, groups.first_device[g], groups.first_device[g + 1], partly)
+        free = 1000 * full
+        for i in range(found):
+            free += partly[i]
+        groups.free[g] = free
+        groups.waste[g] = wasted(table, groups.mix[g], step, full, partly, found, 0, 0)
+        groups.worth[g] = valued(table, groups.mix[g], step, full, partly, found)
+
+
+@compiled
+def refresh_all(nodes: Nodes, groups: Groups, devices: Devices, table: Table, partly: I64) -> None:
     for n in range(nodes.cpu.shape[0]):
-        step = cpu_step(table, nodes.cpu[n])
-        for g in range(nodes.first_group[n], nodes.first_group[n + 1]):
-            full, found = gather(devices, groups.first_device[g], groups.first_device[g + 1], partly)
-            groups.waste[g] = wasted(table, groups.mix[g], step, full, partly, found, 0, 0)
+        refresh(n, nodes, groups, devices, table, partly)
 
 
 def scratch(first_device: I32) -> I64:
