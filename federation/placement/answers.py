@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, overload
 
 from federation.placement.columns import I32, Columns
 from federation.placement.filters import Filter, Wish
-from federation.placement.kernel import Answers
+from federation.placement.modes import STEP
 from federation.placement.refusals import Missed
-from federation.placement.scores import STEP
 from federation.placement.types import CPU_FLAVOR, Candidate, DeviceShare, MemberPlacement, Outcome, Request
 
 if TYPE_CHECKING:
+    from federation.placement.kernel import Answers
     from federation.placement.plan import Planner
 
 _FILTERS = tuple(Filter)
@@ -19,7 +19,7 @@ _FILTERS = tuple(Filter)
 class Decision:
     """One decision among answers."""
 
-    def __init__(self, columns: Columns, wish: Wish, answers: Answers, m: int) -> None:
+    def __init__(self, columns: Columns, wish: Wish, answers: "Answers", m: int) -> None:
         self._columns, self._answers, self._m = columns, answers, m
         self.missed = None if answers.node[m] >= 0 else self._missed(wish)
 
@@ -54,7 +54,7 @@ class Decision:
 class Batch(Sequence[Outcome]):
     """The outcomes of many requests."""
 
-    def __init__(self, planner: "Planner", requests: Sequence[Request], which: I32, answers: Answers) -> None:
+    def __init__(self, planner: "Planner", requests: Sequence[Request], which: I32, answers: "Answers") -> None:
         self._planner, self._requests, self._which, self.answers = planner, requests, which, answers
 
     def __len__(self) -> int:

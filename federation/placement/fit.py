@@ -11,9 +11,6 @@ DEVICE_MEMORY = ORDER[Filter.DEVICE_MEMORY] + 1
 CPU = ORDER[Filter.CPU] + 1
 MEMORY = ORDER[Filter.MEMORY] + 1
 
-# Which device takes a share, where several could.
-TIGHTEST, EMPTIEST, ANY, LEAST_WASTE = range(4)
-
 
 class Wishes(NamedTuple):
     """What is asked, by number of the wish. L layouts, K kinds of devices."""

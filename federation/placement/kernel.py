@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 from federation.placement.columns import F64, I32, I64
 from federation.placement.compiled import compiled
-from federation.placement.fit import ANY, Wishes, fit, has_room
-from federation.placement.mix import Table
+from federation.placement.fit import Wishes, fit, has_room
+from federation.placement.modes import ANY, NO_SITES, RANDOM
 from federation.placement.ranks import FITS, Log, Rows, catch_up, filter_of, top
-from federation.placement.scores import RANDOM, Fleet, Rule, device_for
-from federation.placement.sites import NO_SITES, Sites, add_worth, mixed
+from federation.placement.scores import Fleet, Rule, device_for
+from federation.placement.sites import Sites, add_worth, mixed
+from federation.placement.tables import Table
 from federation.placement.waste import refresh
 
 

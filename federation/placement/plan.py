@@ -7,6 +7,7 @@ the plan goes on. A gang gets all of its members or none.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -15,19 +16,23 @@ from federation.placement import policies
 from federation.placement.answers import Batch, Decision
 from federation.placement.columns import Columns
 from federation.placement.filters import Wish, step_up
-from federation.placement.kernel import Answers
 from federation.placement.mix import Mix
 from federation.placement.refusals import Missed, never, no_nodes, not_now
-from federation.placement.state import State
 from federation.placement.types import (
     Candidate,
+    DeviceFree,
     Fleet,
     MemberPlacement,
+    NodeFree,
     Outcome,
     Placement,
     Refusal,
     Request,
 )
+
+if TYPE_CHECKING:
+    from federation.placement.kernel import Answers
+    from federation.placement.state import State
 
 
 def plan(
@@ -54,7 +59,7 @@ class Planner:
                 Random(seed).shuffle(order)
             fleet = Columns(fleet, order)
         self.columns = fleet
-        self.state = State(fleet, self._policy, mix or Mix(), seed)
+        self.state = _state(fleet, self._policy, mix or Mix(), seed)
         self._quick: dict[tuple[object, ...], int] = {}
         self._emptied: Planner | None = None
         self._finals: dict[tuple[Wish, int], Refusal | None] = {}
@@ -193,11 +198,27 @@ class Planner:
         )
 
 
+def _state(columns: Columns, policy: policies.Policy, mix: Mix, seed: int) -> "State":
+    # Here, not above: numba comes with it, which only processes that plan should wait for and hold in memory.
+    from federation.placement.state import State
+
+    return State(columns, policy, mix, seed)
+
+
+def warm() -> None:
+    """Have the loops compiled, or read from disk, before somebody waits for a plan."""
+    node = NodeFree("n", "n", "c", "s", 1000, 1, (DeviceFree(0, "f", "m", "v", 1000, 1, 1, can_share=True),))
+    request = Request("r", 1000, 1, devices=1, milli=500)
+    planner = Planner(Fleet((node,)), mix=Mix.of((request,)))
+    planner.place(request)
+    planner.place(replace(request, replicas=2))  # one finds no place, and the other is given back
+
+
 @dataclass(slots=True)
 class _Attempt:
     members: list[MemberPlacement] = field(default_factory=list)
     best: tuple[Candidate, ...] = ()
-    held: list[tuple[Answers, int]] = field(default_factory=list)
+    held: list[tuple["Answers", int]] = field(default_factory=list)
     stuck: Missed | None = None  # what the next member, which found no node, missed
 
 

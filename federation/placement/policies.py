@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from federation.placement import fit, scores, sites
+from federation.placement import modes
 from federation.placement.types import Fleet, NodeFree
 
-_POINTS = 100 * scores.STEP  # what a whole score from 0 to 100 comes to
+_POINTS = 100 * modes.STEP  # what a whole score from 0 to 100 comes to
 _FIRST = 1000  # a weight that nothing else comes near: the rest decides between equals
 
 
@@ -22,7 +22,7 @@ class Policy:
     name: str
     mode: int
     device: int
-    by_site: int = sites.NO_SITES
+    by_site: int = modes.NO_SITES
     site_weight: float = 0.0
     money: float = 0.0
     energy: float = 0.0
@@ -30,7 +30,7 @@ class Policy:
 
     @property
     def needs_mix(self) -> bool:
-        return self.mode in (scores.FGD, scores.PACKING)
+        return self.mode in (modes.FGD, modes.PACKING)
 
     @property
     def site_scale(self) -> float:
@@ -54,23 +54,23 @@ class Policy:
 
 
 DEFAULT = "packing"
-_PACKING = Policy(DEFAULT, scores.PACKING, fit.LEAST_WASTE)
+_PACKING = Policy(DEFAULT, modes.PACKING, modes.LEAST_WASTE)
 
 POLICIES: Mapping[str, Policy] = {
     policy.name: policy
     for policy in (
         _PACKING,
-        Policy("fgd", scores.FGD, fit.LEAST_WASTE),
-        Policy("best-fit", scores.BEST_FIT, fit.TIGHTEST),
-        Policy("spread", scores.SPREAD, fit.EMPTIEST),
-        Policy("random", scores.RANDOM, fit.ANY),
-        Policy("dotprod", scores.DOT_PRODUCT, fit.TIGHTEST),
-        Policy("gpu-clustering", scores.CLUSTERING, fit.TIGHTEST),
-        Policy("gpu-packing", scores.GPU_PACKING, fit.TIGHTEST),
-        replace(_PACKING, name="round-robin", by_site=sites.ROUND_ROBIN, site_weight=_FIRST),
-        replace(_PACKING, name="least-loaded", by_site=sites.LEAST_LOADED, site_weight=_FIRST),
-        replace(_PACKING, name="weighted", by_site=sites.WEIGHTED, site_weight=_FIRST),
-        replace(_PACKING, name="hash", by_site=sites.HASH, site_weight=_FIRST),
+        Policy("fgd", modes.FGD, modes.LEAST_WASTE),
+        Policy("best-fit", modes.BEST_FIT, modes.TIGHTEST),
+        Policy("spread", modes.SPREAD, modes.EMPTIEST),
+        Policy("random", modes.RANDOM, modes.ANY),
+        Policy("dotprod", modes.DOT_PRODUCT, modes.TIGHTEST),
+        Policy("gpu-clustering", modes.CLUSTERING, modes.TIGHTEST),
+        Policy("gpu-packing", modes.GPU_PACKING, modes.TIGHTEST),
+        replace(_PACKING, name="round-robin", by_site=modes.ROUND_ROBIN, site_weight=_FIRST),
+        replace(_PACKING, name="least-loaded", by_site=modes.LEAST_LOADED, site_weight=_FIRST),
+        replace(_PACKING, name="weighted", by_site=modes.WEIGHTED, site_weight=_FIRST),
+        replace(_PACKING, name="hash", by_site=modes.HASH, site_weight=_FIRST),
         replace(_PACKING, name="cheapest", money=_FIRST),
         replace(_PACKING, name="greenest", energy=_FIRST),
     )
@@ -113,7 +113,7 @@ def combined(weights: Mapping[str, float], name: str = "") -> Policy:
     return replace(
         _PACKING,
         name=name or "+".join(f"{key}:{weight:g}" for key, weight in weights.items()),
-        by_site=sites.LEAST_LOADED if waiting else sites.WEIGHTED if fairness else sites.NO_SITES,
+        by_site=modes.LEAST_LOADED if waiting else modes.WEIGHTED if fairness else modes.NO_SITES,
         site_weight=(waiting or fairness) / unit,
         money=weights.get("money", 0.0) / unit,
         energy=weights.get("energy", 0.0) / unit,

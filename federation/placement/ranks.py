@@ -10,8 +10,8 @@ from typing import NamedTuple
 from federation.placement.columns import F64, I32, I64
 from federation.placement.compiled import compiled
 from federation.placement.fit import Wishes, fit
-from federation.placement.mix import Table
 from federation.placement.scores import Fleet, Rule, score
+from federation.placement.tables import Table
 
 MISS = -1e15
 FILTER = 1e13  # the width of one filter's band; amounts stay below

@@ -10,14 +10,24 @@ from typing import NamedTuple
 
 from federation.placement.columns import I64, Devices, Groups, Nodes
 from federation.placement.compiled import compiled
-from federation.placement.fit import EMPTIEST, LEAST_WASTE, TIGHTEST, Wishes, has_room, one_device
-from federation.placement.mix import Table
+from federation.placement.fit import Wishes, has_room, one_device
+from federation.placement.modes import (
+    BEST_FIT,
+    CLUSTERING,
+    DOT_PRODUCT,
+    EMPTIEST,
+    FGD,
+    LEAST_WASTE,
+    PACKING,
+    RANDOM,
+    SPREAD,
+    STEP,
+    TIGHTEST,
+)
+from federation.placement.tables import Table
 from federation.placement.waste import cpu_step, gather, valued, wasted
 
-FGD, RANDOM, DOT_PRODUCT, CLUSTERING, GPU_PACKING, BEST_FIT, SPREAD, PACKING = range(8)
-
 LOSS_STEP = 75.0  # 1/1000 of a device: losses of value that differ by less are the same to packing
-STEP = 1e6  # one point of a score; what decides between equal scores stays below
 
 
 class Rule(NamedTuple):

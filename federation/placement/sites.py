@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from federation.placement.columns import F64, I32, I64
 from federation.placement.compiled import compiled
-
-NO_SITES, ROUND_ROBIN, LEAST_LOADED, WEIGHTED, HASH = range(5)
+from federation.placement.modes import HASH, LEAST_LOADED, NO_SITES, ROUND_ROBIN
 
 
 class Sites(NamedTuple):

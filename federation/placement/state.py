@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from federation.placement import gaps, kernel, mix, ranks, scores, sites, waste
+from federation.placement import gaps, kernel, modes, ranks, scores, sites, tables, waste
 from federation.placement.columns import F64, I32, I64, Columns
 from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
+from federation.placement.mix import Mix
 from federation.placement.policies import Policy
 
 ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
@@ -17,14 +18,14 @@ ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
 class State:
     """The columns of a plan. `number_of` gives a wish its number, `decide` answers wishes in turn."""
 
-    def __init__(self, columns: Columns, policy: Policy, target: mix.Mix, seed: int) -> None:
+    def __init__(self, columns: Columns, policy: Policy, target: Mix, seed: int) -> None:
         self.columns = columns
         self.wishes: list[Wish] = []
         self._numbers: dict[Wish, int] = {}
         nodes, groups = columns.nodes, columns.groups
         count = len(nodes.cpu)
-        stock = np.bincount(columns.devices.free, minlength=gaps.WHOLE + 1) if policy.mode == scores.PACKING else None
-        self.table = mix.table(target if policy.needs_mix else mix.Mix(), tuple(columns.kinds), stock)
+        stock = np.bincount(columns.devices.free, minlength=gaps.WHOLE + 1) if policy.mode == modes.PACKING else None
+        self.table = tables.table(target if policy.needs_mix else Mix(), tuple(columns.kinds), stock)
         partly = waste.scratch(groups.first_device)
         groups.mix[:] = columns.group_kind
         waste.refresh_all(nodes, groups, columns.devices, self.table, partly)

@@ -4,7 +4,7 @@ import numpy as np
 
 from federation.placement.columns import I32, I64, Devices, Groups, Nodes
 from federation.placement.compiled import compiled
-from federation.placement.mix import Table
+from federation.placement.tables import Table
 
 
 @compiled
