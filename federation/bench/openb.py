@@ -80,7 +80,7 @@ def capacity_milli(of: Fleet) -> int:
 
 def drawn(pods: Sequence[Request], wanted_milli: float, seed: int) -> list[Request]:
     """Arrivals by the protocol, asking for `wanted_milli` (1/1000 of devices) or a little more."""
-    random = Random(seed)
+    random = Random(f"arrivals {seed}")  # not the stream that draws the order of nodes
     found = list(pods)
     random.shuffle(found)
     asked = sum(map(asked_milli, found))

@@ -43,7 +43,7 @@ class NodeFree:
     closed_reason: str = ""
     total_cpu_milli: int = 0  # of the empty node, to tell "never fits" from "has to wait"; 0: unknown, may be any
     total_memory_mib: int = 0
-    price: float = 0.0  # of a device-hour there, in any one currency
+    price: float = 0.0  # of power there, in any one currency
     carbon: float = 0.0  # grams of CO2 for a kWh there
 
 

@@ -1028,7 +1028,7 @@ export type PatchedSiteChangeRequest = {
     carbon_grams_per_kwh?: string;
 };
 
-export type PolicyEnum = 'best-fit' | 'spread';
+export type PolicyEnum = 'packing' | 'fgd' | 'best-fit' | 'spread' | 'round-robin' | 'least-loaded' | 'weighted' | 'hash' | 'greenest' | 'cheapest';
 
 export type Pool = {
     readonly id: string;
@@ -4131,7 +4131,7 @@ export type PoolsListData = {
          * Number of results to return per page.
          */
         limit?: number;
-        policy?: 'best-fit' | 'spread';
+        policy?: 'best-fit' | 'cheapest' | 'fgd' | 'greenest' | 'hash' | 'least-loaded' | 'packing' | 'round-robin' | 'spread' | 'weighted';
         slug?: string;
     };
     url: '/api/v1/pools';
