@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from federation.bench import openb
+from federation.bench.experiment import allocation, seeds_of, speed
 from federation.bench.figures import BenchError
-from federation.bench.placement import allocation, seeds_of, speed
 from federation.placement.mix import Mix
 
 POLICIES = ("random", "dotprod", "gpu-clustering", "gpu-packing", "best-fit", "fgd", "packing", "spread")

@@ -1,6 +1,6 @@
 """What the loops answered, in words and names: written out when it is looked at, since most of a batch never is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from federation.placement.columns import I32, Columns
@@ -59,6 +59,9 @@ class Batch(Sequence[Outcome]):
 
     def __len__(self) -> int:
         return len(self._requests)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return (self[m] for m in range(len(self)))  # an IndexError of ours is not the end
 
     @overload
     def __getitem__(self, index: int) -> Outcome: ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from federation.placement import modes
 from federation.placement.types import Fleet, NodeFree
 
-_POINTS = 100 * modes.STEP  # what a whole score from 0 to 100 comes to
+_POINTS = 1000 * modes.STEP  # about what packing takes off for the loss of a whole device
 _FIRST = 1000  # a weight that nothing else comes near: the rest decides between equals
 
 
@@ -14,9 +14,8 @@ _FIRST = 1000  # a weight that nothing else comes near: the rest decides between
 class Policy:
     """A score of nodes (`mode`), which device takes a share (`device`), and what is added to it.
 
-    `by_site` adds up to `site_weight` whole scores for the site; `money` and `energy` take away whole scores for the
-    dearest node and for the one with the dirtiest power, others in proportion; `shed` takes away whole scores from a
-    site for what it is loaded above 80 %.
+    The weights are in devices lost: `site_weight` for the worst site, `money` and `energy` for the dearest node and the
+    one with the dirtiest power, others in proportion; `shed` for each load of 1 that a site has above 80 %.
     """
 
     name: str

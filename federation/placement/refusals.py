@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from federation.placement.columns import Columns
-from federation.placement.filters import Filter, Wish, suits
+from federation.placement.filters import Filter, Wish, step_up, suits
 from federation.placement.types import CPU_FLAVOR, Miss, NodeFree, Refusal, Request
 
 _REASONS = {
@@ -66,7 +66,7 @@ def never(request: Request, missed: Missed, columns: Columns, placed: int) -> Re
 def _miss(missed: Missed) -> Miss | None:
     wish, last = missed.wish, missed.last
     wanted = {
-        Filter.ACCELERATORS: (wish.milli, "milli") if wish.is_share else (wish.devices, "devices"),
+        Filter.ACCELERATORS: (_step(missed), "milli") if wish.is_share else (wish.devices, "devices"),
         Filter.DEVICE_MEMORY: (wish.device_memory_mib, "mib"),
         Filter.CPU: (wish.cpu_milli, "cpu-milli"),
         Filter.MEMORY: (wish.memory_mib, "mib"),
@@ -84,7 +84,17 @@ def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
         return _models_there(wish, columns)
     if last == Filter.QUOTA:
         return _quota_left(request, columns)
-    return f"Best is {missed.node.name} with {_amount(wish, last, missed.amount)}."
+    stepped = ""
+    if last == Filter.ACCELERATORS and wish.is_share and (step := _step(missed)) != wish.milli:
+        stepped = f", where {step}/1000 is the next step"
+    return f"Best is {missed.node.name} with {_amount(wish, last, missed.amount)}{stepped}."
+
+
+def _step(missed: Missed) -> int:
+    """What a share would take on the nearest node: the next step of a device that has less than that free."""
+    wish = missed.wish
+    steps = {step_up(wish.milli, d.step_milli) for d in missed.node.devices if d.is_healthy and wish.may_have(d)}
+    return min((step for step in steps if step > missed.amount), default=wish.milli)
 
 
 def _closed(columns: Columns) -> str:

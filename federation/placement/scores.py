@@ -27,6 +27,7 @@ from federation.placement.modes import (
 from federation.placement.tables import Table
 from federation.placement.waste import cpu_step, gather, valued, wasted
 
+LOSS_POINTS = 64.0  # more than FGD's halved score has, so that a step of loss comes before all of it
 LOSS_STEP = 75.0  # 1/1000 of a device: losses of value that differ by less are the same to packing
 
 
@@ -115,7 +116,7 @@ def points(fall: float, lost: float, is_plain: bool, rule: Rule) -> float:
     if rule.mode == FGD:
         return float(int(100 * squashed(fall)))
     level = 50.0 * (squashed(fall) - 0.5) + (0.5 if is_plain else 0.0)
-    return floor(level) - 1000.0 * floor(lost / LOSS_STEP + 0.5)
+    return floor(level) - LOSS_POINTS * floor(lost / LOSS_STEP + 0.5)
 
 
 @compiled

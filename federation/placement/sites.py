@@ -29,10 +29,15 @@ def mixed(value: int) -> int:
 
 
 @compiled
+def load_of(s: int, sites: Sites) -> float:
+    return min(sites.used[s] / max(sites.whole[s], 1), 1.0)
+
+
+@compiled
 def worth_of_site(s: int, key: int, sites: Sites, mode: int) -> float:
     """From 0 down to -1; higher is better."""
     if mode == LEAST_LOADED:
-        return -(sites.used[s] / max(sites.whole[s], 1))
+        return -load_of(s, sites)
     if mode == HASH:
         return -float(mixed(key ^ mixed(s + 1)) & 0xFFFFFF) / 0x1000000
     # By place among the sites, so that a turn counts as much after a million as after one.
@@ -57,5 +62,5 @@ def add_worth(worth: F64, site_of_block: I32, key: int, sites: Sites, mode: int,
             if mode != NO_SITES:
                 value = scale * worth_of_site(s, key, sites, mode)
             if shed > 0.0:
-                value -= shed * max(sites.used[s] / max(sites.whole[s], 1) - 0.8, 0.0)
+                value -= shed * max(load_of(s, sites) - 0.8, 0.0)
         worth[b] = value

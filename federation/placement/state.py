@@ -56,7 +56,7 @@ class State:
             starts += range(first, last, size)
         self.block = np.array([*starts, count], np.int32)
         self.block_of = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(self.block))
-        whole, used, weight = _sites(columns)
+        used, whole, weight = _sites(columns)
         of_sites = sites.Sites(
             used, whole, weight, np.zeros(len(whole), np.int64), np.full(len(whole), -1, np.int64)
         )  # fmt: skip
@@ -170,7 +170,7 @@ def _alike(columns: Columns) -> I32:
 
 
 def _sites(columns: Columns) -> tuple[I64, I64, F64]:
-    """1/1000 of all healthy devices of each site, what of it is in use, and its weight."""
+    """Of each site what is in use of its healthy devices, and all of them, in 1/1000; and its weight."""
     count = len(columns.sites)
     nodes, devices = columns.nodes, columns.devices
     whole = np.bincount(nodes.site, nodes.whole, count).astype(np.int64)
