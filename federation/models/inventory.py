@@ -178,8 +178,18 @@ class Figures(models.Model):
 
 
 class Policy(models.TextChoices):
+    """Which of federation.placement.policies a pool places by."""
+
+    PACKING = "packing"
+    FGD = "fgd"
     BEST_FIT = "best-fit"
     SPREAD = "spread"
+    ROUND_ROBIN = "round-robin"
+    LEAST_LOADED = "least-loaded"
+    WEIGHTED = "weighted"
+    HASH = "hash"
+    GREENEST = "greenest"
+    CHEAPEST = "cheapest"
 
 
 class QueueOrder(models.TextChoices):
@@ -199,7 +209,7 @@ class Pool(Row, Leased):
     name = models.CharField(max_length=200)
     clusters = models.ManyToManyField(Cluster, blank=True, related_name="pools")
     model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
-    policy = models.CharField(max_length=32, choices=Policy.choices, default=Policy.BEST_FIT)
+    policy = models.CharField(max_length=32, choices=Policy.choices, default=Policy.PACKING)
     admitted_at = models.DateTimeField(null=True, editable=False)
     queue_order = models.CharField(max_length=16, choices=QueueOrder.choices, default=QueueOrder.PRIORITY)
 

@@ -1,21 +1,26 @@
 """Who goes where: one global view over all nodes of all sites, one request after the other, nothing twice.
 
-Pure and deterministic: the same fleet, requests, policy and seed give the same plan. Capacity is consumed as
+Pure and deterministic: the same fleet, requests, policy, seed and mix give the same plan. Capacity is consumed as
 the plan goes on. A gang gets all of its members or none.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TYPE_CHECKING
+from zlib import crc32
 
-from federation.placement.filters import Wish, share_memory
-from federation.placement.policies import POLICIES
-from federation.placement.rankings import Ranking
-from federation.placement.refusals import never, not_now
-from federation.placement.shapes import Board, State, step_up
+import numpy as np
+
+from federation.placement import policies
+from federation.placement.answers import Batch, Decision
+from federation.placement.columns import Columns
+from federation.placement.filters import Wish, step_up
+from federation.placement.mix import Mix
+from federation.placement.refusals import Missed, never, no_nodes, not_now
 from federation.placement.types import (
     Candidate,
-    DeviceShare,
+    DeviceFree,
     Fleet,
     MemberPlacement,
     NodeFree,
@@ -25,43 +30,101 @@ from federation.placement.types import (
     Request,
 )
 
-_NEXT_BEST = 5
-_ANY_AMOUNT = 1 << 40  # of CPU or memory, where a node's whole is not known
+if TYPE_CHECKING:
+    from federation.placement.kernel import Answers
+    from federation.placement.state import State
 
 
-def plan(requests: Sequence[Request], fleet: Fleet, policy: str = "best-fit", seed: int = 0) -> list[Outcome]:
-    """One outcome for each request, in their order. See `Planner`."""
-    planner = Planner(fleet, policy, seed)
-    return [planner.place(request) for request in requests]
+def plan(
+    requests: Sequence[Request], fleet: Fleet, policy: str = policies.DEFAULT, seed: int = 0, mix: Mix | None = None
+) -> Sequence[Outcome]:
+    """One outcome for each request, in their order. See `Planner`; the mix is that of the requests if none is given."""
+    return Planner(fleet, policy, seed, Mix.of(requests) if mix is None else mix).place_all(requests)
 
 
 class Planner:
     """A plan in the making: each `place` holds what it grants against all later ones.
 
-    Nodes with equal scores are taken in fleet order; a seed other than 0 draws another order, once.
+    Nodes with equal scores are taken in fleet order; a seed other than 0 draws another order, once. `mix` is what
+    is likely to be asked next, for policies that look at fragmentation.
     """
 
-    def __init__(self, fleet: Fleet, policy: str = "best-fit", seed: int = 0) -> None:
-        if policy not in POLICIES:
-            raise ValueError(f"No placement policy is called {policy!r}; there are {', '.join(POLICIES)}.")
-        order = list(range(len(fleet.nodes)))
-        if seed:
-            Random(seed).shuffle(order)
-        self._fleet = fleet
-        self._policy = POLICIES[policy]
-        self._board = Board(fleet, order)
-        self._rankings: dict[Wish, Ranking] = {}
+    def __init__(
+        self, fleet: Fleet | Columns, policy: str = policies.DEFAULT, seed: int = 0, mix: Mix | None = None
+    ) -> None:
+        self._policy = policies.named(policy)
+        if isinstance(fleet, Fleet):
+            order = list(range(len(fleet.nodes)))
+            if seed:
+                Random(seed).shuffle(order)
+            fleet = Columns(fleet, order)
+        self.columns = fleet
+        self.state = _state(fleet, self._policy, mix or Mix(), seed)
+        self._quick: dict[tuple[object, ...], int] = {}
         self._emptied: Planner | None = None
         self._finals: dict[tuple[Wish, int], Refusal | None] = {}
 
     def place(self, request: Request) -> Outcome:
         """Grant all members of a request, or say why not and hold nothing."""
+        if request.replicas == 1:
+            return self.place_all((request,))[0]
         _check(request)
+        return self._place_gang(request) if self.columns.fleet.nodes else no_nodes(request)
+
+    def place_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
+        """An outcome for each request, as `place` in turn gives. The outcomes are written out when looked at."""
+        if all(request.replicas == 1 for request in requests):
+            return self._place_singles(requests)
+        outcomes: list[Outcome] = []
+        singles: list[Request] = []
+        for request in requests:
+            if request.replicas == 1:
+                singles.append(request)
+                continue
+            outcomes += self._place_singles(singles)
+            singles = []
+            outcomes.append(self.place(request))
+        return outcomes + list(self._place_singles(singles))
+
+    def _place_singles(self, requests: Sequence[Request]) -> Sequence[Outcome]:
+        if not self.columns.fleet.nodes:
+            for request in requests:
+                _check(request)
+            return [no_nodes(request) for request in requests]
+        which = np.fromiter(map(self._number, requests), np.int32, len(requests))
+        keys = np.fromiter((crc32(r.id.encode()) for r in requests), np.int64, len(requests))
+        return Batch(self, requests, which, self.state.decide(which, keys))
+
+    def _number(self, request: Request) -> int:
+        """Of its wish. Most requests of a queue are like another."""
+        if request.flavors is not None:
+            _check(request)
+            return self.state.number_of(self._wish(request, request.flavors))
+        key = (
+            request.cpu_milli, request.memory_mib, request.devices, request.milli, request.device_memory_mib,
+            request.models, request.vendors, request.sites,
+        )  # fmt: skip
+        found = self._quick.get(key)
+        if found is None:
+            _check(request)
+            found = self._quick[key] = self.state.number_of(self._wish(request, None))
+        return found
+
+    def outcome(self, request: Request, decision: Decision) -> Outcome:
+        """A decision in words and names."""
+        if decision.missed is None:
+            return Placement(request.id, (decision.member(),), self._policy.name, decision.candidates())
+        return self._refusal(request, decision.missed, 0)
+
+    def _refusal(self, request: Request, missed: Missed, placed: int) -> Refusal:
+        final = self._never(request)  # even where all is free, open and healthy?
+        return final or not_now(request, missed, self.columns, placed)
+
+    def _place_gang(self, request: Request) -> Outcome:
         attempt = self._attempt(request)
         if attempt.stuck is None:
             return Placement(request.id, tuple(attempt.members), self._policy.name, attempt.best)
-        never_fits = self._never(request)  # even where all is free, open and healthy?
-        refusal = never_fits or not_now(request, attempt.stuck, self._board, len(attempt.members))
+        refusal = self._refusal(request, attempt.stuck, len(attempt.members))
         self._undo(attempt)
         return refusal
 
@@ -69,50 +132,33 @@ class Planner:
         """Hold one member after the other until all are placed or one finds no node."""
         attempt = _Attempt()
         room = None if request.flavors is None else dict(request.flavors)
+        key = np.array([crc32(request.id.encode())], np.int64)
         for _ in range(request.replicas):
-            ranking = self._ranking(_wish(request, room, self._board))
-            found = ranking.best(1 if attempt.members else 1 + _NEXT_BEST)
-            if not found:
-                attempt.stuck = ranking
+            w = self.state.number_of(self._wish(request, room))
+            answers = self.state.decide(np.array([w], np.int32), key)
+            decision = Decision(self.columns, self.state.wishes[w], answers, 0)
+            if decision.missed is not None:
+                attempt.stuck = decision.missed
                 break
             if not attempt.members:
-                attempt.best = tuple(Candidate(self._board.nodes[at].id, -cost) for cost, at, _ in found)
-            _, position, shape = found[0]
-            choice = ranking.choose(shape)
-            slots = shape.layout.slots
-            shares = {
-                s: DeviceShare(
-                    slots[s].device_index, slots[s].takes(request.milli), share_memory(ranking.wish, slots[s])
-                )
-                for s in choice.slots
-            }
-            before = self._board.take(position, request.cpu_milli, request.memory_mib, shares)
-            attempt.held.append((position, before))
-            attempt.members.append(
-                MemberPlacement(self._board.nodes[position].id, choice.flavor, tuple(shares.values()))
-            )
+                attempt.best = decision.candidates()
+            member = decision.member()
+            attempt.held.append((answers, w))
+            attempt.members.append(member)
             if room is not None:
-                room[choice.flavor] -= choice.milli if request.wants_accelerators else request.cpu_milli
+                room[member.flavor] -= member.milli if request.wants_accelerators else request.cpu_milli
         return attempt
 
     def _undo(self, attempt: "_Attempt") -> None:
-        for position, before in reversed(attempt.held):
-            self._board.restore(position, before)
-
-    def _ranking(self, wish: Wish) -> Ranking:
-        ranking = self._rankings.get(wish)
-        if ranking is None:
-            ranking = self._rankings[wish] = Ranking(wish, self._board, self._policy)
-        return ranking
+        for answers, w in reversed(attempt.held):
+            self.state.give_back(answers, w)
 
     def _never(self, request: Request) -> Refusal | None:
         """The refusal that the empty fleet gives, quota aside; None when waiting may help."""
-        if not self._fleet.nodes:
-            return None  # nothing is known of the sites yet: nothing is final
-        key = (_wish(request, None, self._board), request.replicas)
+        key = (self._wish(request, None), request.replicas)
         if key not in self._finals:
             if self._emptied is None:
-                self._emptied = Planner(Fleet(tuple(_emptied(node) for node in self._fleet.nodes)))
+                self._emptied = Planner(self.columns.emptied(), "best-fit")
             self._finals[key] = self._emptied._refusal_when_empty(replace(request, flavors=None))
         final = self._finals[key]
         return None if final is None else replace(final, request=request.id)
@@ -123,40 +169,57 @@ class Planner:
         attempt = self._attempt(request)
         refusal = None
         if attempt.stuck is not None:
-            refusal = never(request, attempt.stuck, self._board, len(attempt.members))
+            refusal = never(request, attempt.stuck, self.columns, len(attempt.members))
         self._undo(attempt)
         return refusal
+
+    def _wish(self, request: Request, room: Mapping[str, int] | None) -> Wish:
+        # A share counts as what it is rounded up to, at most a whole device: only then steps decide.
+        needed = _counted(request)
+        short = (
+            [] if room is None or request.milli == 1000 else [f for f, left in room.items() if needed <= left < 1000]
+        )
+        return Wish(
+            request.cpu_milli,
+            request.memory_mib,
+            request.devices,
+            request.milli,
+            request.device_memory_mib,
+            request.models,
+            request.vendors,
+            request.sites,
+            None if room is None else frozenset(flavor for flavor, left in room.items() if left >= needed),
+            frozenset(
+                (flavor, step)
+                for flavor in short
+                for step in self.columns.steps.get(flavor, ())
+                if room is not None and step_up(needed, step) > room[flavor]
+            ),
+        )
+
+
+def _state(columns: Columns, policy: policies.Policy, mix: Mix, seed: int) -> "State":
+    # Here, not above: numba comes with it, which only processes that plan should wait for and hold in memory.
+    from federation.placement.state import State
+
+    return State(columns, policy, mix, seed)
+
+
+def warm() -> None:
+    """Have the loops compiled, or read from disk, before somebody waits for a plan."""
+    node = NodeFree("n", "n", "c", "s", 1000, 1, (DeviceFree(0, "f", "m", "v", 1000, 1, 1, can_share=True),))
+    request = Request("r", 1000, 1, devices=1, milli=500)
+    planner = Planner(Fleet((node,)), mix=Mix.of((request,)))
+    planner.place(request)
+    planner.place(replace(request, replicas=2))  # one finds no place, and the other is given back
 
 
 @dataclass(slots=True)
 class _Attempt:
     members: list[MemberPlacement] = field(default_factory=list)
     best: tuple[Candidate, ...] = ()
-    held: list[tuple[int, State]] = field(default_factory=list)  # position and its state before
-    stuck: Ranking | None = None  # the ranking in which the next member found no node
-
-
-def _wish(request: Request, room: Mapping[str, int] | None, board: Board) -> Wish:
-    # A share counts as what it is rounded up to, at most a whole device: only then steps decide.
-    needed = _counted(request)
-    short = [] if room is None or request.milli == 1000 else [f for f, left in room.items() if needed <= left < 1000]
-    return Wish(
-        request.cpu_milli,
-        request.memory_mib,
-        request.devices,
-        request.milli,
-        request.device_memory_mib,
-        request.models,
-        request.vendors,
-        request.sites,
-        None if room is None else frozenset(flavor for flavor, left in room.items() if left >= needed),
-        frozenset(
-            (flavor, step)
-            for flavor in short
-            for step in board.steps.get(flavor, ())
-            if room is not None and step_up(needed, step) > room[flavor]
-        ),
-    )
+    held: list[tuple["Answers", int]] = field(default_factory=list)
+    stuck: Missed | None = None  # what the next member, which found no node, missed
 
 
 def _counted(request: Request) -> int:
@@ -171,16 +234,3 @@ def _check(request: Request) -> None:
         raise ValueError(f"Request {request.id} asks for an amount that cannot be.")
     if request.milli < 1000 and request.devices > 1:
         raise ValueError(f"Request {request.id} asks for shares of several devices; a share is of one device.")
-
-
-def _emptied(node: NodeFree) -> NodeFree:
-    devices = tuple(
-        replace(d, free_milli=1000, free_memory_mib=d.memory_mib, is_healthy=True, held_shares=0) for d in node.devices
-    )
-    return replace(
-        node,
-        cpu_milli=max(node.total_cpu_milli, node.cpu_milli) if node.total_cpu_milli else _ANY_AMOUNT,
-        memory_mib=max(node.total_memory_mib, node.memory_mib) if node.total_memory_mib else _ANY_AMOUNT,
-        devices=devices,
-        is_open=True,
-    )

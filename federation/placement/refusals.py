@@ -1,17 +1,11 @@
 """Why a request was not placed: what was missing, how many nodes each filter removed, which came nearest."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-from federation.placement.filters import (
-    ORDER,
-    Filter,
-    Wish,
-    free_slots,
-    suits,
-)
-from federation.placement.rankings import Ranking
-from federation.placement.shapes import Board, Shape
-from federation.placement.types import CPU_FLAVOR, Refusal, Request
+from federation.placement.columns import Columns
+from federation.placement.filters import Filter, Wish, step_up, suits
+from federation.placement.types import CPU_FLAVOR, Miss, NodeFree, Refusal, Request
 
 _REASONS = {
     Filter.CLOSED: "NoOpenNodes",
@@ -25,79 +19,94 @@ _REASONS = {
 }
 
 
-def not_now(request: Request, ranking: Ranking, board: Board, placed: int) -> Refusal:
-    """It has to wait. `placed` members had found a node (and hold it while this is written)."""
-    filters, last = _count(ranking, board)
-    if last is None:
-        return Refusal(request.id, "NoOpenNodes", "There is no node yet.")
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What the loops found of a wish that no node fits."""
+
+    wish: Wish
+    filters: Mapping[str, int]  # how many nodes each removed, in the order they are asked
+    last: Filter  # that any node reached
+    node: NodeFree  # the one that came nearest there; the first in order of equals
+    amount: int  # what it has of what that filter looks at
+
+
+def no_nodes(request: Request) -> Refusal:
+    return Refusal(request.id, "NoOpenNodes", "There is no node yet.")
+
+
+def not_now(request: Request, missed: Missed, columns: Columns, placed: int) -> Refusal:
+    """It has to wait. `placed` members of it had found a node."""
     gang = f"There is room for {placed} of {request.replicas} members now. " if request.replicas > 1 else ""
     return Refusal(
         request.id,
-        _REASONS[last],
-        gang + _MESSAGES[last](request),
-        filters=filters,
-        nearest=_nearest(request, ranking, board, last),
+        _REASONS[missed.last],
+        gang + _MESSAGES[missed.last](request),
+        filters=missed.filters,
+        nearest=_nearest(request, missed, columns),
+        miss=_miss(missed),
     )
 
 
-def never(request: Request, ranking: Ranking, board: Board, placed: int) -> Refusal:
-    """Not even the empty fleet has room; `board` is that empty fleet."""
-    filters, last = _count(ranking, board)
-    assert last is not None, "an empty fleet refuses nothing for ever"
+def never(request: Request, missed: Missed, columns: Columns, placed: int) -> Refusal:
+    """Not even the empty fleet has room; `columns` are those of that empty fleet."""
+    last = missed.last
     if placed:
         message = f"Even empty, there is room for only {placed} of {request.replicas} members."
-        return Refusal(request.id, "NeverFits", message, is_final=True, filters=filters)
+        return Refusal(request.id, "NeverFits", message, is_final=True, filters=missed.filters)
     if last in (Filter.SITE, Filter.MODEL):
         reason, message = ("NoMatchingModel" if last == Filter.MODEL else "NeverFits"), _MESSAGES[last](request)
     else:
         reason, message = "NeverFits", f"{_want(request, last)} on one node: no node has that, even when empty."
-    nearest = _nearest(request, ranking, board, last)
-    return Refusal(request.id, reason, message, is_final=True, filters=filters, nearest=nearest)
+    nearest = _nearest(request, missed, columns)
+    return Refusal(
+        request.id, reason, message, is_final=True, filters=missed.filters, nearest=nearest, miss=_miss(missed)
+    )
 
 
-def _count(ranking: Ranking, board: Board) -> tuple[dict[str, int], Filter | None]:
-    """How many nodes each filter removed, and the last filter that any node reached."""
-    counts: dict[Filter, int] = {}
-    for shape in board.shapes():
-        found = ranking.refused[shape.number]
-        counts[found] = counts.get(found, 0) + len(shape.nodes)
-    in_order = sorted(counts, key=ORDER.__getitem__)
-    return {found.value: counts[found] for found in in_order}, in_order[-1] if in_order else None
+def _miss(missed: Missed) -> Miss | None:
+    wish, last = missed.wish, missed.last
+    wanted = {
+        Filter.ACCELERATORS: (_step(missed), "milli") if wish.is_share else (wish.devices, "devices"),
+        Filter.DEVICE_MEMORY: (wish.device_memory_mib, "mib"),
+        Filter.CPU: (wish.cpu_milli, "cpu-milli"),
+        Filter.MEMORY: (wish.memory_mib, "mib"),
+    }.get(last)
+    return None if wanted is None else Miss(missed.node.id, last.value, wanted[0], missed.amount, wanted[1])
 
 
-def _nearest(request: Request, ranking: Ranking, board: Board, last: Filter) -> str:
-    """The node that came nearest at the last filter, and what it has; the first in order of equals."""
-    wish = ranking.wish
+def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
+    last, wish = missed.last, missed.wish
     if last == Filter.CLOSED:
-        return _closed(board)
+        return _closed(columns)
     if last == Filter.SITE:
-        return f"There are nodes at {_words(sorted({s.layout.site for s in board.shapes() if s.layout.is_open}))}."
+        return f"There are nodes at {_words(sorted({s.site for s in columns.layouts if s.is_open}))}."
     if last == Filter.MODEL:
-        return _models_there(wish, board)
+        return _models_there(wish, columns)
     if last == Filter.QUOTA:
-        return _quota_left(request, board)
-    measure = _MEASURES[last]
-    best: tuple[int, int] | None = None
-    for shape in board.shapes():
-        if ranking.refused[shape.number] != last:
-            continue
-        candidate = (-measure(ranking, shape), shape.nodes[0])
-        if best is None or candidate < best:
-            best = candidate
-    assert best is not None
-    return f"Best is {board.nodes[best[1]].name} with {_amount(wish, last, -best[0])}."
+        return _quota_left(request, columns)
+    stepped = ""
+    if last == Filter.ACCELERATORS and wish.is_share and (step := _step(missed)) != wish.milli:
+        stepped = f", where {step}/1000 is the next step"
+    return f"Best is {missed.node.name} with {_amount(wish, last, missed.amount)}{stepped}."
 
 
-def _closed(board: Board) -> str:
+def _step(missed: Missed) -> int:
+    """What a share would take on the nearest node: the next step of a device that has less than that free."""
+    wish = missed.wish
+    steps = {step_up(wish.milli, d.step_milli) for d in missed.node.devices if d.is_healthy and wish.may_have(d)}
+    return min((step for step in steps if step > missed.amount), default=wish.milli)
+
+
+def _closed(columns: Columns) -> str:
     reasons: dict[str, int] = {}
-    for node in board.nodes:
+    for node in columns.fleet.nodes:
         why = node.closed_reason or "closed"
         reasons[why] = reasons.get(why, 0) + 1
     return f"{', '.join(f'{count} {why}' for why, count in sorted(reasons.items()))}."
 
 
-def _models_there(wish: Wish, board: Board) -> str:
-    slots = {slot for s in board.shapes() if s.layout.is_open for slot in s.layout.slots}
+def _models_there(wish: Wish, columns: Columns) -> str:
+    slots = {slot for layout in columns.layouts if layout.is_open for slot in layout.slots}
     if not slots:
         return "The open nodes have no accelerators."
     if any(suits(wish._replace(milli=1000), slot) for slot in slots):
@@ -105,11 +114,11 @@ def _models_there(wish: Wish, board: Board) -> str:
     return f"There are {_words(sorted({slot.model for slot in slots}))}."
 
 
-def _quota_left(request: Request, board: Board) -> str:
+def _quota_left(request: Request, columns: Columns) -> str:
     room = request.flavors or {}
     if not request.wants_accelerators:
         return f"Left: {_thousandths(room.get(CPU_FLAVOR, 0))} cores."
-    slots = {slot for s in board.shapes() for slot in s.layout.slots}
+    slots = {slot for layout in columns.layouts for slot in layout.slots}
     asked = {slot.flavor for slot in slots if not request.models or slot.model in request.models}
     left = [
         f"{_thousandths(milli)} {flavor}"
@@ -117,37 +126,6 @@ def _quota_left(request: Request, board: Board) -> str:
         if flavor in asked or (not asked and flavor != CPU_FLAVOR)
     ]
     return f"Left: {', '.join(left)}." if left else "There is no quota for any accelerator."
-
-
-def _free_count(ranking: Ranking, shape: Shape) -> int:
-    """Free devices of one flavor; for a share, the most that is free on one device."""
-    groups = ranking.groups(shape.layout)
-    if isinstance(groups, Filter):
-        return 0
-    if ranking.wish.is_share:
-        return max((shape.free[s] for g in groups for s in g.slots if not shape.seats or shape.seats[s]), default=0)
-    return max((len(free_slots(shape, g)) for g in groups), default=0)
-
-
-def _device_memory(ranking: Ranking, shape: Shape) -> int:
-    """The memory to be had on the devices that have the compute: of the last one that is needed."""
-    groups = ranking.groups(shape.layout)
-    if isinstance(groups, Filter):
-        return 0
-    wish, most = ranking.wish, 0
-    for group in groups:
-        free = sorted((shape.free_memory[s] for s in free_slots(shape, group)), reverse=True)
-        if len(free) >= wish.devices:
-            most = max(most, free[wish.devices - 1])
-    return most
-
-
-_MEASURES: dict[Filter, Callable[[Ranking, Shape], int]] = {
-    Filter.ACCELERATORS: _free_count,
-    Filter.DEVICE_MEMORY: _device_memory,
-    Filter.CPU: lambda _, shape: shape.cpu_milli,
-    Filter.MEMORY: lambda _, shape: shape.memory_mib,
-}
 
 
 def _amount(wish: Wish, last: Filter, amount: int) -> str:

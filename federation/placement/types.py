@@ -43,11 +43,23 @@ class NodeFree:
     closed_reason: str = ""
     total_cpu_milli: int = 0  # of the empty node, to tell "never fits" from "has to wait"; 0: unknown, may be any
     total_memory_mib: int = 0
+    price: float = 0.0  # of power there, in any one currency
+    carbon: float = 0.0  # grams of CO2 for a kWh there
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What policies know of a site. `load` is its measured share in use, from 0 to 1; what its nodes show counts
+    when that is more."""
+
+    weight: float = 1.0
+    load: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     nodes: tuple[NodeFree, ...]
+    sites: Mapping[str, SiteFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,17 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Miss:
+    """The nearest miss for programs: what a node lacked. Units: devices, 1/1000, MiB, or 1/1000 of cores."""
+
+    node: str  # NodeFree.id
+    filter: str
+    wanted: int
+    has: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request could not be placed now.
 
@@ -127,6 +150,7 @@ class Refusal:
     is_final: bool = False
     filters: Mapping[str, int] = field(default_factory=dict)
     nearest: str = ""  # the nearest miss, in plain words
+    miss: Miss | None = None  # the same for programs, where a node came near
 
 
 Outcome = Placement | Refusal

@@ -18,7 +18,7 @@ from federation.models.workloads import WorkloadQuerySet
 from federation.placement.plan import Planner
 from federation.placement.types import Placement, Refusal
 from federation.reconcile import grants
-from federation.reconcile.snapshot import QuotaRoom, fleet_of, request_of
+from federation.reconcile.snapshot import QuotaRoom, fleet_of, mix_of, request_of
 from federation.states import AllocationState as A
 from federation.states import WorkloadState
 from portal.errors import ConcurrentUpdate, OverCapacity
@@ -73,7 +73,7 @@ def waiting(pool: Pool) -> WorkloadQuerySet:
 
 def admit(pool: Pool, queue: "Sequence[Workload]") -> int:
     """Plan and reserve for each workload in turn; how many were placed."""
-    planner = Planner(fleet_of(pool), pool.policy)
+    planner = Planner(fleet_of(pool), pool.policy, mix=mix_of(pool))
     room = QuotaRoom((w.tenant_id, w.project_id) for w in queue)
     placed = 0
     refused: dict[object, Refusal] = {}  # equal requests of one project share one refusal

@@ -8,10 +8,15 @@ from uuid import UUID
 from django.db.models import Q
 
 from federation.models import Accelerator, Node, Pool, Workload
+from federation.placement.mix import Mix
+from federation.placement.policies import named
 from federation.placement.types import DeviceFree, Fleet, NodeFree, Request
 from federation.states import CLUSTER_PLACEABLE, NODE_PLACEABLE, NodeState
+from federation.states import WorkloadState as W
 from portal.actions.quotas import CPU
 from portal.models import Quota
+
+MIX_OF = 5000  # workloads that tell what is likely to be asked next
 
 
 def fleet_of(pool: Pool) -> Fleet:
@@ -75,6 +80,7 @@ def fleet_of(pool: Pool) -> Fleet:
     columns: Any = nodes.order_by("id").values_list(
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
         "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib", "rack", "labels", "state", "cluster__state",
+        "cluster__site__power_price_per_kwh", "cluster__site__carbon_grams_per_kwh",
     )  # fmt: skip
     for row in columns:
         (
@@ -92,6 +98,8 @@ def fleet_of(pool: Pool) -> Fleet:
             labels,
             state,
             cluster_state,
+            price,
+            carbon,
         ) = row
         if pool.model_names and pk not in devices:
             continue
@@ -115,9 +123,27 @@ def fleet_of(pool: Pool) -> Fleet:
                 closed_reason=closed,
                 total_cpu_milli=cpu,
                 total_memory_mib=memory,
+                price=float(price),
+                carbon=float(carbon),
             )
         )
     return Fleet(tuple(found))
+
+
+def mix_of(pool: Pool) -> Mix:
+    """What is asked of the pool: its newest waiting and running work, for policies that look at it."""
+    if not named(pool.policy).needs_mix:
+        return Mix()
+    live = (W.QUEUED, W.ADMITTED, W.RUNNING)
+    rows = (
+        Workload.objects.filter(pool=pool, state__in=live)
+        .order_by("-id")
+        .values_list("cpu_milli", "memory_mib", "accelerators", "accelerator_milli", "model_names", "replicas")
+    )
+    return Mix.of(
+        Request("", cpu, memory, devices, milli, models=frozenset(models), replicas=replicas)
+        for cpu, memory, devices, milli, models, replicas in rows[:MIX_OF]
+    )
 
 
 class QuotaRoom:

@@ -134,7 +134,7 @@ def test_a_pool_is_made_and_reshaped(sign_in: SignIn) -> None:
     operator = sign_in(Role.PLATFORM_OPERATOR)
     one, two = factories.cluster(), factories.cluster()
     made = operator.post("/api/v1/pools", {"slug": "a100", "name": "A100", "clusters": [str(one.pk)]})
-    assert (made.status_code, made.json()["clusters"], made.json()["policy"]) == (201, [str(one.pk)], "best-fit")
+    assert (made.status_code, made.json()["clusters"], made.json()["policy"]) == (201, [str(one.pk)], "packing")
     address = f"/api/v1/pools/{made.json()['id']}"
     both = {"clusters": [str(one.pk), str(two.pk)], "policy": "spread"}
     changed = operator.patch(address, both, headers={"If-Match": '"1"'})

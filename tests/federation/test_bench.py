@@ -2,11 +2,13 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from federation.bench import placement_table
 from federation.bench.figures import percentile
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +47,80 @@ def test_the_table_has_a_line_for_each_figure() -> None:
 def test_a_missing_token_file_is_told() -> None:
     with pytest.raises(CommandError, match="No such file"):
         call_command("bench", "sync", "--server", "https://127.0.0.1:1", "--token-file", "/nowhere")
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """Two nodes and three pods in the columns of the openb trace."""
+    (tmp_path / "openb_node_list_gpu_node.csv").write_text(
+        "sn,cpu_milli,memory_mib,gpu,model\na,8000,8000,2,T4\nb,8000,8000,1,V100\n"
+    )
+    (tmp_path / "openb_pod_list_default.csv").write_text(
+        "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1000,100,1,500,\nq,1000,100,1,1000,V100\nr,500,100,0,0,\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("policy", ["fgd", "random", "dotprod", "gpu-clustering", "gpu-packing", "best-fit", "packing"])
+def test_placement_is_measured_for_each_policy_of_the_experiment(trace: Path, policy: str) -> None:
+    figures = bench("placement", "--trace", str(trace), "--policy", policy, "--seeds", "1:3", "--ratio", "1.0")
+    assert figures["seeds"] == [1, 2]
+    assert (figures["nodes"], figures["devices"]) == (2, 3)
+    assert len(figures["allocation_by_seed"]) == 2
+    assert 0 < figures["allocation_percent"] <= 100
+
+
+def test_arrivals_are_decided_in_their_order_and_each_decision_is_written(trace: Path, tmp_path: Path) -> None:
+    asked = [("one", 1, 1000, "V100"), ("two", 1, 1000, "V100"), ("three", 1, 300, "T4|V100"), ("four", 0, 0, "")]
+    (tmp_path / "arrivals").write_text(
+        "\n".join(
+            json.dumps({"name": name, "cpu_milli": 1000, "memory_mib": 10, "num_gpu": count, "gpu_milli": milli,
+                        "gpu_spec": spec})
+            for name, count, milli, spec in asked
+        )
+    )  # fmt: skip
+    decisions = tmp_path / "decisions"
+    figures = bench("placement", "--trace", str(trace), "--arrivals", str(tmp_path / "arrivals"), "--decisions",
+                    str(decisions))  # fmt: skip
+    assert (figures["arrivals"], figures["refused"]) == (4, 1)
+    one, two, three, four = map(json.loads, decisions.read_text().splitlines())
+    assert one == {"name": "one", "node": "b", "devices": [[0, 1000]]}
+    assert (two["node"], two["code"]) == (None, "NotEnoughFreeAccelerators")
+    assert two["reason"] == "1 V100 free on one node wanted. Best is b with 0."
+    assert (three["node"], three["devices"][0][1]) == ("a", 300)
+    assert (four["name"], four["devices"]) == ("four", [])
+
+
+def test_the_speed_of_the_engine_is_told_for_batches_and_single_calls(trace: Path) -> None:
+    figures = bench("placement", "--trace", str(trace), "--engine-only", "--replicate", "3", "--decisions", "5")
+    assert (figures["nodes"], figures["decisions"]) == (6, 5)
+    assert {"decisions_per_s", "single_per_s", "p99_us", "memory_peak_mib"} <= figures.keys()
+
+
+def test_the_tables_are_put_between_the_marks_of_a_file(trace: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{placement_table.START}\nold\n{placement_table.END}\nafter\n")
+    bench("placement", "--trace", str(trace), "--table", str(page), "--seeds", "1:3")
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "| default |" in text
+    assert "old" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--policy", "worst"], "No placement policy is called 'worst'"),
+        (["--pods", "none"], "no list of pods called none"),
+        (["--seeds", "5:5"], "no seeds at all"),
+        (["--seeds", "1:3", "--decisions", "file"], "name one seed"),
+        (["--nodes-file", "/nowhere"], "No such file"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(trace: Path, arguments: list[str], told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        call_command("bench", "placement", "--trace", str(trace), *arguments)
 
 
 @pytest.mark.parametrize(("percent", "value"), [(50, 50), (99, 99), (100, 100), (1, 1)])

@@ -233,6 +233,20 @@ export type AuditEntry = {
     detail: unknown;
 };
 
+/**
+ * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
+ */
+export type Call = {
+    id: string;
+    ref: string;
+    kind: CallKindEnum;
+    command: Array<string>;
+    is_tty: boolean;
+    port: number;
+};
+
+export type CallKindEnum = 'shell' | 'port' | 'events';
+
 export type CancelRequest = {
     /**
      * Why.
@@ -855,6 +869,7 @@ export type Orders = {
     log_offsets: {
         [key: string]: number;
     };
+    calls: Array<Call>;
     nodes: NodesHeld | null;
     want_inventory: boolean;
     poll_seconds: number;
@@ -1028,7 +1043,7 @@ export type PatchedSiteChangeRequest = {
     carbon_grams_per_kwh?: string;
 };
 
-export type PolicyEnum = 'best-fit' | 'spread';
+export type PolicyEnum = 'packing' | 'fgd' | 'best-fit' | 'spread' | 'round-robin' | 'least-loaded' | 'weighted' | 'hash' | 'greenest' | 'cheapest';
 
 export type Pool = {
     readonly id: string;
@@ -4131,7 +4146,7 @@ export type PoolsListData = {
          * Number of results to return per page.
          */
         limit?: number;
-        policy?: 'best-fit' | 'spread';
+        policy?: 'best-fit' | 'cheapest' | 'fgd' | 'greenest' | 'hash' | 'least-loaded' | 'packing' | 'round-robin' | 'spread' | 'weighted';
         slug?: string;
     };
     url: '/api/v1/pools';

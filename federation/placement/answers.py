@@ -1,0 +1,75 @@
+"""What the loops answered, in words and names: written out when it is looked at, since most of a batch never is."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, overload
+
+from federation.placement.columns import I32, Columns
+from federation.placement.filters import Filter, Wish
+from federation.placement.modes import STEP
+from federation.placement.refusals import Missed
+from federation.placement.types import CPU_FLAVOR, Candidate, DeviceShare, MemberPlacement, Outcome, Request
+
+if TYPE_CHECKING:
+    from federation.placement.kernel import Answers
+    from federation.placement.plan import Planner
+
+_FILTERS = tuple(Filter)
+
+
+class Decision:
+    """One decision among answers."""
+
+    def __init__(self, columns: Columns, wish: Wish, answers: "Answers", m: int) -> None:
+        self._columns, self._answers, self._m = columns, answers, m
+        self.missed = None if answers.node[m] >= 0 else self._missed(wish)
+
+    def _missed(self, wish: Wish) -> Missed:
+        a, m = self._answers, self._m
+        counts = {_FILTERS[f - 1].value: int(a.counts[m, f]) for f in range(1, len(_FILTERS) + 1) if a.counts[m, f]}
+        last = _FILTERS[a.filter[m] - 1]
+        return Missed(wish, counts, last, self._columns.node(a.near[m]), int(a.amount[m]))
+
+    def member(self) -> MemberPlacement:
+        a, m = self._answers, self._m
+        node = self._columns.node(a.node[m])
+        first, last = int(a.first_part[m]), int(a.first_part[m + 1])
+        devices = tuple(
+            DeviceShare(node.devices[slot].index, milli, memory)
+            for slot, milli, memory in zip(
+                a.device[first:last].tolist(), a.milli[first:last].tolist(), a.memory[first:last].tolist(), strict=True
+            )
+        )
+        flavor = node.devices[a.device[first]].flavor if last > first else CPU_FLAVOR
+        return MemberPlacement(node.id, flavor, devices)
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        a, m = self._answers, self._m
+        count = int(a.candidates[m])
+        return tuple(
+            Candidate(self._columns.node(n).id, value / STEP)
+            for n, value in zip(a.candidate[m, :count].tolist(), a.value[m, :count].tolist(), strict=True)
+        )
+
+
+class Batch(Sequence[Outcome]):
+    """The outcomes of many requests."""
+
+    def __init__(self, planner: "Planner", requests: Sequence[Request], which: I32, answers: "Answers") -> None:
+        self._planner, self._requests, self._which, self.answers = planner, requests, which, answers
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return (self[m] for m in range(len(self)))  # an IndexError of ours is not the end
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, index: int | slice) -> Outcome | Sequence[Outcome]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        m = range(len(self))[index]
+        wish = self._planner.state.wishes[self._which[m]]
+        return self._planner.outcome(self._requests[m], Decision(self._planner.columns, wish, self.answers, m))
