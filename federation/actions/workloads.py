@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from federation.models import AcceleratorModel, Pool, Site, Workload
 from federation.reconcile import workloads as flow
@@ -32,6 +33,15 @@ def submit(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
     events.publish("workload", workload.pk, workload.tenant_id)
     flow.wake_pool(pool.pk)
     return workload
+
+
+def draft(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
+    """The workload that `submit` would make, refused as there, and made by nobody."""
+    _check(pool, spec)
+    return Workload(
+        tenant_id=project.tenant_id, project=project, pool=pool, submitted_by=by.actor_name, queued_at=timezone.now(),
+        **spec,
+    )  # fmt: skip
 
 
 def _check(pool: Pool, spec: dict[str, Any]) -> None:

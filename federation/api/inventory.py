@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import nodes, pools
+from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
 from federation.models import AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
 from federation.states import NodeState as N
 from portal.errors import Invalid
@@ -133,6 +134,7 @@ class PoolViewSet(CatalogueViewSet):
         "retrieve": "catalogue.view",
         "create": "pool.edit",
         "partial_update": "pool.edit",
+        "simulate": "pool.edit",
     }
 
     @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
@@ -150,6 +152,15 @@ class PoolViewSet(CatalogueViewSet):
         data = self.valid(PoolChangeSerializer)
         clusters = _clusters(data.pop("clusters")) if "clusters" in data else None
         return self.answer(pools.edit(by=self.user, pool=pool, clusters=clusters, **data))
+
+    @extend_schema(request=ChangeSerializer, responses=ResultSerializer)
+    @action(detail=True, methods=["post"])
+    def simulate(self, request: Request, pk: str) -> Response:
+        """What would happen if: work sent, quota changed, sites closed, nodes added. The queue is planned as it is
+        and as it might be; nothing is written."""
+        pool = self.get_object()
+        self.require()
+        return Response(simulate(self.user, pool, self.valid(ChangeSerializer)))
 
 
 def _clusters(ids: list[UUID]) -> list[Cluster]:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from federation.actions import allocations, workloads
 from federation.api.outputs import OutputMixin
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
+from federation.api.whatif import PreviewSerializer, preview
 from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
@@ -132,6 +133,7 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
     permissions = {
         **dict.fromkeys(["list", "retrieve", "history", "logs", "events", "explanation", "counts"], "workload.view"),
         "create": "workload.create",
+        "preview": "workload.create",
         **dict.fromkeys(_VERBS, "workload.control"),
     }
 
@@ -144,6 +146,18 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
         if pool is None:
             raise NotFound("There is no such pool.")
         return self.created(lambda: workloads.submit(by=self.user, project=project, pool=pool, **data))
+
+    @extend_schema(request=NewWorkloadSerializer, responses=PreviewSerializer)
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """What would become of this work if it were sent now, behind all that waits. Nothing is made."""
+        data = self.valid(NewWorkloadSerializer)
+        project = project_here(self.user, data.pop("project"))
+        self.require(project)
+        pool = Pool.objects.filter(pk=data.pop("pool")).first()
+        if pool is None:
+            raise NotFound("There is no such pool.")
+        return Response(preview(pool, workloads.draft(by=self.user, project=project, pool=pool, **data)))
 
     def _do(self, verb: str, act: Any) -> Response:
         workload = self.get_object()

@@ -75,6 +75,14 @@ _BODY: dict[str, Make] = {
     "workloads_create": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
+    "workloads_preview": lambda w: {
+        "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
+    },
+    "pools_simulate": lambda w: {
+        "workloads": [{"project": str(w.estate.project.pk), "name": "new", "accelerators": 1}],
+        "quotas": [{"tenant": str(w.tenant.pk), "flavor": w.estate.flavor.name, "nominal_milli": 1000}],
+        "closed_sites": [w.estate.site.slug], "added_nodes": [{"like": str(w.estate.node.pk), "count": 1}],
+    },
     "prices_create": lambda w: {"flavor": w.estate.flavor.name, "tenant": str(w.tenant.pk), "unit_price": "1"},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},

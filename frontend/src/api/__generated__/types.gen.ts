@@ -81,6 +81,14 @@ export type AcceleratorModel = {
     version: number;
 };
 
+export type AddedRequest = {
+    /**
+     * A node of this pool; so many more like it, empty.
+     */
+    like: string;
+    count: number;
+};
+
 export type AgentDeviceRequest = {
     index: number;
     uuid: string;
@@ -220,6 +228,21 @@ export type Allocation = {
 
 export type AllocationState = 'reserved' | 'starting' | 'active' | 'stopping' | 'released' | 'lost';
 
+export type AskedRequest = {
+    project: string;
+    name?: string;
+    count?: number;
+    priority?: number;
+    replicas?: number;
+    accelerators?: number;
+    accelerator_milli?: number;
+    accelerator_memory_mib?: number;
+    model_names?: Array<string>;
+    site_slugs?: Array<string>;
+    cpu_milli?: number;
+    memory_mib?: number;
+};
+
 export type AuditEntry = {
     readonly id: number;
     at: string;
@@ -255,6 +278,13 @@ export type CancelRequest = {
 };
 
 export type CategoryEnum = 'usage' | 'adjustment';
+
+export type ChangeRequest = {
+    workloads?: Array<AskedRequest>;
+    quotas?: Array<QuotaChangeRequest>;
+    closed_sites?: Array<string>;
+    added_nodes?: Array<AddedRequest>;
+};
 
 /**
  * What came of one try. `is_degraded`: it answers, and `message` says what is missing, as a permission.
@@ -406,6 +436,26 @@ export type Figures = {
     temperature_celsius: number | null;
     at: string;
 };
+
+/**
+ * `kind`: waiting today, displaced from a closed site, or new. `before` is null but for what waits today.
+ */
+export type Finding = {
+    workload: string | null;
+    name: string;
+    tenant_name: string;
+    project_name: string;
+    kind: FindingKindEnum;
+    before: PlacementOutcome | NullEnum | null;
+    outcome: PlacementOutcome;
+    where: Array<Where>;
+    reason: string;
+    message: string;
+    nearest: string;
+    is_final: boolean;
+};
+
+export type FindingKindEnum = 'waiting' | 'displaced' | 'new';
 
 export type Flavor = {
     readonly id: string;
@@ -847,6 +897,8 @@ export type NodesHeld = {
     } | null;
 };
 
+export type NullEnum = never;
+
 export type OneTimeRequest = {
     token: string;
 };
@@ -1043,6 +1095,8 @@ export type PatchedSiteChangeRequest = {
     carbon_grams_per_kwh?: string;
 };
 
+export type PlacementOutcome = 'placed' | 'waiting';
+
 export type PolicyEnum = 'packing' | 'fgd' | 'best-fit' | 'spread' | 'round-robin' | 'least-loaded' | 'weighted' | 'hash' | 'greenest' | 'cheapest';
 
 export type Pool = {
@@ -1055,6 +1109,22 @@ export type Pool = {
     queue_order: QueueOrderEnum;
     readonly created_at: string;
     version: number;
+};
+
+/**
+ * `placed` now, or `waiting` with the reason; `ahead` wait before it.
+ */
+export type Preview = {
+    outcome: PlacementOutcome;
+    ahead: number;
+    where: Array<Where>;
+    reason: string;
+    message: string;
+    nearest: string;
+    /**
+     * It could not even run where all is free.
+     */
+    is_final: boolean;
 };
 
 /**
@@ -1139,6 +1209,16 @@ export type Quota = {
     version: number;
 };
 
+export type QuotaChangeRequest = {
+    tenant: string;
+    /**
+     * None: the tenant's own wall.
+     */
+    project?: string | null;
+    flavor: string;
+    nominal_milli: number;
+};
+
 /**
  * Complete each time: work that is not mentioned is not there.
  */
@@ -1155,6 +1235,25 @@ export type ReportRequest = {
     figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
+};
+
+/**
+ * `findings` has all that is new, displaced, or comes out otherwise than today; `left_out` of them did not fit.
+ */
+export type Result = {
+    waiting_before: number;
+    /**
+     * Of what waits today.
+     */
+    waiting_after: number;
+    placed_anew: number;
+    no_longer_placed: number;
+    displaced: number;
+    displaced_placed: number;
+    new: number;
+    new_placed: number;
+    findings: Array<Finding>;
+    left_out: number;
 };
 
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
@@ -1394,6 +1493,13 @@ export type VolumeRequest = {
     source?: string;
     size_mib?: number;
     is_read_only?: boolean;
+};
+
+export type Where = {
+    site: string;
+    cluster: string;
+    node: string;
+    members: number;
 };
 
 export type Workload = {
@@ -4255,6 +4361,33 @@ export type PoolsPartialUpdateResponses = {
 
 export type PoolsPartialUpdateResponse = PoolsPartialUpdateResponses[keyof PoolsPartialUpdateResponses];
 
+export type PoolsSimulateData = {
+    body?: ChangeRequest;
+    path: {
+        /**
+         * A UUID string identifying this pool.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/pools/{id}/simulate';
+};
+
+export type PoolsSimulateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PoolsSimulateError = PoolsSimulateErrors[keyof PoolsSimulateErrors];
+
+export type PoolsSimulateResponses = {
+    200: Result;
+};
+
+export type PoolsSimulateResponse = PoolsSimulateResponses[keyof PoolsSimulateResponses];
+
 export type WorkloadsListData = {
     body?: never;
     path?: never;
@@ -4350,6 +4483,28 @@ export type WorkloadsCountsResponses = {
 };
 
 export type WorkloadsCountsResponse = WorkloadsCountsResponses[keyof WorkloadsCountsResponses];
+
+export type WorkloadsPreviewData = {
+    body: NewWorkloadRequest;
+    path?: never;
+    query?: never;
+    url: '/api/v1/workloads/preview';
+};
+
+export type WorkloadsPreviewErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WorkloadsPreviewError = WorkloadsPreviewErrors[keyof WorkloadsPreviewErrors];
+
+export type WorkloadsPreviewResponses = {
+    200: Preview;
+};
+
+export type WorkloadsPreviewResponse = WorkloadsPreviewResponses[keyof WorkloadsPreviewResponses];
 
 export type WorkloadsRetrieveData = {
     body?: never;
