@@ -106,6 +106,7 @@ export const REASONS: Record<string, ReasonWords> = {
   NoSuchPort: say(msg`There is no such port`),
   NobodyListens: say(msg`Nobody listens on this port`),
   NotPossible: say(msg`The site does not allow this`),
+  NotOffered: say(msg`This kind of site does not offer this`),
   ImageNotFound: say(msg`Its image does not exist`, msg`Check the name of the image and the site's access to it.`),
   AdmissionDenied: say(msg`A policy of the site refuses it`),
   UnsupportedConfiguration: say(msg`The host cannot pass this device through`),
