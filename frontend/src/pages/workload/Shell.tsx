@@ -3,11 +3,10 @@ import { Button, Group, Skeleton, Text } from "@mantine/core";
 import { IconArrowsMaximize, IconArrowsMinimize, IconTerminal2 } from "@tabler/icons-react";
 import { lazy, Suspense, useRef, useState } from "react";
 import type { Workload } from "~/api/__generated__";
-import { useCan } from "~/api/session";
 import { useWord } from "~/parts/words";
 import { Notice } from "~/ui/Notice";
 import { Panel } from "~/ui/Panel";
-import { ENDS } from "~/work/ends";
+import { ENDS, isTelling } from "~/work/ends";
 import type { End } from "~/work/protocol";
 import { MemberSelect } from "./MemberSelect";
 
@@ -17,14 +16,13 @@ type Session = { number: number; is: "connecting" | "open" } | { number: number;
 
 /** A way into running work, for those who may. */
 export function Shell({ workload }: { workload: Workload }) {
-  const can = useCan();
   const [member, setMember] = useState(0);
   const [session, setSession] = useState<Session>();
   const [isWide, setWide] = useState(false);
   const close = useRef<HTMLButtonElement>(null);
-  const isRunning = workload.state === "running";
+  const mayOpen = workload.actions.includes("shell");
   // What is open stays to tell how it ended.
-  if (!can("workload.shell") || (!isRunning && !session)) return null;
+  if (!mayOpen && !session) return null;
   const open = () => setSession({ number: (session?.number ?? 0) + 1, is: "connecting" });
   const leave = () => {
     setSession(undefined);
@@ -67,7 +65,7 @@ export function Shell({ workload }: { workload: Workload }) {
             <div role="status" className="aq-gap-above">
               {session.is === "connecting" && <Text size="sm" c="dimmed"><Trans>Connecting…</Trans></Text>}
               {session.is === "open" && <Text size="xs" c="dimmed"><Trans>Tab goes to the shell; Ctrl+M leaves the terminal.</Trans></Text>}
-              {session.is === "ended" && <Ended end={session.end} open={isRunning ? open : undefined} />}
+              {session.is === "ended" && <Ended end={session.end} open={mayOpen ? open : undefined} />}
             </div>
           </>
         )}
@@ -84,7 +82,10 @@ function Ended({ end, open }: { end: End | undefined; open: (() => void) | undef
   return (
     <Notice tone={end && !end.code ? "busy" : "warning"}>
       <Group gap="sm">
-        {said}
+        <div>
+          {said}
+          {end && isTelling(end) && <Text size="xs" c="dimmed" className="aq-anywhere">{end.message}</Text>}
+        </div>
         {open && <Button size="compact-sm" variant="default" onClick={open} data-autofocus><Trans>Reopen</Trans></Button>}
       </Group>
     </Notice>
