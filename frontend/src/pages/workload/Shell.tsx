@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Skeleton, Text } from "@mantine/core";
+import { Button, FocusTrap, Group, Skeleton, Text } from "@mantine/core";
 import { IconArrowsMaximize, IconArrowsMinimize, IconTerminal2 } from "@tabler/icons-react";
 import { lazy, Suspense, useRef, useState } from "react";
 import type { Workload } from "~/api/__generated__";
@@ -29,48 +29,50 @@ export function Shell({ workload }: { workload: Workload }) {
     setWide(false);
   };
   return (
-    <div className={isWide ? "aq-wide" : undefined}>
-      <Panel
-        title={<Trans>Shell</Trans>}
-        aside={
-          <Group gap="sm">
-            <MemberSelect members={workload.replicas} value={member} onChange={setMember} isDisabled={session !== undefined && session.is !== "ended"} />
-            {session ? (
-              <>
-                <Button size="compact-sm" variant="default" leftSection={isWide ? <IconArrowsMinimize size={14} aria-hidden /> : <IconArrowsMaximize size={14} aria-hidden />} onClick={() => setWide(!isWide)}>
-                  {isWide ? <Trans>Make small</Trans> : <Trans>Fill the window</Trans>}
-                </Button>
-                <Button ref={close} size="compact-sm" variant="default" onClick={leave}><Trans>Close</Trans></Button>
-              </>
-            ) : (
-              <Button size="compact-sm" variant="default" leftSection={<IconTerminal2 size={14} aria-hidden />} onClick={open}><Trans>Open a shell</Trans></Button>
-            )}
-          </Group>
-        }
-      >
-        {!session && <Text size="sm" c="dimmed"><Trans>A terminal inside the running work. Opening it is written to the audit log.</Trans></Text>}
-        {session && (
-          <>
-            <Suspense fallback={<Skeleton height={320} />}>
-              <Terminal
-                key={session.number}
-                workload={workload.id}
-                // The member it was opened for: choosing another is for the next one.
-                member={member}
-                onOpen={() => setSession({ number: session.number, is: "open" })}
-                onEnd={(end) => setSession({ number: session.number, is: "ended", end })}
-                onLeave={() => close.current?.focus()}
-              />
-            </Suspense>
-            <div role="status" className="aq-gap-above">
-              {session.is === "connecting" && <Text size="sm" c="dimmed"><Trans>Connecting…</Trans></Text>}
-              {session.is === "open" && <Text size="xs" c="dimmed"><Trans>Tab goes to the shell; Ctrl+M leaves the terminal.</Trans></Text>}
-              {session.is === "ended" && <Ended end={session.end} open={mayOpen ? open : undefined} />}
-            </div>
-          </>
-        )}
-      </Panel>
-    </div>
+    <FocusTrap active={isWide}>
+      <div className={isWide ? "aq-wide" : undefined}>
+        <Panel
+          title={<Trans>Shell</Trans>}
+          aside={
+            <Group gap="sm">
+              <MemberSelect members={workload.replicas} value={member} onChange={setMember} isDisabled={session !== undefined && session.is !== "ended"} />
+              {session ? (
+                <>
+                  <Button size="compact-sm" variant="default" leftSection={isWide ? <IconArrowsMinimize size={14} aria-hidden /> : <IconArrowsMaximize size={14} aria-hidden />} onClick={() => setWide(!isWide)}>
+                    {isWide ? <Trans>Make small</Trans> : <Trans>Fill the window</Trans>}
+                  </Button>
+                  <Button ref={close} size="compact-sm" variant="default" onClick={leave}><Trans>Close</Trans></Button>
+                </>
+              ) : (
+                <Button size="compact-sm" variant="default" leftSection={<IconTerminal2 size={14} aria-hidden />} onClick={open}><Trans>Open a shell</Trans></Button>
+              )}
+            </Group>
+          }
+        >
+          {!session && <Text size="sm" c="dimmed"><Trans>A terminal inside the running work. Opening it is written to the audit log.</Trans></Text>}
+          {session && (
+            <>
+              <Suspense fallback={<Skeleton height={320} />}>
+                <Terminal
+                  key={session.number}
+                  workload={workload.id}
+                  // The member it was opened for: choosing another is for the next one.
+                  member={member}
+                  onOpen={() => setSession({ number: session.number, is: "open" })}
+                  onEnd={(end) => setSession({ number: session.number, is: "ended", end })}
+                  onLeave={() => close.current?.focus()}
+                />
+              </Suspense>
+              <div role="status" className="aq-gap-above">
+                {session.is === "connecting" && <Text size="sm" c="dimmed"><Trans>Connecting…</Trans></Text>}
+                {session.is === "open" && <Text size="xs" c="dimmed"><Trans>Tab goes to the shell; Ctrl+M leaves the terminal.</Trans></Text>}
+                {session.is === "ended" && <Ended end={session.end} open={mayOpen ? open : undefined} />}
+              </div>
+            </>
+          )}
+        </Panel>
+      </div>
+    </FocusTrap>
   );
 }
 

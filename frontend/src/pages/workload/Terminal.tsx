@@ -75,6 +75,8 @@ export function Terminal({ workload, member, ...calls }: Props) {
     const fit = new FitAddon();
     terminal.loadAddon(fit);
     openWithNonce(terminal, element);
+    // Filling the window brings the keyboard here, and not to the first button.
+    terminal.textarea?.setAttribute("data-autofocus", "");
     fit.fit();
     shown.current = terminal;
     const socket = new WebSocket(workSocketUrl(workload, "shell", { replica: member, tty: 1 }));
