@@ -28,6 +28,7 @@ export default defineConfig({
     ? {
         proxy: {
           "/api": { target: backend },
+          "/aquifer-forward": { target: backend },
           "/ws": { target: backend.replace(/^http/, "ws"), ws: true },
         },
       }

@@ -14,8 +14,16 @@ export function logOf(workload: Workload, replica: number): Buffer {
   if (Number.isNaN(from)) return Buffer.alloc(0);
   const isRunning = workload.state === "running";
   const lines = isRunning ? Math.min(200, Math.floor((Date.now() - from) / EVERY_MS)) + (Math.floor(Date.now() / EVERY_MS) % 100_000) - (born % 100_000) : 40;
-  return Buffer.from(Array.from({ length: Math.max(0, lines) }, (_, at) => `[${replica}] step ${at} 步 loss ${(2 / (1 + at / 50)).toFixed(4)}\n`).join(""));
+  return Buffer.from(Array.from({ length: Math.max(0, lines) }, (_, at) => line(at, replica)).join(""));
 }
+
+/** Now and then in colours, and now and then written over, as progress bars are. */
+function line(at: number, replica: number): string {
+  if (at % 25 === 10) return `[${replica}] eval 10 %\r[${replica}] eval 60 %\r[${replica}] eval 100 %\n`;
+  if (at % 25 === 20) return `[${replica}] \u001b[33mWARN\u001b[0m the checkpoint took ${(at % 7) + 1} s\n`;
+  return `[${replica}] step ${at} 步 loss ${(2 / (1 + at / 50)).toFixed(4)}\n`;
+}
+
 const born = Math.floor(Date.now() / EVERY_MS);
 
 export function logChunk(workload: Workload, query: URLSearchParams): object {
@@ -48,6 +56,7 @@ const end = (socket: WebSocket, exitCode: number | null, code = "", message = ""
 
 function serveLog(socket: WebSocket, workload: Workload, query: URLSearchParams): void {
   let offset = Number(query.get("offset") ?? 0);
+  if (workload.name.startsWith("no-sockets")) return end(socket, null, "not-offered", "This kind of site shows no logs.");
   if (workload.state === "queued" || workload.state === "admitted") return end(socket, null, "not-running", "The work is not running.");
   socket.send(JSON.stringify({ type: "open" }));
   const more = () => {
@@ -62,7 +71,7 @@ function serveLog(socket: WebSocket, workload: Workload, query: URLSearchParams)
   socket.once("close", () => clearInterval(timer));
 }
 
-/** Knows `exit N`, `size`, `colours` and `break`; says again whatever else it is told. */
+/** Knows `exit N`, `end CODE`, `size`, `colours`, `flood` and `break`; says again whatever else it is told. */
 function serveShell(socket: WebSocket, workload: Workload, query: URLSearchParams): void {
   if (workload.state !== "running") return end(socket, null, "not-running", "The work is not running.");
   if (workload.name.startsWith("no-shell")) return end(socket, null, "not-offered", "This kind of site has no shell.");
@@ -72,14 +81,16 @@ function serveShell(socket: WebSocket, workload: Workload, query: URLSearchParam
   let size = "?";
   const obey = (words: string[]) => {
     if (words[0] === "exit") return end(socket, Number(words[1] ?? 0));
+    if (words[0] === "end") return end(socket, null, words[1] ?? "unavailable", "The pretended site says no.");
     if (words[0] === "break") return socket.terminate();
     if (words[0] === "size") say(`${size}\n`);
+    else if (words[0] === "flood") for (let at = 0; at < 300; at += 1) say(`${"no end of it ".repeat(5_000)}\n`);
     else if (words[0] === "colours") say(`${[31, 32, 33, 34, 35, 36].map((colour) => `\u001b[${colour}mcolour ${colour}`).join("\n")}\u001b[0m\n`);
     else if (words[0]) say(`${words.join(" ")}\n`);
     prompt();
   };
   socket.send(JSON.stringify({ type: "open" }));
-  say("A pretended shell. Try: size, colours, exit 3, break\n");
+  say("A pretended shell. Try: size, colours, flood, exit 3, end idle, break\n");
   prompt();
   socket.on("message", (data, isBinary) => {
     const text = String(data);

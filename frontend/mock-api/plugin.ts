@@ -33,6 +33,7 @@ function install(server: ViteDevServer | PreviewServer): void {
   });
   server.middlewares.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
     const url = new URL(request.url ?? "/", "http://mock");
+    if (url.pathname === "/aquifer-forward") return void response.end("# The server hands out the script; this is the mock.\n");
     if (!url.pathname.startsWith("/api/v1/")) return next();
     void handle(request, response, url, (topic, id) => tell({ type: "changed", stream: "platform", seq: ++seq, topic, id }));
   });

@@ -42,9 +42,10 @@ const CASES: Case[] = [
   ["broken-image", "failed", "NonZeroExit", "Exit code 1."],
   ["paused-sweep", "suspended", "SuspendedByUser", ""],
   ["stopped-job", "cancelled", "CancelledByUser", ""],
+  ["no-sockets", "running", "Running", ""],
 ];
 const VERBS: Record<Workload["state"], string[]> = {
-  queued: ["cancel", "suspend"], admitted: ["cancel", "suspend"], running: ["cancel", "suspend"], suspended: ["cancel", "resume"],
+  queued: ["cancel", "suspend"], admitted: ["cancel", "suspend"], running: ["cancel", "suspend", "shell"], suspended: ["cancel", "resume"],
   succeeded: ["retry"], failed: ["retry"], cancelled: ["retry"],
 };
 
@@ -71,14 +72,15 @@ export const workloads: Workload[] = Array.from({ length: 64 }, (_, at) => {
 const homes = clusters[0]?.nodes ?? [];
 export const allocations: Allocation[] = workloads
   .filter((workload) => ["running", "admitted", "succeeded", "failed"].includes(workload.state))
-  .map((workload, at) => {
+  .flatMap((workload) => Array.from({ length: workload.replicas }, (_, replica) => ({ workload, replica })))
+  .map(({ workload, replica }, at) => {
     const home = homes[at % homes.length];
     const cluster = clusters[0]?.row;
     if (!home || !cluster) throw new Error("The mock has no nodes.");
     const state = workload.state === "running" ? "active" : workload.state === "admitted" ? "reserved" : "released";
     return {
       ...row(), tenant: workload.tenant, tenant_name: workload.tenant_name, project: workload.project, workload: workload.id, workload_name: workload.name,
-      cluster: cluster.id, cluster_name: cluster.name, node: home.row.id, node_name: home.row.name, flavor: "H100", attempt: 1, replica: 0,
+      cluster: cluster.id, cluster_name: cluster.name, node: home.row.id, node_name: home.row.name, flavor: "H100", attempt: 1, replica,
       state, reason: state === "active" ? "Running" : state === "reserved" ? "WaitingForSite" : "Finished", message: "", state_since: ago(600), epoch: 1, generation: 1,
       cpu_milli: 16_000, memory_mib: 131_072, held_milli: 4000,
       shares: home.cards.slice(0, 4).map((card, index) => ({ accelerator: card[0], index, uuid: `GPU-${index}`, model: "H100", milli: 1000, memory_mib: 81_920 })),

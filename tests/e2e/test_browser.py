@@ -34,6 +34,7 @@ def page(product: Product) -> Iterator[Page]:
         found = context.new_page()
         errors: list[str] = []
         found.on("pageerror", lambda error: errors.append(str(error)))
+        found.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
         yield found
         found.screenshot(path=product.folder / "last-page.png")  # to look at when a test has failed
         assert not errors, errors
@@ -76,3 +77,43 @@ def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Cli
     page.get_by_label("Language").click()
     page.get_by_text("简体中文").click()
     expect(page.get_by_text("概览").first).to_be_visible()
+
+
+def test_running_work_is_looked_into(product: Product, admin: Client, page: Page) -> None:
+    """Its log, a shell in it and the way to its port, under the content security policy of the built console."""
+    expect.set_options(timeout=60_000)
+    product.manage("seed_demo", "--workloads", "20")
+    project = next(each for each in admin.get("/projects?limit=200")["results"] if each["name"] == "Risk models")
+    pool = next(each for each in admin.get("/pools")["results"] if each["name"] == "Everything")
+    body = {
+        "name": "looked-into", "project": project["id"], "pool": pool["id"], "kind": "inference", "accelerators": 1,
+        "cpu_milli": 100, "memory_mib": 64, "ports": [8888], "run_seconds": 3600.0,
+    }  # fmt: skip
+    work = admin.post("/workloads", body)["id"]
+    until(lambda: admin.get(f"/workloads/{work}")["state"] == "running", what="it to run")
+    page.goto(product.manage("one_time_login").strip())
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.goto(f"/workloads/{work}")
+    expect(page.get_by_role("log", name="Logs")).to_contain_text("step")
+    expect(page.get_by_text(f"python3 aquifer-forward {product.url} {work} 8888")).to_be_visible()
+    # Styles that the policy refuses would leave the terminal without its rows and colours.
+    page.get_by_role("button", name="Open a shell").click()
+    rows = page.locator(".xterm-rows")
+    expect(rows).to_contain_text("$")
+    page.keyboard.type("stty size; echo from-the-keyboard\r")
+    expect(rows).to_contain_text(re.compile(r"\d+ \d\d+"))
+    expect(rows.get_by_text("from-the-keyboard", exact=True)).to_be_visible()
+    # Filling the window keeps the keyboard in it; the documented key gives it back to the page.
+    page.get_by_role("button", name="Fill the window").click()
+    expect(page.locator(".xterm-helper-textarea")).to_be_focused()
+    page.keyboard.type("stty size\r")
+    expect(rows).to_contain_text(re.compile(r"\d+ 1\d\d"))
+    page.keyboard.press("Control+m")
+    expect(page.get_by_role("button", name="Close")).to_be_focused()
+    page.locator(".xterm-helper-textarea").focus()
+    page.keyboard.type("exit 3\r")
+    expect(page.get_by_text("ended with exit code 3")).to_be_visible()
+    page.get_by_role("button", name="Reopen").click()
+    expect(rows).to_contain_text("$")
+    noted = {entry["what"] for entry in admin.get("/audit-entries?target_type=workload")["results"]}
+    assert {"shell.open", "shell.close"} <= noted

@@ -1,5 +1,6 @@
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
+import type { End } from "./protocol";
 
 /** Why the way into the work was closed, by the server's code. */
 export const ENDS: Record<string, MessageDescriptor> = {
@@ -12,3 +13,6 @@ export const ENDS: Record<string, MessageDescriptor> = {
   "access-lost": msg`Your access ended.`,
   moved: msg`The work has a newer attempt.`,
 };
+
+/** Where our words alone do not say what to do, those of the site are shown beside them, as they came. */
+export const isTelling = (end: End) => (end.code === "not-possible" || end.code === "unavailable") && end.message !== "";

@@ -45,3 +45,8 @@ export function workSocketUrl(workload: string, what: "logs" | "shell", query: R
   const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
   return `${place.protocol === "https:" ? "wss" : "ws"}://${place.host}/ws/workloads/${encodeURIComponent(workload)}/${what}?${search}`;
 }
+
+/** The line to run at home; the script asks for the token, so that none ends up in the history of a shell. */
+export function forwardCommand(workload: string, port: number, member: number, origin = location.origin): string {
+  return `python3 aquifer-forward ${origin} ${workload} ${port}${member > 0 ? ` --replica ${member}` : ""}`;
+}

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { afterLogSocket } from "./after";
 import { Utf8Stream } from "./decoder";
 import { ENDS } from "./ends";
-import { inFrames, readControl, readOutput, workSocketUrl } from "./protocol";
+import { forwardCommand, inFrames, readControl, readOutput, workSocketUrl } from "./protocol";
 
 const end = (code: string) => ({ type: "end" as const, exit_code: null, code, message: "" });
 
@@ -57,4 +57,9 @@ test("what follows the close of a log's socket", () => {
 
 test("every code a server may end with has words", () => {
   for (const code of "not-running not-possible not-offered unavailable idle too-long access-lost moved".split(" ")) expect(ENDS[code]).toBeDefined();
+});
+
+test("the line for a port names the member where it is not the first", () => {
+  expect(forwardCommand("w1", 8888, 0, "https://hub")).toBe("python3 aquifer-forward https://hub w1 8888");
+  expect(forwardCommand("w1", 8888, 2, "https://hub")).toBe("python3 aquifer-forward https://hub w1 8888 --replica 2");
 });

@@ -11,6 +11,7 @@ import { useWord } from "~/parts/words";
 import { Panel } from "~/ui/Panel";
 import { ENDS } from "~/work/ends";
 import { LogFollower, wholeLog } from "./follower";
+import { asShown } from "./log";
 import { MemberSelect } from "./MemberSelect";
 
 /** How near to the end counts as at the end. */
@@ -77,7 +78,7 @@ export function Logs({ workload }: { workload: Workload }) {
   );
 }
 
-const Lines = memo(({ text }: { text: string }) => <div>{text}</div>);
+const Lines = memo(({ text }: { text: string }) => <div>{asShown(text)}</div>);
 
 function Download({ workload, member }: { workload: Workload; member: number }) {
   const problemText = useProblemText();

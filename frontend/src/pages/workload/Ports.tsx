@@ -1,23 +1,24 @@
 /** How to reach the ports of running work from one's own computer. */
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Anchor, Stack, Text } from "@mantine/core";
+import { useState } from "react";
 import type { Workload } from "~/api/__generated__";
-import { useCan } from "~/api/session";
 import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
 import { Copyable } from "~/ui/Copyable";
 import { Panel } from "~/ui/Panel";
+import { forwardCommand } from "~/work/protocol";
+import { MemberSelect } from "./MemberSelect";
 
 export function Ports({ workload }: { workload: Workload }) {
   const { t } = useLingui();
-  const can = useCan();
-  // What has ended has none any more.
-  if (workload.ports.length === 0 || ["succeeded", "failed", "cancelled"].includes(workload.state)) return null;
-  const command = (port: number) => `python3 aquifer-forward ${location.origin} ${workload.id} ${port}`;
+  const [member, setMember] = useState(0);
+  if (workload.ports.length === 0 || workload.state !== "running") return null;
+  const mayReach = workload.actions.includes("shell"); // ports have the permission of the shell
   return (
-    <Panel title={<Trans>Ports</Trans>}>
+    <Panel title={<Trans>Ports</Trans>} aside={mayReach && <MemberSelect members={workload.replicas} value={member} onChange={setMember} />}>
       <Stack gap="xs">
-        {can("workload.shell") ? (
+        {mayReach ? (
           <>
             <Text size="sm">
               <Trans>
@@ -28,7 +29,7 @@ export function Ports({ workload }: { workload: Workload }) {
             {workload.ports.map((port) => (
               <div key={port}>
                 <Text size="sm" fw={600}><Trans>Port {String(port)}</Trans> <Text span size="xs" c="dimmed"><Trans>then at 127.0.0.1:{String(port)}</Trans></Text></Text>
-                <Copyable value={command(port)} label={t`the command for port ${String(port)}`} />
+                <Copyable value={forwardCommand(workload.id, port, member)} label={t`the command for port ${String(port)}`} />
               </div>
             ))}
           </>

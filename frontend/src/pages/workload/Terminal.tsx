@@ -6,6 +6,8 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal as Xterm } from "@xterm/xterm";
 import { getNonce } from "get-nonce";
 import { useEffect, useRef } from "react";
+import { Drawing } from "~/work/drawing";
+import { isCopy, isWayOut } from "~/work/keys";
 import { type End, inFrames, readControl, readOutput, workSocketUrl } from "~/work/protocol";
 
 const PING_MS = 30_000;
@@ -46,10 +48,11 @@ export function Terminal({ workload, member, ...calls }: Props) {
   const scheme = useComputedColorScheme("light");
   const box = useRef<HTMLDivElement>(null);
   const shown = useRef<Xterm>(undefined);
-  const latest = useRef({ ...calls, scheme });
   const label = t`Terminal. Control and M leaves it.`;
+  const words = { promptLabel: label, tooMuchOutput: t`Too much output to be read out`, leftOut: t`output that came too fast was left out` };
+  const latest = useRef({ ...calls, scheme, words });
   useEffect(() => {
-    latest.current = { ...calls, scheme };
+    latest.current = { ...calls, scheme, words };
     if (shown.current) shown.current.options.theme = THEMES[scheme];
   });
 
@@ -57,6 +60,9 @@ export function Terminal({ workload, member, ...calls }: Props) {
   useEffect(() => {
     const element = box.current;
     if (!element) return;
+    // Read when a terminal opens, and shared by all there are.
+    Xterm.strings.promptLabel = latest.current.words.promptLabel;
+    Xterm.strings.tooMuchOutput = latest.current.words.tooMuchOutput;
     const terminal = new Xterm({
       cursorBlink: true,
       fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, monospace',
@@ -69,6 +75,8 @@ export function Terminal({ workload, member, ...calls }: Props) {
     const fit = new FitAddon();
     terminal.loadAddon(fit);
     openWithNonce(terminal, element);
+    // Filling the window brings the keyboard here, and not to the first button.
+    terminal.textarea?.setAttribute("data-autofocus", "");
     fit.fit();
     shown.current = terminal;
     const socket = new WebSocket(workSocketUrl(workload, "shell", { replica: member, tty: 1 }));
@@ -86,17 +94,20 @@ export function Terminal({ workload, member, ...calls }: Props) {
     terminal.onBinary((text) => type(Uint8Array.from(text, (letter) => letter.charCodeAt(0))));
     terminal.onResize(({ cols, rows }) => say({ type: "resize", columns: cols, rows }));
     terminal.attachCustomKeyEventHandler((event) => {
-      const isWayOut = event.type === "keydown" && event.ctrlKey && !event.altKey && !event.metaKey && event.key.toLowerCase() === "m";
-      if (!isWayOut) return true;
+      const isLeaving = isWayOut(event);
+      if (!isLeaving && !isCopy(event)) return true;
       event.preventDefault();
-      latest.current.onLeave();
+      if (isLeaving) latest.current.onLeave();
+      // There is no clipboard on a page that came without TLS.
+      else if (terminal.hasSelection()) void navigator.clipboard?.writeText(terminal.getSelection());
       return false;
     });
+    const drawing = new Drawing((data, drawn) => terminal.write(data, drawn), () => latest.current.words.leftOut);
     const ping = setInterval(() => say({ type: "ping" }), PING_MS);
     socket.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) => {
       if (typeof data !== "string") {
         const output = readOutput(new Uint8Array(data));
-        if (output) terminal.write(output.bytes);
+        if (output) drawing.take(output.bytes);
         return;
       }
       const control = readControl(data);

@@ -8,6 +8,8 @@ import { addText, EMPTY_TEXT, type LogText } from "./log";
 const OPEN_WITHIN_MS = 15_000;
 const FOLLOW_MS = 1_000;
 const WAIT_MS = 3_000;
+const PING_MS = 30_000; // proxies cut what is silent for a minute
+const MOST_CHARACTERS = 256 << 20; // of a file; a browser has to hold it all
 
 export interface Followed extends LogText {
   mode: "socket" | "poll" | "waiting" | "complete" | "stopped";
@@ -28,6 +30,7 @@ export class LogFollower {
   private arrived: string[] = [];
   private frame = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private pings: ReturnType<typeof setInterval> | undefined;
   private retryAt = Number.POSITIVE_INFINITY;
   private socket: WebSocket | undefined;
   private asked: AbortController | undefined;
@@ -64,6 +67,7 @@ export class LogFollower {
 
   private halt(): void {
     clearTimeout(this.timer);
+    clearInterval(this.pings);
     const { socket, asked } = this;
     this.socket = undefined;
     this.asked = undefined;
@@ -90,6 +94,7 @@ export class LogFollower {
         if (control?.type !== "open") return;
         wasOpen = true;
         clearTimeout(this.timer);
+        this.pings = setInterval(() => socket.send(JSON.stringify({ type: "ping" })), PING_MS);
         this.set({ mode: "socket", code: "", message: "", error: undefined });
         return;
       }
@@ -101,6 +106,7 @@ export class LogFollower {
     socket.addEventListener("close", () => {
       if (socket !== this.socket) return;
       clearTimeout(this.timer);
+      clearInterval(this.pings);
       this.socket = undefined;
       this.closed(end, wasOpen);
     });
@@ -157,7 +163,9 @@ export class LogFollower {
       if (asked !== this.asked) return;
       this.offset = data.next_offset;
       this.take(data.text);
-      this.set({ mode: data.is_complete ? "complete" : "poll", message: data.message, error: undefined });
+      // Why the socket ended is no news any more once asking goes well.
+      const code = data.message ? this.state.code : "";
+      this.set({ mode: data.is_complete ? "complete" : "poll", code, message: data.message, error: undefined });
       if (data.is_complete) return;
       waitMs = data.text ? FOLLOW_MS / 4 : FOLLOW_MS;
     } catch (error) {
@@ -192,10 +200,12 @@ export class LogFollower {
 /** The whole log of one member, from its begin to what there is now. */
 export async function wholeLog(workload: string, replica: number): Promise<Blob> {
   const pieces: string[] = [];
+  let length = 0;
   for (let offset = 0; ; ) {
     const { data } = await workloadsLogs({ path: { id: workload }, query: { replica, offset }, throwOnError: true });
     pieces.push(data.text);
-    if (data.is_complete || data.next_offset <= offset) return new Blob(pieces, { type: "text/plain;charset=utf-8" });
+    length += data.text.length;
+    if (length > MOST_CHARACTERS || data.is_complete || data.next_offset <= offset) return new Blob(pieces, { type: "text/plain;charset=utf-8" });
     offset = data.next_offset;
   }
 }

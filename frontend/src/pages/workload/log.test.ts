@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addText, EMPTY_TEXT } from "./log";
+import { addText, asShown, EMPTY_TEXT } from "./log";
 
 const whole = (log: typeof EMPTY_TEXT) => log.blocks.map((block) => block.text).join("");
 
@@ -31,4 +31,11 @@ test("one piece longer than what is kept, and a line longer than a block", () =>
   expect(whole(log).endsWith("y\nend")).toBe(true);
   const long = addText(EMPTY_TEXT, "z".repeat(50_000));
   expect(whole(long)).toBe("z".repeat(50_000));
+});
+
+test("colours go, and of a line that was written over the last writing stays", () => {
+  expect(asShown("\u001b[1;33mWARN\u001b[0m slow\n")).toBe("WARN slow\n");
+  expect(asShown("\u001b]0;title\u0007x")).toBe("x");
+  expect(asShown("10 %\r60 %\r100 %\r\nnext\r\n5 %\r")).toBe("100 %\nnext\n5 %");
+  expect(asShown("\r\r\n")).toBe("\n");
 });

@@ -23,6 +23,23 @@ function cutAt(text: string): number {
   return code >= 0xd800 && code < 0xdc00 ? BLOCK_CHARACTERS - 1 : BLOCK_CHARACTERS;
 }
 
+// oxlint-disable-next-line no-control-regex -- these are the very characters that are looked for
+const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\))/g;
+
+/** As a terminal would leave it: without colours, and of a line that was written over, the last writing. */
+export function asShown(text: string): string {
+  const plain = text.includes("\u001b") ? text.replace(ESCAPES, "") : text;
+  if (!plain.includes("\r")) return plain;
+  return plain
+    .split("\n")
+    .map((line) => {
+      let end = line.length;
+      while (end > 0 && line[end - 1] === "\r") end -= 1;
+      return line.slice(end > 0 ? line.lastIndexOf("\r", end - 1) + 1 : 0, end);
+    })
+    .join("\n");
+}
+
 export function addText(before: LogText, text: string): LogText {
   if (!text) return before;
   const blocks = [...before.blocks];
