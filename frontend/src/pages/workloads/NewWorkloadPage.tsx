@@ -5,7 +5,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
 import { lazy, Suspense, useState } from "react";
-import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
 import { WORKLOAD_KINDS } from "~/lib/words";
@@ -13,6 +13,7 @@ import { LinkButton, splitPath } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
 import { PageHead, Panel } from "~/ui/Panel";
+import { Preview } from "./Preview";
 import { badLine, DEFAULTS, type Draft, draftErrors, isContainer, isOfMore, isPort, toBody } from "./draft";
 
 const MoreFields = lazy(() => import("./MoreFields").then((module) => ({ default: module.MoreFields })));
@@ -47,12 +48,21 @@ export function NewWorkloadPage() {
     onSuccess: (workload) => navigate(splitPath(pb.workload(workload.id))),
     onError: (error) => form.setErrors(draftErrors(error)),
   });
+  const preview = useMutation({ ...workloadsPreviewMutation(), onError: (error) => form.setErrors(draftErrors(error)) });
+  // An answer is about what was asked, not about what has been typed since.
+  const [asked, setAsked] = useState("");
   // An error must not stay hidden in a closed section.
   const isMore = wantsMore || Object.keys(form.errors).some(isOfMore);
   const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
   const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
   const names = [...new Set(models.data?.results.map((model) => model.name))];
   const image = <TextInput label={t`Image`} description={t`where the site runs containers`} placeholder="registry.example.org/team/train:1.4" {...form.getInputProps("image")} />;
+  const tryOut = () => {
+    form.setValues({ project: draft.project, pool: draft.pool });
+    const named = { ...draft, name: draft.name.trim() || t`Try` };
+    setAsked(JSON.stringify(toBody(draft)));
+    preview.mutate({ body: toBody(named) });
+  };
   return (
     <Stack maw={760}>
       <PageHead title={t`New workload`} />
@@ -102,9 +112,12 @@ export function NewWorkloadPage() {
               </Button>
             </div>
             {isMore && <Suspense fallback={<Skeleton height={200} />}><MoreFields form={form} /></Suspense>}
+            {preview.error && <ProblemAlert error={preview.error} />}
+            {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}
             <Group justify="space-between">
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>
+                <Button variant="default" loading={preview.isPending} onClick={tryOut}><Trans>Would it run now?</Trans></Button>
                 <LinkButton path={pb.workloads()} variant="default"><Trans>Back</Trans></LinkButton>
                 <Button type="submit" loading={create.isPending}><Trans>Submit</Trans></Button>
               </Group>
