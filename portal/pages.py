@@ -52,15 +52,14 @@ def console(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text.replace("__CSP_NONCE__", nonce), headers={"Cache-Control": "no-store"})
 
 
-def forwarder(request: HttpRequest) -> HttpResponseBase:
+def forwarder(request: HttpRequest) -> HttpResponse:
     """The script by which people reach a port of their work from their own computers. It holds no secret."""
     if request.method not in {"GET", "HEAD"}:
         return problems.plain(request, 405, "method-not-allowed", "This method is not for this address")
-    return FileResponse(
-        (Path(__file__).parent / "forward.py").open("rb"),
-        as_attachment=True,
-        filename="aquifer-forward",
+    return HttpResponse(
+        (Path(__file__).parent / "forward.py").read_bytes(),
         content_type="text/x-python",
+        headers={"Content-Disposition": 'attachment; filename="aquifer-forward"'},
     )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from tests.deploy.rights import FOREIGN, MAY, MAY_NOT, OWN
 from tests.kube.plane import ControlPlane
+from tests.kube.test_rig import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "helm" / "aquifer-agent"
@@ -125,10 +126,14 @@ class Joined:
         plane.kubectl("apply", "-f", str(DIRECT))
         plane.kubectl("create", "namespace", FOREIGN)
         self.token = plane.token("aquifer-system", "aquifer-agent")
+        # A server heeds a policy some moments after it was made.
+        wait_for(lambda: "for projects only" in self.apply(space("own-namespace"), check=False, is_try=True))
+        wait_for(lambda: "not its own" in self.apply(binding("kube-system"), check=False, is_try=True))
 
-    def apply(self, *bodies: Object, check: bool = True) -> str:
+    def apply(self, *bodies: Object, check: bool = True, is_try: bool = False) -> str:
         text = yaml.safe_dump_all(bodies)
-        return self.plane.kubectl("create", "-f", "-", token=self.token, text=text, check=check)
+        how = ["--dry-run=server"] if is_try else []
+        return self.plane.kubectl("create", *how, "-f", "-", token=self.token, text=text, check=check)
 
     def may(self, verb: str, resource: str, namespace: str) -> bool:
         """`resource` as pods, pods/log (a part of it) or secrets:name (one of them)."""
