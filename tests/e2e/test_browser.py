@@ -67,6 +67,10 @@ def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Cli
     page.get_by_role("option", name="Everything").click()
     page.get_by_label("Command").fill("python\ntrain.py")
     page.get_by_label("Run time, minutes").fill("0.05")
+    page.get_by_role("button", name="Would it run now?").click()
+    expect(page.get_by_text("It would be placed now")).to_be_visible()
+    if folder := os.environ.get("AQUIFER_PICTURES"):
+        page.screenshot(path=Path(folder) / "preview.png", full_page=True)
     page.get_by_role("button", name=re.compile("Submit|Create|Queue")).click()
     expect(page.get_by_role("heading", name="from-the-browser")).to_be_visible()
     # Without reloading, the page follows it to its end.
