@@ -104,6 +104,8 @@ test("where a site offers no socket it is asked until it is complete", async () 
   answer("b\n", 4, true);
   const follower = follow();
   last().ends("not-offered");
+  await vi.advanceTimersByTimeAsync(10);
+  expect(follower.read()).toMatchObject({ mode: "poll", code: "" });
   await vi.advanceTimersByTimeAsync(60_000);
   expect(asked.mock.calls.map(([{ query }]) => query)).toEqual([{ replica: 1, offset: 0 }, { replica: 1, offset: 2 }]);
   expect(textOf(follower)).toBe("a\nb\n");
@@ -116,7 +118,7 @@ test("where a site did not answer, the socket is tried again after half a minute
   const follower = follow();
   last().ends("unavailable");
   await vi.advanceTimersByTimeAsync(2_000);
-  expect(follower.read()).toMatchObject({ mode: "poll", message: "The site did not answer." });
+  expect(follower.read()).toMatchObject({ mode: "poll", code: "unavailable", message: "The site did not answer." });
   await vi.advanceTimersByTimeAsync(30_000);
   expect(FakeSocket.all).toHaveLength(2);
   last().says({ type: "open" });

@@ -163,7 +163,9 @@ export class LogFollower {
       if (asked !== this.asked) return;
       this.offset = data.next_offset;
       this.take(data.text);
-      this.set({ mode: data.is_complete ? "complete" : "poll", message: data.message, error: undefined });
+      // Why the socket ended is no news any more once asking goes well.
+      const code = data.message ? this.state.code : "";
+      this.set({ mode: data.is_complete ? "complete" : "poll", code, message: data.message, error: undefined });
       if (data.is_complete) return;
       waitMs = data.text ? FOLLOW_MS / 4 : FOLLOW_MS;
     } catch (error) {
