@@ -168,7 +168,10 @@ def _of_pod(say: Say, pod: Json, owner: Json, now: float, is_service: bool) -> O
     why = str(taken.get("reason")) if taken.get("status") == "True" else str(status.get("reason") or "")
     if why in _MISSING or phase == "Unknown":
         return say(O.BROKEN, NODE_MISSING, "Its node does not answer.")
-    if (late := _out_of_time(owner)) is not None:
+    late = _out_of_time(owner)
+    if late is None and meta.get("deletionTimestamp") and _is_due(owner, now):
+        late = "It ran longer than it may."  # its Job deletes first, and says why a moment later
+    if late is not None:
         # The Job has its pod deleted, which may go on in its grace until it has ended.
         if phase in ("Succeeded", "Failed"):
             return _ended(say, "Failed", {**status, "reason": "DeadlineExceeded", "message": late}, container)
@@ -203,6 +206,13 @@ def _out_of_time(owner: Json) -> str | None:
         if is_over and condition.get("reason") == "DeadlineExceeded":
             return str(condition.get("message") or "")
     return None
+
+
+def _is_due(owner: Json, now: float) -> bool:
+    """Has its time limit passed by the clock?"""
+    limit = (owner.get("spec") or {}).get("activeDeadlineSeconds")
+    began = moment((owner.get("status") or {}).get("startTime"))
+    return isinstance(limit, int) and began is not None and now >= began + limit
 
 
 def _ran(container: Json, now: float) -> float | None:

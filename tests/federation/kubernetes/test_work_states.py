@@ -23,6 +23,8 @@ DEPLOYMENT = {**JOB, "spec": {**JOB["spec"], "replicas": 1}}
 
 
 OVERDUE = {**JOB, "status": {"conditions": [{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}]}}
+TIMED = {**JOB, "spec": {**JOB["spec"], "activeDeadlineSeconds": 600}, "status": {"startTime": "2026-11-27T12:00:00Z"}}
+NOT_YET = {**TIMED, "status": {"startTime": "2026-11-27T12:00:01Z"}}
 LEAVING = {"deletionTimestamp": "2026-11-27T12:09:59Z"}
 
 
@@ -116,6 +118,15 @@ CASES: dict[str, tuple[Observation, O, str, dict[str, Any]]] = {
     ),
     "the device plugin refused": (
         see(pod("Failed", reason="UnexpectedAdmissionError", message="no healthy")), O.BROKEN, "DeviceRefused", {},
+    ),
+    "its Job deletes its pod when time is up, and has not said why yet": (
+        see(pod(state=RUNNING, meta=LEAVING), owner=TIMED), O.RUNNING, "", {"ran_seconds": 600.0},
+    ),
+    "it has ended by that, and its Job has still not said why": (
+        see(pod("Failed", state=ended(143, "Error"), meta=LEAVING), owner=TIMED), O.FAILED, "TimeLimit", {"exit_code": 143},
+    ),
+    "somebody deletes its pod before time is up": (
+        see(pod(state=RUNNING, meta=LEAVING), owner=NOT_YET), O.BROKEN, "RemovedAtSite", {},
     ),
     "somebody deletes its pod": (
         see(pod(state=RUNNING, meta={"deletionTimestamp": "2026-11-27T12:09:59Z"})), O.BROKEN, "RemovedAtSite", {},
