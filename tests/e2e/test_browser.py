@@ -1,48 +1,24 @@
 """A newcomer's journey in a real browser: the link that logs in once, the live picture, work sent and seen to run."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.e2e.browser import MARKS, look, opened, sign_in
 from tests.e2e.product import Client, Product, until
 
-CHROMIUM = os.environ.get("AQUIFER_CHROMIUM") or shutil.which("chromium") or ""
-DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist" / "index.html"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.processes,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine"),
-    pytest.mark.skipif(not DIST.exists(), reason="the console has not been built (./run builds it)"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture
-def page(product: Product) -> Iterator[Page]:
-    """A page whose console must stay free of errors."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        context = browser.new_context(base_url=product.url, locale="en-US", viewport={"width": 1400, "height": 900})
-        context.set_default_timeout(120_000)
-        found = context.new_page()
-        errors: list[str] = []
-        found.on("pageerror", lambda error: errors.append(str(error)))
-        found.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
+def page(product: Product, admin: Client) -> Iterator[Page]:
+    with opened(product, admin) as found:
         yield found
-        found.screenshot(path=product.folder / "last-page.png")  # to look at when a test has failed
-        assert not errors, errors
-        browser.close()
 
 
 def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Client, page: Page) -> None:
-    expect.set_options(timeout=120_000)
     product.manage("seed_demo", "--workloads", "20")
     link = product.manage("one_time_login").strip()
     page.goto(link)
@@ -57,8 +33,7 @@ def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Cli
     expect(page.get_by_text(re.compile("used already|too old")).first).to_be_visible()
     # A fresh one, and work is sent by the form.
     page.goto("/login")
-    page.goto(product.manage("one_time_login").strip())
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    sign_in(product, page)
     page.goto("/workloads/new")
     page.get_by_label("Name").fill("from-the-browser")
     page.get_by_label("Project").first.click()
@@ -69,8 +44,7 @@ def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Cli
     page.get_by_label("Run time, minutes").fill("0.05")
     page.get_by_role("button", name="Would it run now?").click()
     expect(page.get_by_text("It would be placed now")).to_be_visible()
-    if folder := os.environ.get("AQUIFER_PICTURES"):
-        page.screenshot(path=Path(folder) / "preview.png", full_page=True)
+    look(page, "preview")
     page.get_by_role("button", name=re.compile("Submit|Create|Queue")).click()
     expect(page.get_by_role("heading", name="from-the-browser")).to_be_visible()
     # Without reloading, the page follows it to its end.
@@ -85,7 +59,6 @@ def test_from_the_printed_link_to_work_that_has_run(product: Product, admin: Cli
 
 def test_running_work_is_looked_into(product: Product, admin: Client, page: Page) -> None:
     """Its log, a shell in it and the way to its port, under the content security policy of the built console."""
-    expect.set_options(timeout=60_000)
     product.manage("seed_demo", "--workloads", "20")
     project = next(each for each in admin.get("/projects?limit=200")["results"] if each["name"] == "Risk models")
     pool = next(each for each in admin.get("/pools")["results"] if each["name"] == "Everything")
@@ -95,8 +68,7 @@ def test_running_work_is_looked_into(product: Product, admin: Client, page: Page
     }  # fmt: skip
     work = admin.post("/workloads", body)["id"]
     until(lambda: admin.get(f"/workloads/{work}")["state"] == "running", what="it to run")
-    page.goto(product.manage("one_time_login").strip())
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    sign_in(product, page)
     page.goto(f"/workloads/{work}")
     expect(page.get_by_role("log", name="Logs")).to_contain_text("step")
     expect(page.get_by_text(f"python3 aquifer-forward {product.url} {work} 8888")).to_be_visible()

@@ -1,61 +1,29 @@
 """A newcomer connects a real Kubernetes cluster by the console, sends work there and looks into it."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.e2e.browser import MARKS, ROOT, look, opened, sign_in
 from tests.e2e.product import Client, Product, until
 from tests.kube.node import IMAGE, RealNode
 
-CHROMIUM = os.environ.get("AQUIFER_CHROMIUM") or shutil.which("chromium") or ""
-ROOT = Path(__file__).resolve().parents[2]
-DIST = ROOT / "frontend" / "dist" / "index.html"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.processes,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine"),
-    pytest.mark.skipif(not DIST.exists(), reason="the console has not been built (./run builds it)"),
-]
-
-
-def look(page: Page, name: str) -> None:
-    """A picture, for who wants to look at the pages of a run."""
-    if folder := os.environ.get("AQUIFER_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+pytestmark = MARKS
 
 
 @pytest.fixture
-def page(product: Product) -> Iterator[Page]:
-    """A page whose console must stay free of errors, signed in."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        context = browser.new_context(base_url=product.url, locale="en-US", viewport={"width": 1400, "height": 900})
-        context.set_default_timeout(60_000)
-        found = context.new_page()
-        errors: list[str] = []
-        found.on("pageerror", lambda error: errors.append(str(error)))
-        found.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-        found.goto(product.manage("one_time_login").strip())
+def page(product: Product, admin: Client) -> Iterator[Page]:
+    with opened(product, admin) as found:
+        sign_in(product, found)
         yield found
-        found.screenshot(path=product.folder / "last-page.png")  # to look at when a test has failed
-        assert not errors, errors
-        browser.close()
 
 
 def test_a_cluster_is_connected_and_work_on_it_is_looked_into(
     product: Product, admin: Client, page: Page, real_node: RealNode
 ) -> None:
-    expect.set_options(timeout=60_000)
     product.start_watcher()
     plane = real_node.plane
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     # What the page says to prepare, word for word; then server, token and authority are typed.
     plane.kubectl("apply", "-f", str(ROOT / "deploy" / "kubernetes" / "direct.yaml"))
     page.goto("/sites")

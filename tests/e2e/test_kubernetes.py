@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -138,8 +138,9 @@ def _billed(admin: Client, works: Iterable[str]) -> Decimal:
 
 
 def _length(grant: dict[str, Any]) -> Decimal:
-    began, ended = (datetime.fromisoformat(grant[key]) for key in ("started_at", "ended_at"))
-    return Decimal(str((ended - began).total_seconds()))
+    """What is billed of it: whole seconds, at least one."""
+    began, ended = (datetime.fromisoformat(grant[key]).replace(microsecond=0) for key in ("started_at", "ended_at"))
+    return max(Decimal(1), Decimal((ended - began) // timedelta(seconds=1)))
 
 
 def test_what_others_run_there_is_used_and_never_touched(
