@@ -7,9 +7,10 @@ from django.urls import path
 from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
 from federation.api.calls import AgentCallSocket
+from federation.api.channels import PortSocket, ShellSocket
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
-from federation.api.sockets import LogSocket, PortSocket, ShellSocket
+from federation.api.sockets import LogSocket
 from federation.api.workloads import AllocationViewSet, WorkloadViewSet
 
 paths = [

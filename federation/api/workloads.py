@@ -24,7 +24,7 @@ from portal.http.filters import FilterSet
 from portal.http.history import StateChangeSerializer
 from portal.http.scope import project_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
-from portal.models import StateChange
+from portal.models import Project, StateChange
 
 _VERBS = {
     "cancel": ("workload.control", frozenset({W.QUEUED, W.ADMITTED, W.RUNNING, W.SUSPENDED})),
@@ -139,25 +139,25 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
 
     @extend_schema(request=NewWorkloadSerializer, responses={201: WorkloadSerializer})
     def create(self, request: Request) -> Response:
-        data = self.valid(NewWorkloadSerializer)
-        project = project_here(self.user, data.pop("project"))
-        self.require(project)
-        pool = Pool.objects.filter(pk=data.pop("pool")).first()
-        if pool is None:
-            raise NotFound("There is no such pool.")
+        project, pool, data = self._asked()
         return self.created(lambda: workloads.submit(by=self.user, project=project, pool=pool, **data))
 
     @extend_schema(request=NewWorkloadSerializer, responses=PreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """What would become of this work if it were sent now, behind all that waits. Nothing is made."""
+        project, pool, data = self._asked()
+        return Response(preview(pool, workloads.draft(by=self.user, project=project, pool=pool, **data)))
+
+    def _asked(self) -> tuple[Project, Pool, dict[str, Any]]:
+        """Whose it is, where it may run, and what is wanted."""
         data = self.valid(NewWorkloadSerializer)
         project = project_here(self.user, data.pop("project"))
         self.require(project)
         pool = Pool.objects.filter(pk=data.pop("pool")).first()
         if pool is None:
             raise NotFound("There is no such pool.")
-        return Response(preview(pool, workloads.draft(by=self.user, project=project, pool=pool, **data)))
+        return project, pool, data
 
     def _do(self, verb: str, act: Any) -> Response:
         workload = self.get_object()

@@ -9,7 +9,7 @@ import type { Workload } from "~/api/__generated__";
 import { ProblemAlert, useProblemText } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
 import { Panel } from "~/ui/Panel";
-import { ENDS } from "~/work/ends";
+import { ENDS } from "~/inside/ends";
 import { LogFollower, wholeLog } from "./follower";
 import { asShown } from "./log";
 import { MemberSelect } from "./MemberSelect";

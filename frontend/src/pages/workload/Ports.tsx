@@ -7,7 +7,7 @@ import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
 import { Copyable } from "~/ui/Copyable";
 import { Panel } from "~/ui/Panel";
-import { forwardCommand } from "~/work/protocol";
+import { forwardCommand } from "~/inside/protocol";
 import { MemberSelect } from "./MemberSelect";
 
 export function Ports({ workload }: { workload: Workload }) {

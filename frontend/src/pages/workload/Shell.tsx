@@ -6,8 +6,8 @@ import type { Workload } from "~/api/__generated__";
 import { useWord } from "~/parts/words";
 import { Notice } from "~/ui/Notice";
 import { Panel } from "~/ui/Panel";
-import { ENDS, isTelling } from "~/work/ends";
-import type { End } from "~/work/protocol";
+import { ENDS, isTelling } from "~/inside/ends";
+import type { End } from "~/inside/protocol";
 import { MemberSelect } from "./MemberSelect";
 
 const Terminal = lazy(() => import("./Terminal").then((module) => ({ default: module.Terminal })));

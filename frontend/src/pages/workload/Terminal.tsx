@@ -6,9 +6,9 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal as Xterm } from "@xterm/xterm";
 import { getNonce } from "get-nonce";
 import { useEffect, useRef } from "react";
-import { Drawing } from "~/work/drawing";
-import { isCopy, isWayOut } from "~/work/keys";
-import { type End, inFrames, readControl, readOutput, workSocketUrl } from "~/work/protocol";
+import { Drawing } from "~/inside/drawing";
+import { isCopy, isWayOut } from "~/inside/keys";
+import { type End, inFrames, readControl, readOutput, workSocketUrl } from "~/inside/protocol";
 
 const PING_MS = 30_000;
 const THEMES = {

@@ -1,8 +1,8 @@
 /** Follows the log of one member: by a socket, or by asking again and again where there is none. Lives outside React. */
 import { workloadsLogs } from "~/api/__generated__";
-import { afterLogSocket } from "~/work/after";
-import { Utf8Stream } from "~/work/decoder";
-import { type End, readControl, workSocketUrl } from "~/work/protocol";
+import { afterLogSocket } from "~/inside/after";
+import { Utf8Stream } from "~/inside/decoder";
+import { type End, readControl, workSocketUrl } from "~/inside/protocol";
 import { addText, EMPTY_TEXT, type LogText } from "./log";
 
 const OPEN_WITHIN_MS = 15_000;
