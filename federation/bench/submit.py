@@ -126,16 +126,16 @@ def _batch(pool: Pool, project: Project, total: int) -> dict[str, Any]:
 def _commits() -> Iterator[dict[Any, float]]:
     """When each workload's grant was durable."""
     found: dict[Any, float] = {}
-    real = grants.commit
+    real = grants.commit_all
 
-    def commit(workload_id: Any, version: int, placement: Any) -> bool:
-        is_done = real(workload_id, version, placement)
-        if is_done:
-            found[workload_id] = time.perf_counter()
-        return is_done
+    def commit_all(planned: Any) -> Any:
+        done = real(planned)
+        now = time.perf_counter()
+        found.update((pk, now) for pk in done)
+        return done
 
-    grants.commit = commit
+    grants.commit_all = commit_all
     try:
         yield found
     finally:
-        grants.commit = real
+        grants.commit_all = real

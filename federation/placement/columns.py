@@ -5,6 +5,7 @@ together by flavor: such a run of devices is a group. Amounts are in 1/1000 of a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,18 @@ class Columns:
 
     def node(self, position: int) -> NodeFree:
         return self.fleet.nodes[int(self.index[position])]
+
+    def renew(self, position: int, was: NodeFree, node: NodeFree) -> bool:
+        """Write down what is free on a node now. False, and nothing written, when more than that has changed."""
+        if _still(was) != _still(node) or self._layout(node).layout.number != self.nodes.layout[position]:
+            return False
+        plan, groups = self._layout(node), self.nodes.first_group
+        first, last = self.groups.first_device[groups[position]], self.groups.first_device[groups[position + 1]]
+        self.nodes.cpu[position], self.nodes.memory[position] = node.cpu_milli, node.memory_mib
+        self.devices.free[first:last] = plan.free(node)
+        self.devices.memory[first:last] = [node.devices[s].free_memory_mib for s in plan.slots]
+        self.devices.seats[first:last] = [_seats(node.devices[s]) for s in plan.slots]
+        return True
 
     def _fill(self, at: I64, sites: I32, rank_of: I32) -> None:
         nodes = [self.fleet.nodes[i] for i in at.tolist()]
@@ -185,6 +198,11 @@ class _Plan:
     def free(self, node: NodeFree) -> list[int]:
         devices = node.devices
         return [devices[s].free_milli if devices[s].is_healthy else 0 for s in self.slots]
+
+
+def _still(node: NodeFree) -> NodeFree:
+    """What does not change about a node while planning, its devices aside."""
+    return replace(node, cpu_milli=0, memory_mib=0, devices=())
 
 
 def _blank(device: DeviceFree, **changes: Any) -> DeviceFree:

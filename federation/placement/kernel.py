@@ -97,6 +97,12 @@ def touch(n: int, fleet: Fleet, log: Log, table: Table) -> None:
 
 
 @compiled
+def touch_all(changed: I32, fleet: Fleet, log: Log, table: Table) -> None:
+    for i in range(changed.shape[0]):
+        touch(changed[i], fleet, log, table)
+
+
+@compiled
 def take(n: int, w: int, m: int, draw: int, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule, log: Log,
          room: Room, answers: Answers) -> None:  # fmt: skip
     """Hold what the wish gets on a node that fits, and write it down as decision m."""

@@ -4,7 +4,7 @@ Pure and deterministic: the same fleet, requests, policy, seed and mix give the 
 the plan goes on. A gang gets all of its members or none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ class Planner:
         self.state = _state(fleet, self._policy, mix or Mix(), seed)
         self._quick: dict[tuple[object, ...], int] = {}
         self._emptied: Planner | None = None
+        self._positions: dict[str, int] | None = None  # of nodes, by id
         self._finals: dict[tuple[Wish, int], Refusal | None] = {}
 
     def place(self, request: Request) -> Outcome:
@@ -70,6 +71,20 @@ class Planner:
             return self.place_all((request,))[0]
         _check(request)
         return self._place_gang(request) if self.columns.fleet.nodes else no_nodes(request)
+
+    def renew(self, nodes: Iterable[NodeFree]) -> bool:
+        """Go on with what is free on these nodes now, instead of what this plan left there. False when more than that
+        has changed, or there is a node more: then only a new planner will do."""
+        if self._positions is None:
+            self._positions = {self.columns.node(at).id: at for at in range(len(self.columns.fleet.nodes))}
+        found = [(self._positions.get(node.id), node) for node in nodes]
+        if any(at is None for at, _ in found):
+            return False
+        return self.state.renew([(at, self.columns.node(at), node) for at, node in found if at is not None])
+
+    def learn(self, mix: Mix) -> None:
+        """Another mix from here on."""
+        self.state.learn(mix)
 
     def place_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         """An outcome for each request, as `place` in turn gives. The outcomes are written out when looked at."""
@@ -212,6 +227,7 @@ def warm() -> None:
     planner = Planner(Fleet((node,)), mix=Mix.of((request,)))
     planner.place(request)
     planner.place(replace(request, replicas=2))  # one finds no place, and the other is given back
+    planner.renew((node,))
 
 
 @dataclass(slots=True)

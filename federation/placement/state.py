@@ -11,6 +11,7 @@ from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
 from federation.placement.mix import Mix
 from federation.placement.policies import Policy
+from federation.placement.types import NodeFree
 
 ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
 
@@ -24,21 +25,33 @@ class State:
         self._numbers: dict[Wish, int] = {}
         nodes, groups = columns.nodes, columns.groups
         count = len(nodes.cpu)
-        stock = np.bincount(columns.devices.free, minlength=gaps.WHOLE + 1) if policy.mode == modes.PACKING else None
-        self.table = tables.table(target if policy.needs_mix else Mix(), tuple(columns.kinds), stock)
+        self._policy = policy
         partly = waste.scratch(groups.first_device)
         groups.mix[:] = columns.group_kind
-        waste.refresh_all(nodes, groups, columns.devices, self.table, partly)
+        self.fleet = scores.Fleet(nodes, groups, columns.devices, partly)
+        self._measure(target)
         if (merits := policy.merits(columns.fleet)) is not None:
             nodes.merit[:] = np.asarray(merits)[columns.index]
         nodes.alike[:] = _alike(columns)
-        self.fleet = scores.Fleet(nodes, groups, columns.devices, partly)
         self._rule(policy, columns)
         self._room(policy, columns, seed)
         self.log = ranks.Log(np.zeros(max(count, 64), np.int32), np.full(count, -1, np.int64), np.zeros(1, np.int64))
         self._layouts, self._kinds = max(len(columns.layouts), 1), max(len(columns.kinds), 1)
         self.arrays = self._no_wishes(16)
         self._rows(16)
+
+    def _measure(self, target: Mix) -> None:
+        """What is left on each node, against a mix."""
+        policy, columns = self._policy, self.columns
+        stock = np.bincount(columns.devices.free, minlength=gaps.WHOLE + 1) if policy.mode == modes.PACKING else None
+        self.table = tables.table(target if policy.needs_mix else Mix(), tuple(columns.kinds), stock)
+        waste.refresh_all(columns.nodes, columns.groups, columns.devices, self.table, self.fleet.partly)
+
+    def learn(self, target: Mix) -> None:
+        """Measure by another mix from here on: all scores are made anew when they are next asked for."""
+        if self._policy.needs_mix:
+            self._measure(target)
+            self.rows.read[:] = -1
 
     def _rule(self, policy: Policy, columns: Columns) -> None:
         totals = [max(n.total_cpu_milli, n.cpu_milli) for n in columns.fleet.nodes]
@@ -150,6 +163,26 @@ class State:
         end = int(answers.first_part[1])
         kernel.give_back(int(answers.node[0]), w, int(answers.held[0]), answers.device[:end], answers.milli[:end],
                          answers.memory[:end], self.fleet, self.arrays, self.table, self.log, self.room)  # fmt: skip
+
+    def renew(self, changed: Sequence[tuple[int, NodeFree, NodeFree]]) -> bool:
+        """What is free on these nodes now: (position, as it was read before, as it is). False when more has changed;
+        the state is of no use then."""
+        free, nodes, groups = self.columns.devices.free, self.columns.nodes, self.columns.groups
+        for position, was, node in changed:
+            first, last = (
+                groups.first_device[nodes.first_group[position]],
+                groups.first_device[nodes.first_group[position + 1]],
+            )
+            before = int(free[first:last].sum())
+            if not self.columns.renew(position, was, node):
+                return False
+            self.room.sites.used[nodes.site[position]] += before - int(free[first:last].sum())
+        self._make_room(len(changed))
+        kernel.touch_all(
+            np.fromiter((position for position, _, _ in changed), np.int32, len(changed)),
+            self.fleet, self.log, self.table,
+        )  # fmt: skip
+        return True
 
     def _make_room(self, entries: int) -> None:
         end, touched = int(self.log.end[0]), self.log.touched

@@ -7,7 +7,8 @@ from uuid import UUID
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, AcceleratorModel, Cluster
-from federation.reconcile import bulk, sights, twins
+from federation.reconcile import sights, twins
+from portal import bulk
 from portal.models import ResourceFlavor
 from portal.models.base import uuid7
 

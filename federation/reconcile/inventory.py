@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, Allocation, Cluster, ClusterWatch, Node
-from federation.reconcile import bulk, devices, sights, twins, workloads
+from federation.reconcile import devices, sights, twins, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
-from portal import events
+from portal import bulk, events
 from portal.audit import SYSTEM
 from portal.models.base import uuid7
 from portal.transitions import move

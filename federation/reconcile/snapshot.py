@@ -1,7 +1,7 @@
 """The fleet of a pool and the queue before it, as frozen values for the planner."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +19,9 @@ from portal.models import Quota
 MIX_OF = 5000  # workloads that tell what is likely to be asked next
 
 
-def fleet_of(pool: Pool) -> Fleet:
+def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
     """Every node of the pool with what is free on it; closed nodes too, so that refusals can name them.
+    Or of these nodes only.
 
     Free is what neither work of ours nor that of others holds. A card that is cut is here by its parts, a card
     that is seen twice at one place.
@@ -28,6 +29,8 @@ def fleet_of(pool: Pool) -> Fleet:
     nodes = Node.objects.exclude(state=NodeState.GONE)
     if clusters := list(pool.clusters.values_list("pk", flat=True)):
         nodes = nodes.filter(cluster__in=clusters)
+    if only is not None:
+        nodes = nodes.filter(pk__in=only)
     devices: dict[UUID, list[DeviceFree]] = defaultdict(list)
     for row in (
         Accelerator.objects.offered()
@@ -152,22 +155,38 @@ class QuotaRoom:
     def __init__(self, projects: Iterable[tuple[UUID, UUID]]) -> None:
         """`projects` are (tenant, project) pairs."""
         self._free: dict[tuple[UUID, UUID | None, str], int] = {}
-        pairs = set(projects)
+        self._tenants: set[UUID] = set()
+        self._of: dict[UUID, list[str]] = defaultdict(list)  # the flavors of each project
+        self.know(projects)
+
+    def know(self, projects: Iterable[tuple[UUID, UUID]]) -> None:
+        """Read what these have left, where it was not read before."""
+        pairs = {pair for pair in projects if pair[1] not in self._of}
+        if not pairs:
+            return
         wanted = Q(project__in={p for _, p in pairs}) | Q(project=None, tenant__in={t for t, _ in pairs})
         for quota in Quota.objects.filter(wanted).select_related("flavor"):
+            if quota.project_id is None and quota.tenant_id in self._tenants:
+                continue  # counted down since
             self._free[(quota.tenant_id, quota.project_id, quota.flavor.name)] = quota.limit_milli - quota.held_milli
+            if quota.project_id is not None:
+                self._of[quota.project_id].append(quota.flavor.name)
+        for tenant, project in pairs:
+            self._tenants.add(tenant)
+            self._of.setdefault(project, [])
 
     def of(self, tenant: UUID, project: UUID) -> dict[str, int]:
         """Flavor -> amount left for this project; both the project's and the tenant's wall count."""
         room = {}
-        for (_, owner, flavor), free in self._free.items():
-            if owner == project:
-                wall = self._free.get((tenant, None, flavor))
-                room[flavor] = max(min(free, wall) if wall is not None else free, 0)
+        for flavor in self._of.get(project, ()):
+            free, wall = self._free[(tenant, project, flavor)], self._free.get((tenant, None, flavor))
+            room[flavor] = max(min(free, wall) if wall is not None else free, 0)
         return room
 
     def set(self, tenant: UUID, project: UUID | None, flavor: str, free: int) -> None:
         """As if so much were left."""
+        if project is not None and flavor not in self._of[project]:
+            self._of[project].append(flavor)
         self._free[(tenant, project, flavor)] = free
 
     def take(self, tenant: UUID, project: UUID, flavor: str, milli: int) -> None:
@@ -176,8 +195,14 @@ class QuotaRoom:
                 self._free[(tenant, owner, flavor)] -= milli
 
 
-def request_of(workload: Workload, room: dict[str, int]) -> Request:
-    """What the planner is asked for one workload. Work without accelerators is counted in cores."""
+# The fields of a workload that `request_of` looks at, and whose it is.
+ASKED = ("project_id", "cpu_milli", "memory_mib", "accelerators", "accelerator_milli", "accelerator_memory_mib",
+         "model_names", "site_slugs", "replicas")  # fmt: skip
+
+
+def request_of(workload: Any, room: dict[str, int]) -> Request:
+    """What the planner is asked for one workload, or a row with its id and `ASKED`. Work without accelerators is
+    counted in cores."""
     return Request(
         id=str(workload.pk),
         cpu_milli=workload.cpu_milli,

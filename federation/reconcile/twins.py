@@ -13,8 +13,8 @@ from uuid import UUID
 from django.db import connection
 
 from federation.models import Accelerator, ClusterKind
-from federation.reconcile import bulk
 from federation.states import ClusterState
+from portal import bulk
 
 # What lies inside comes first: a scheduler of containers or jobs, a cloud, a server, the host of virtual machines.
 INNERMOST_FIRST = (

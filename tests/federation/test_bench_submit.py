@@ -14,7 +14,7 @@ OPTIONS: dict[str, Any] = {"nodes": 3, "rate": 40.0, "seconds": 0.5, "batch": 0,
 
 @pytest.mark.parametrize("batch", [0, 20])
 def test_each_is_granted_once_and_timed(batch: int) -> None:
-    real = grants.commit
+    real = grants.commit_all
     figures = submit.run(OPTIONS | {"batch": batch})
     assert (figures["submits"], figures["grants"], figures["granted_twice"]) == (20, 20, 0)
     if batch:
@@ -22,7 +22,7 @@ def test_each_is_granted_once_and_timed(batch: int) -> None:
     else:
         assert figures["granted_count"] == figures["accepted_count"] == 20
         assert figures["granted_p50_ms"] >= figures["accepted_p50_ms"] > 0, "it is accepted before it is granted"
-    assert grants.commit is real
+    assert grants.commit_all is real
 
 
 def test_more_than_fits_is_not_measured() -> None:

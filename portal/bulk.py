@@ -24,7 +24,10 @@ def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[Value
     if not rows:
         return
     fields = [_field(model, name) for name in names]
-    others = [f for f in model._meta.concrete_fields if f not in fields and not f.has_db_default()]
+    others = [
+        f for f in model._meta.concrete_fields
+        if f not in fields and not f.has_db_default() and not isinstance(f, models.AutoField)
+    ]  # fmt: skip
     defaults = tuple(field.get_db_prep_save(field.get_default(), connection) for field in others)
     columns = sql.SQL(", ").join(sql.Identifier(str(field.column)) for field in (*fields, *others))
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(_table(model), columns)
