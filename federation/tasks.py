@@ -1,6 +1,7 @@
 """Celery entry points: one id in, one step, nothing returned. Sweeps list what is due and enqueue it."""
 
 from celery import shared_task
+from django.conf import settings
 
 from federation import calls, outputs
 from federation.models import Allocation, Cluster, Pool
@@ -40,7 +41,8 @@ def sweep_clusters() -> None:
 
 @shared_task
 def sweep_pools() -> None:
-    for pk in Pool.objects.take_due(_MOST):
+    """Queues are looked at by a process of their own (reconcile/queues.py). This is for when there is none."""
+    for pk in Pool.objects.take_due(_MOST, since=settings.FEDERATION_PLANNER_SECONDS):
         hints.send("federation.tasks.admit_pool", str(pk))
 
 

@@ -46,24 +46,46 @@ def _with_texts(row: Values, documents: Sequence[int]) -> Values:
     return tuple(values)
 
 
-def update(model: type[models.Model], names: Sequence[str], rows: Iterable[Values]) -> None:
-    """Write these fields of rows that exist; the id of each stands before its values."""
+def update(
+    model: type[models.Model],
+    names: Sequence[str],
+    rows: Iterable[Values],
+    *,
+    same: Mapping[str, Any] | None = None,
+    rising: str = "",
+    now: str = "",
+) -> int:
+    """Write these fields of rows that exist; the id of each stands before its values. How many there were.
+
+    `same` has fields that get one value everywhere; the field `rising` is raised by one, `now` gets the present.
+    """
+    fixed = [(_field(model, name), value) for name, value in (same or {}).items()]
     fields = [model._meta.pk, *(_field(model, name) for name in names)]
     columns = [sql.Identifier(str(field.column)) for field in fields[1:]]
     statement = sql.SQL(
         "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS v (pk, {names}) WHERE t.{pk} = v.pk"
     ).format(
         table=_table(model),
-        sets=sql.SQL(", ").join(sql.SQL("{0} = v.{0}").format(column) for column in columns),
+        sets=sql.SQL(", ").join(
+            [
+                *(sql.SQL("{0} = v.{0}").format(column) for column in columns),
+                *(sql.SQL("{} = %s").format(sql.Identifier(str(field.column))) for field, _ in fixed),
+                *(sql.SQL("{0} = t.{0} + 1").format(_column(model, rising)) for _ in rising[:1]),
+                *(sql.SQL("{} = now()").format(_column(model, now)) for _ in now[:1]),
+            ]
+        ),
         arrays=sql.SQL(", ").join(sql.SQL("%s::{}[]").format(sql.SQL(_type(field))) for field in fields),
         names=sql.SQL(", ").join(columns),
         pk=sql.Identifier(str(fields[0].column)),
     )
+    values = [field.get_db_prep_save(value, connection) for field, value in fixed]
+    done = 0
     with connection.cursor() as cursor:
         for some in _pieces(rows):
-            cursor.execute(
-                statement.as_string(cursor.connection), [array(values) for values in zip(*some, strict=True)]
-            )
+            arrays = [array(column) for column in zip(*some, strict=True)]
+            cursor.execute(statement.as_string(cursor.connection), [*values, *arrays])
+            done += cursor.rowcount
+    return done
 
 
 def among(name: str, values: Collection[Any], kind: str = "uuid") -> Func:
@@ -99,6 +121,10 @@ _TEXTS: Mapping[type, Callable[[Any], str]] = {
 
 def _field(model: type[models.Model], name: str) -> Any:
     return model._meta.get_field(name)
+
+
+def _column(model: type[models.Model], name: str) -> sql.Identifier:
+    return sql.Identifier(str(_field(model, name).column))
 
 
 def _table(model: type[models.Model]) -> sql.Identifier:

@@ -1,14 +1,9 @@
 """The Celery app and its timetable. Every sweep makes up for lost messages: it looks at rows, not at queues."""
 
 import os
-from threading import Thread
-from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
 from kombu.transport import TRANSPORT_ALIASES
-
-from federation.placement import plan
 
 TRANSPORT_ALIASES["files"] = "portal.broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -16,12 +11,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("aquifer")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["portal", "federation", "billing"])
-
-
-@worker_ready.connect
-def warm_placement(**_: Any) -> None:
-    """On a machine that never planned the compiler takes longer than a task may wait; what it makes is kept on disk."""
-    Thread(target=plan.warm, name="warm-placement", daemon=True).start()
 
 
 app.conf.beat_schedule = {

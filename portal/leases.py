@@ -6,9 +6,9 @@ out, and the sweep comes back. All clocks are the database's.
 
 import random
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
@@ -47,18 +47,19 @@ def forgettable() -> Iterator[None]:
 
 
 class LeasedQuerySet(ScopedQuerySet[M]):
-    def claim(self, pk: Any) -> uuid.UUID | None:
-        """Take the row for settings.LEASE_SECONDS; None when somebody has it. Counts an attempt."""
+    def claim(self, pk: Any, **values: Any) -> uuid.UUID | None:
+        """Take the row for settings.LEASE_SECONDS; None when somebody has it. Counts an attempt. Writes `values`."""
         token = uuid.uuid4()
         with forgettable():
-            taken = self._claim(pk, token)
+            taken = self._claim(pk, token, values)
         return token if taken else None
 
-    def _claim(self, pk: Any, token: uuid.UUID) -> int:
+    def _claim(self, pk: Any, token: uuid.UUID, values: Mapping[str, Any]) -> int:
         return self.filter(Q(pk=pk) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now()))).update(
             lease_token=token,
             lease_expires_at=seconds_from_now(settings.LEASE_SECONDS),
             attempts=Least(F("attempts") + 1, 99),
+            **values,
         )
 
     def settle(self, pk: Any, token: uuid.UUID, *, check_in: float | None, is_good: bool = True, **values: Any) -> bool:
@@ -77,16 +78,33 @@ class LeasedQuerySet(ScopedQuerySet[M]):
             )
         )
 
+    def settle_unless_woken(self, pk: Any, token: uuid.UUID, *, was: datetime | None, check_in: float) -> None:
+        """Give the row back and look again in `check_in` seconds, or at once when its next look is not `was` any more:
+        somebody has asked for one meanwhile. Need not survive a crash."""
+        table = self.model._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""UPDATE {table} SET lease_token = NULL, lease_expires_at = NULL, attempts = 0,
+                      next_check_at = CASE WHEN next_check_at IS NOT DISTINCT FROM %s
+                        THEN now() + %s * interval '1 second'
+                        ELSE least(next_check_at, now()) END
+                    WHERE id = %s AND lease_token = %s""",  # noqa: S608 - a table of ours
+                [was, check_in, pk, token],
+            )
+
     def due(self) -> Self:
         """Rows to look at now, and nobody is looking."""
         return self.filter(Q(next_check_at__lte=Now()) & (Q(lease_token=None) | Q(lease_expires_at__lt=Now())))
 
-    def take_due(self, limit: int, *, again_in: float = 5.0) -> list[Any]:
+    def take_due(self, limit: int, *, again_in: float = 5.0, since: float = 0.0) -> list[Any]:
         """Ids that are due, oldest first, each handed out once per `again_in` seconds: a message that is
-        lost costs that long, and a queue that is behind is not filled up with repeats."""
+        lost costs that long, and a queue that is behind is not filled up with repeats. Only what has been due for
+        `since` seconds.
+        """
         with forgettable():
             pks = list(
                 self.due()
+                .filter(next_check_at__lte=seconds_from_now(-since))
                 .order_by("next_check_at")
                 .select_for_update(skip_locked=True, of=("self",))
                 .values_list("pk", flat=True)[:limit]

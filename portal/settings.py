@@ -224,9 +224,8 @@ FEDERATION_START_SECONDS = int(os.environ.get("AQUIFER_START_SECONDS", "600"))  
 FEDERATION_STALE_SECONDS = int(os.environ.get("AQUIFER_STALE_SECONDS", "40"))  # then no new placement
 FEDERATION_DISCONNECTED_SECONDS = int(os.environ.get("AQUIFER_DISCONNECTED_SECONDS", "300"))  # then we tell
 FEDERATION_LOST_SECONDS = int(os.environ.get("AQUIFER_LOST_SECONDS", "900"))  # then work moves, by policy
-# Looks at one queue are at least this far apart, unless a batch was full.
 FEDERATION_OUTPUT_DAYS = int(os.environ.get("AQUIFER_OUTPUT_DAYS", "30"))  # then the output of ended work is dropped
-FEDERATION_ADMIT_SECONDS = 0.0 if MODE == "test" else 1.0
+FEDERATION_PLANNER_SECONDS = 0.0 if MODE == "test" else 3.0  # a queue that was due for so long is a worker's to look at
 BILLING_CURRENCY = os.environ.get("AQUIFER_CURRENCY", "CNY")
 BILLING_TIME_ZONE = os.environ.get("AQUIFER_BILLING_TIME_ZONE", "Asia/Shanghai")
 

@@ -89,7 +89,8 @@ def explain(obj: StatefulRow, *, reason: str, message: str = "", **values: Any) 
 def move_many(
     rows: Sequence[StatefulRow], to: str, *, by: Actor, reason: str, each: Mapping[str, Sequence[Any]]
 ) -> None:
-    """`move` for many rows of one model at once, which the caller has locked. `each` has a value of every row.
+    """`move` for many rows of one model at once, which the caller has locked. `each` has a value of every row for some
+    fields (one at least).
 
     Raises as `move` does when any of them cannot go there, and then none has gone.
     """
@@ -99,13 +100,13 @@ def move_many(
         if to not in row.arrows[row.state]:
             raise IllegalTransition(f"This {row.topic} is {row.state}, and cannot become {to}.")
     kind: Any = type(rows[0])
-    changed = kind.objects.filter(bulk.among("id", [row.pk for row in every])).update(
-        state=to, reason=reason, message="", state_since=Now(), version=F("version") + 1
-    )
+    fields = {"state": to, "reason": reason, "message": ""}
+    changed = bulk.update(
+        kind, list(each), zip([row.pk for row in every], *each.values(), strict=True), same=fields, rising="version",
+        now="state_since",
+    )  # fmt: skip
     if changed != len(every):
         raise ConcurrentUpdate(f"A {kind.topic} was removed at the same moment.")
-    if each:
-        bulk.update(kind, list(each), zip([row.pk for row in every], *each.values(), strict=True))
     names = ("object_type", "object_id", "tenant_id", "from_state", "to_state", "reason", "message", "by", "version")
     changes = [
         (kind.topic, row.pk, row.tenant_id, str(row.state), str(to), reason, "", by.actor_name, row.version + 1)

@@ -153,7 +153,7 @@ def test_database_and_broker_have_no_way_out() -> None:
     assert "stores" not in SERVICES["entry"]["networks"]
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "beat", "watcher"])
+@pytest.mark.parametrize("name", ["web", "worker", "beat", "watcher", "planner"])
 def test_ours_waits_for_migrations_database_and_broker(name: str) -> None:
     assert SERVICES[name]["depends_on"] == {
         "migrate": {"condition": "service_completed_successfully"},

@@ -41,4 +41,7 @@ DROP FUNCTION federation_changed_in();
 
 class Migration(migrations.Migration):
     dependencies = [("federation", "0013_policies_of_pools")]
-    operations = [migrations.RunSQL(FORWARD, BACKWARD)]
+    operations = [
+        migrations.RunSQL(FORWARD, BACKWARD),
+        migrations.RemoveField(model_name="pool", name="admitted_at"),
+    ]

@@ -210,7 +210,6 @@ class Pool(Row, Leased):
     clusters = models.ManyToManyField(Cluster, blank=True, related_name="pools")
     model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     policy = models.CharField(max_length=32, choices=Policy.choices, default=Policy.PACKING)
-    admitted_at = models.DateTimeField(null=True, editable=False)
     queue_order = models.CharField(max_length=16, choices=QueueOrder.choices, default=QueueOrder.PRIORITY)
 
     objects: ClassVar = LeasedQuerySet.as_manager()

@@ -6,6 +6,7 @@ Planning is pure and may be outdated; committing is exact (grants.py). A workloa
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from itertools import chain, islice
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Now
-from django.utils import timezone
 
 from federation.models import Allocation, Pool, QueueOrder, Workload
 from federation.models.workloads import WorkloadQuerySet
@@ -23,37 +22,34 @@ from federation.reconcile import desks, grants
 from federation.reconcile.snapshot import ASKED, QuotaRoom, request_of
 from federation.states import AllocationState as A
 from federation.states import WorkloadState
+from portal.leases import seconds_from_now
 from portal.transitions import explain_many
 
 MOST_WAITING = 50_000  # of a queue, from its head; what is behind them has to wait for its turn anyway
 _READ, _COMMIT, _TELL = 500, 200, 1000  # how many at once
-_IDLE_SECONDS, _BUSY_SECONDS = 10.0, 0.0
+# Who submits just when another does may find the queue woken already, and come too late for that look: it is followed
+# by one more.
+_IDLE_SECONDS, _SOON_SECONDS, _BUSY_SECONDS = 10.0, 0.5, 0.0
+
+
+class Found(Enum):
+    NOTHING = "nothing"  # that was new
+    WORK = "work"
+    MORE = "more"  # reason to look again at once: somebody was quicker somewhere, or there was no time for all
 
 
 def run(pk: str) -> bool:
     """One look at the queue. True when there is more to do at once."""
-    token = Pool.objects.claim(pk)
+    # Whoever wakes it from here on finds it not due, and says so: what comes meanwhile may not be in this plan.
+    token = Pool.objects.claim(pk, next_check_at=seconds_from_now(_IDLE_SECONDS))
     if token is None:
         return False
     pool = Pool.objects.get(pk=pk)
-    if (wait := _too_soon(pool)) > 0:
-        Pool.objects.settle(pk, token, check_in=wait)
-        return False
-    is_done = admit(pool)
-    # Woken while we were planning: what was submitted or released meanwhile is not in this plan.
-    was_woken = Pool.objects.values_list("next_check_at", flat=True).get(pk=pk) != pool.next_check_at
-    check_in = _IDLE_SECONDS if is_done and not was_woken else _BUSY_SECONDS
-    Pool.objects.settle(pk, token, check_in=check_in, admitted_at=Now())
+    found = admit(pool)
+    is_done = found is not Found.MORE
+    check_in = _BUSY_SECONDS if not is_done else _SOON_SECONDS if found is Found.WORK else _IDLE_SECONDS
+    Pool.objects.settle_unless_woken(pk, token, was=pool.next_check_at, check_in=check_in)
     return not is_done
-
-
-def _too_soon(pool: Pool) -> float:
-    """Seconds until the next look at this queue: a look that takes long is not taken often, so that releases and
-    submissions that come close together share one. After a quiet second the first is looked at immediately."""
-    if pool.admitted_at is None:
-        return 0.0
-    rest = min(2 * desks.cost_of(pool), settings.FEDERATION_ADMIT_SECONDS)
-    return rest - (timezone.now() - pool.admitted_at).total_seconds()
 
 
 def waiting(pool: Pool) -> WorkloadQuerySet:
@@ -70,24 +66,23 @@ def waiting(pool: Pool) -> WorkloadQuerySet:
     return rows
 
 
-def admit(pool: Pool) -> bool:
-    """Plan and reserve for each workload of the queue in turn. False when there is reason to look again at once:
-    somebody else was quicker somewhere, or there was no time for all."""
+def admit(pool: Pool) -> Found:
+    """Plan and reserve for each workload of the queue in turn."""
     started = time.monotonic()
     queue = waiting(pool).values_list("pk", "version", "reason", "message", "tenant_id", *ASKED, named=True)
     rows: Iterator[Any] = queue[:MOST_WAITING].iterator(_READ)
     if (first := next(rows, None)) is None:
-        return True
+        return Found.NOTHING
     look = _Look(desks.of(pool))
     rows = chain([first], rows)
     while some := list(islice(rows, _READ)):
         look.take(some)
         if time.monotonic() - started > settings.LEASE_SECONDS / 4:
-            look.is_done = False
+            look.found = Found.MORE
             break
     look.close()
     look.desk.cost = time.monotonic() - started
-    return look.is_done
+    return look.found
 
 
 @dataclass(slots=True)
@@ -99,7 +94,7 @@ class _Look:
     refused: dict[str, Refusal] = field(default_factory=dict)  # equal requests of one project share one
     planned: list[grants.Grant] = field(default_factory=list)
     told: list[tuple[UUID, int, str, str, dict[str, Any]]] = field(default_factory=list)
-    is_done: bool = True
+    found: Found = Found.NOTHING
 
     def take(self, rows: Iterable[Any]) -> None:
         rows = list(rows)
@@ -127,7 +122,9 @@ class _Look:
 
     def _commit(self) -> None:
         if len(grants.commit_all(self.planned)) < len(self.planned):
-            self.is_done = False
+            self.found = Found.MORE
+        elif self.planned and self.found is Found.NOTHING:
+            self.found = Found.WORK
         self.planned.clear()
 
     def _tell(self, row: Any, refusal: Refusal) -> None:
@@ -142,6 +139,8 @@ class _Look:
 
     def _write(self) -> None:
         if self.told:
+            if self.found is Found.NOTHING:
+                self.found = Found.WORK
             with transaction.atomic():  # who acted on one of them meanwhile is seen by the next look
                 explain_many(Workload, self.told, state=WorkloadState.QUEUED, document="decision")
         self.told.clear()

@@ -7,18 +7,19 @@ was still open then, or by a later one. Once a minute all is read anew all the s
 
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
-from federation.models import AcceleratorModel, Cluster, Pool
+from federation.models import Pool
 from federation.placement.mix import Mix
 from federation.placement.plan import Planner
 from federation.placement.types import NodeFree, Placement
 from federation.reconcile.snapshot import fleet_of, mix_of
 
 REREAD_SECONDS, RELEARN_SECONDS = 60.0, 5.0
+_NOTHING = 1 << 62  # a transaction that never comes
 _MOST_KEPT = 8  # pools; one of 100,000 nodes takes some hundred MiB
 _kept: "OrderedDict[UUID, Desk]" = OrderedDict()
 
@@ -52,9 +53,7 @@ class Desk:
     def __init__(self, pool: Pool) -> None:
         self.cost = 0.0
         self._read_at = self._learned_at = time.monotonic()
-        self._facts = _facts(pool)
-        self._mark = _oldest_open()
-        self._counts = _changed_since(self._mark)[:2]
+        self._sight = _sight(pool, _NOTHING)
         fleet = fleet_of(pool)
         self._known = {node.id for node in fleet.nodes}
         self._planned: set[str] = set()
@@ -68,12 +67,13 @@ class Desk:
     def renew(self, pool: Pool) -> bool:
         """Bring the planner up to date. False when it has to be made anew."""
         now = time.monotonic()
-        if now - self._read_at > REREAD_SECONDS or _facts(pool) != self._facts:
+        sight, was = _sight(pool, self._sight.mark), self._sight
+        if now - self._read_at > REREAD_SECONDS or sight.facts != was.facts:
             return False
-        mark = _oldest_open()
-        *counts, changed = _changed_since(self._mark)
-        if mark < self._mark or tuple(counts) != self._counts:  # another server has taken over, or rows were deleted
+        # Another server has taken over, or rows came or were deleted.
+        if sight.mark < was.mark or (sight.nodes, sight.devices) != (was.nodes, was.devices):
             return False
+        changed = set(sight.changed)
         stale = (changed & self._known) | self._planned
         if len(stale) > max(len(self._known) // 2, 100):
             return False
@@ -82,7 +82,7 @@ class Desk:
             nodes = fleet_of(pool, [UUID(pk) for pk in new]).nodes  # of other pools, most of the time
         if nodes or (stale and not self._renew_nodes(pool, stale)):
             return False
-        self._mark = mark
+        self._sight = sight
         self._planned.clear()
         if now - self._learned_at > RELEARN_SECONDS:
             self._learned_at = now
@@ -99,36 +99,34 @@ class Desk:
             self.planner.learn(mix)
 
 
-def _facts(pool: Pool) -> tuple[Any, ...]:
-    """What a planner takes for fixed: how the pool is set, its clusters and their sites, what models count as."""
-    clusters = Cluster.objects.order_by("pk")
-    if chosen := list(pool.clusters.values_list("pk", flat=True)):
-        clusters = clusters.filter(pk__in=chosen)
-    places = clusters.values_list(
-        "pk", "slug", "state", "site__slug", "site__power_price_per_kwh", "site__carbon_grams_per_kwh"
-    )
-    models = AcceleratorModel.objects.order_by("pk").values_list("pk", "name", "vendor", "flavor__name")
-    return pool.policy, tuple(pool.model_names), tuple(places), tuple(models)
+class _Sight(NamedTuple):
+    """What decides whether a planner still knows all."""
+
+    mark: int  # no transaction before this one was open
+    nodes: int
+    devices: int
+    changed: frozenset[str]  # nodes that changed in or after a mark, or of which a device did
+    facts: str  # a sum of what planners take for fixed: clusters and their sites, and what models count as
 
 
-def _oldest_open() -> int:
-    """No transaction before this one is still open."""
+_SIGHT = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, nodes.all, devices.all, nodes.some || devices.some,
+  (SELECT md5(string_agg(ROW(c.id, c.slug, c.state, s.slug, s.power_price_per_kwh, s.carbon_grams_per_kwh)::text, ' '
+                         ORDER BY c.id))
+     FROM federation_cluster c JOIN federation_site s ON s.id = c.site_id)
+  || (SELECT md5(string_agg(ROW(m.id, m.name, m.vendor, f.name)::text, ' ' ORDER BY m.id))
+        FROM federation_acceleratormodel m JOIN portal_resourceflavor f ON f.id = m.flavor_id)
+  || (SELECT md5(string_agg(cluster_id::text, ' ' ORDER BY cluster_id))
+        FROM federation_pool_clusters WHERE pool_id = %(pool)s)
+FROM (SELECT count(*) AS all, coalesce(array_agg(id::text) FILTER (WHERE changed_in >= %(mark)s), '{}') AS some
+        FROM federation_node) nodes,
+     (SELECT count(*) AS all, coalesce(array_agg(DISTINCT node_id::text) FILTER (WHERE changed_in >= %(mark)s), '{}')
+        AS some FROM federation_accelerator) devices
+"""
+
+
+def _sight(pool: Pool, mark: int) -> _Sight:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        (found,) = cursor.fetchone()
-    return int(found)
-
-
-def _changed_since(mark: int) -> tuple[int, int, set[str]]:
-    """How many nodes and devices there are, and the nodes that changed, or of which a device did."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT count(*), coalesce(array_agg(id::text) FILTER (WHERE changed_in >= %(mark)s), '{}')
-                 FROM federation_node
-               UNION ALL
-               SELECT count(*), coalesce(array_agg(DISTINCT node_id::text) FILTER (WHERE changed_in >= %(mark)s), '{}')
-                 FROM federation_accelerator""",
-            {"mark": mark},
-        )
-        (nodes, some), (devices, others) = cursor.fetchall()
-    return nodes, devices, {*some, *others}
+        cursor.execute(_SIGHT, {"pool": pool.pk, "mark": mark})
+        found, nodes, devices, changed, facts = cursor.fetchone()
+    return _Sight(found, nodes, devices, frozenset(changed), f"{facts} {pool.policy} {sorted(pool.model_names)}")

@@ -96,7 +96,8 @@ def _reserve(ours: Sequence[tuple[Workload, Placement]]) -> None:
     """Rows of the grants. Quotas, nodes, then devices, each in id order, as everywhere: two never wait in a ring."""
     members = [(w, replica, m) for w, placement in ours for replica, m in enumerate(placement.members)]
     members.sort(key=lambda one: one[2].node)  # so are ids of grants, and by these what they hold is released
-    flavors = dict(ResourceFlavor.objects.values_list("name", "pk"))
+    names = {m.flavor for _, _, m in members}
+    flavors = dict(ResourceFlavor.objects.filter(name__in=names).values_list("name", "pk"))
     _lock_quotas(ours, {flavors[m.flavor] for _, _, m in members})
     locked = Node.objects.filter(pk__in={m.node for _, _, m in members}).order_by("pk")
     nodes = {

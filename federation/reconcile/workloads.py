@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,6 +23,7 @@ from portal.audit import SYSTEM, Actor
 from portal.leases import seconds_from_now
 from portal.transitions import explain, move
 
+WOKEN = "aquifer_pool_woken"  # the channel on which Postgres says so
 MOST_REFUSALS = 5  # a site that keeps refusing is not asked for ever
 _LIVE = (A.RESERVED, A.STARTING, A.ACTIVE)
 
@@ -59,9 +60,11 @@ def stop(allocation: Allocation, *, by: Actor, reason: str, message: str = "", *
 
 
 def wake_pool(pool_id: UUID | str) -> None:
-    """Something may fit now: look at the queue soon."""
-    Pool.objects.filter(pk=pool_id).update(next_check_at=Now())
-    hints.soon("federation.tasks.admit_pool", pool_id)
+    """Something may fit now: look at the queue soon. Where that is wanted already nothing is written, so that many
+    who submit do not wait for each other."""
+    if Pool.objects.filter(pk=pool_id).exclude(next_check_at__lte=Now()).update(next_check_at=Now()):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [WOKEN, str(pool_id)])
 
 
 def wake_pools() -> None:

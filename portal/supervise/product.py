@@ -106,6 +106,12 @@ def watcher(env: dict[str, str]) -> Child:
     return _child("watcher", command, {**env, "AQUIFER_PROCESS": "watcher"}, colour=33, stop_seconds=1.0)
 
 
+def planner(env: dict[str, str]) -> Child:
+    """Places what waits in queues."""
+    command = [str(ROOT / "manage.py"), "plan_queues"]
+    return _child("planner", command, {**env, "AQUIFER_PROCESS": "planner"}, colour=31, stop_seconds=1.0)
+
+
 def agent_enrolment(env: dict[str, str], address: Address, join_token: str) -> Child:
     """Joins this machine to the hub, once. The token goes by environment: the process list is public."""
     command = ["-m", "aquifer_agent", "enrol", "--hub", address.url, "--state-dir", str(AGENT_STATE)]

@@ -75,6 +75,7 @@ def _start(supervisor: Supervisor, options: Options) -> None:
         supervisor.start(product.worker(env))
         supervisor.start(product.beat(env))
         supervisor.start(product.watcher(env))
+        supervisor.start(product.planner(env))
         product.PROBE.touch()
         supervisor.probes.append(Probe(product.PROBE, product.PROBE_SECONDS, ("worker", "beat")))
     with Step("This machine's agent"):

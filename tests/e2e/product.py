@@ -100,6 +100,7 @@ class Product:
         self.manage("migrate", "-v0")
         self.start_web()
         self.start_workers()
+        self.start_planner()
 
     def start_web(self) -> None:
         arguments = ["-m", "uvicorn", "portal.asgi:application", "--port", str(self.port), "--log-level", "warning"]
@@ -124,6 +125,9 @@ class Product:
         self._spawn(
             "beat", [*celery, "beat", "--schedule", str(self.folder / "beat"), "--pidfile", "", "-l", "warning"]
         )
+
+    def start_planner(self) -> None:
+        self._spawn("planner", [str(ROOT / "manage.py"), "plan_queues"], AQUIFER_PROCESS="planner")
 
     def start_watcher(self) -> None:
         self._spawn("watcher", [str(ROOT / "manage.py"), "watch_sites"], AQUIFER_PROCESS="watcher")

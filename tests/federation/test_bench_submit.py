@@ -9,7 +9,7 @@ from federation.bench.figures import BenchError
 from federation.reconcile import grants
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OPTIONS: dict[str, Any] = {"nodes": 3, "rate": 40.0, "seconds": 0.5, "batch": 0, "admit_seconds": 0.0}
+OPTIONS: dict[str, Any] = {"nodes": 3, "rate": 40.0, "seconds": 0.5, "batch": 0}
 
 
 @pytest.mark.parametrize("batch", [0, 20])
