@@ -20,7 +20,7 @@ from portal.transitions import move
 @transaction.atomic
 def submit(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
     """Queue a workload. Whether it can ever run is for admission to say, with the reason."""
-    _check(pool, spec)
+    check(pool, spec)
     workload = Workload.objects.create(
         tenant_id=project.tenant_id,
         project=project,
@@ -37,14 +37,14 @@ def submit(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
 
 def draft(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
     """The workload that `submit` would make, refused as there, and made by nobody."""
-    _check(pool, spec)
+    check(pool, spec)
     return Workload(
         tenant_id=project.tenant_id, project=project, pool=pool, submitted_by=by.actor_name, queued_at=timezone.now(),
         **spec,
     )  # fmt: skip
 
 
-def _check(pool: Pool, spec: dict[str, Any]) -> None:
+def check(pool: Pool, spec: dict[str, Any]) -> None:
     """Refuse what makes no sense, naming the field."""
     devices, milli = spec.get("accelerators", 0), spec.get("accelerator_milli", 1000)
     if milli < 1000 and devices != 1:

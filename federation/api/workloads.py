@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.actions import allocations, workloads
+from federation.actions import allocations, arrays, workloads
 from federation.api.outputs import OutputMixin
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.api.whatif import PreviewSerializer, preview
@@ -22,6 +22,7 @@ from federation.states import WorkloadState as W
 from portal.errors import NotFound
 from portal.http.filters import FilterSet
 from portal.http.history import StateChangeSerializer
+from portal.http.idempotency import once
 from portal.http.scope import project_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
 from portal.models import Project, StateChange
@@ -112,6 +113,19 @@ class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
         return checked_volumes(value)
 
 
+class NewWorkloadsSerializer(NewWorkloadSerializer):
+    count = serializers.IntegerField(min_value=1, max_value=10_000)
+    name = serializers.CharField(max_length=190)
+
+    class Meta(NewWorkloadSerializer.Meta):
+        fields = [*NewWorkloadSerializer.Meta.fields, "count"]
+
+
+class MadeSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    ids = serializers.ListField(child=serializers.UUIDField())
+
+
 class WorkloadFilter(FilterSet):
     state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in W])
     name = django_filters.CharFilter(lookup_expr="icontains")
@@ -133,6 +147,7 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
     permissions = {
         **dict.fromkeys(["list", "retrieve", "history", "logs", "events", "explanation", "counts"], "workload.view"),
         "create": "workload.create",
+        "batch": "workload.create",
         "preview": "workload.create",
         **dict.fromkeys(_VERBS, "workload.control"),
     }
@@ -149,9 +164,23 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
         project, pool, data = self._asked()
         return Response(preview(pool, workloads.draft(by=self.user, project=project, pool=pool, **data)))
 
-    def _asked(self) -> tuple[Project, Pool, dict[str, Any]]:
+    @extend_schema(request=NewWorkloadsSerializer, responses={201: MadeSerializer})
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Queue many that differ by a number alone: in their name, and in the variable AQUIFER_ARRAY_INDEX."""
+        project, pool, data = self._asked(NewWorkloadsSerializer)
+
+        def make() -> Response:
+            ids = arrays.submit_many(by=self.user, project=project, pool=pool, **data)
+            return Response({"count": len(ids), "ids": ids}, 201)
+
+        return once(request, make)
+
+    def _asked(
+        self, serializer: type[NewWorkloadSerializer] = NewWorkloadSerializer
+    ) -> tuple[Project, Pool, dict[str, Any]]:
         """Whose it is, where it may run, and what is wanted."""
-        data = self.valid(NewWorkloadSerializer)
+        data = self.valid(serializer)
         project = project_here(self.user, data.pop("project"))
         self.require(project)
         pool = Pool.objects.filter(pk=data.pop("pool")).first()

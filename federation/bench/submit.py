@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from federation.actions import workloads
+from federation.actions import arrays, workloads
 from federation.bench.figures import BenchError, Clock, database, memory_mib, spread
 from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Allocation, Cluster, Pool, Site, Workload
@@ -115,8 +115,10 @@ def _submitter(answer: Connection, pool: Pool, project: Project, total: int, rat
 
 def _batch(pool: Pool, project: Project, total: int) -> dict[str, Any]:
     with Clock() as accepted:
-        for number in range(total):
-            _submit(pool, project, number)
+        arrays.submit_many(
+            by=SYSTEM, project=project, pool=pool, name="w", count=total, accelerators=1, cpu_milli=4000,
+            memory_mib=16_384,
+        )  # fmt: skip
     with Clock() as granted, _commits() as committed:
         while len(committed) < total:
             admission.run(str(pool.pk))

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _MOST_HINTS = 16
 _ALLOCATION = ("id", "workload", "tenant", "project", "cluster", "node", "flavor", "attempt", "replica", "epoch",
                "cpu_milli", "memory_mib", "held_milli", "reason", "next_check_at")  # fmt: skip
+_READ = ("state", "version", "tenant", "project", "attempt", "cpu_milli", "memory_mib")
 _SHARE = ("allocation", "accelerator", "milli", "memory_mib")
 _RETRYABLE = {"40P01", "40001", "55P03"}  # deadlock, serialization, lock timeout: somebody else was first
 
@@ -69,7 +70,7 @@ def _commit(grants: Sequence[Grant]) -> set[UUID]:
     try:
         with transaction.atomic():
             wanted = {grant.workload_id: grant for grant in grants}
-            rows = Workload.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
+            rows = Workload.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk").only(*_READ)
             ours = [
                 (w, wanted[w.pk].placement) for w in rows
                 if w.state == WorkloadState.QUEUED and w.version == wanted[w.pk].version

@@ -78,6 +78,9 @@ _BODY: dict[str, Make] = {
     "workloads_preview": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
+    "workloads_batch": lambda w: {
+        "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "many", "count": 3,
+    },
     "pools_simulate": lambda w: {
         "workloads": [{"project": str(w.estate.project.pk), "name": "new", "accelerators": 1}],
         "quotas": [{"tenant": str(w.tenant.pk), "flavor": w.estate.flavor.name, "nominal_milli": 1000}],

@@ -12,7 +12,7 @@ from federation.models import Allocation, Pool, Workload
 from federation.reconcile import admission, allocations
 from federation.reconcile.specs import spec_of
 from portal import hints
-from portal.models import IdempotencyRecord, Project, User
+from portal.models import AuditEntry, IdempotencyRecord, Project, User
 from portal.permissions import Role
 from tests import factories
 from tests.api.conftest import Client, client_of
@@ -228,6 +228,42 @@ def test_a_repeated_create_is_the_same_answer_and_one_row(desk: Desk) -> None:
     assert theirs.status_code == 201
     assert theirs.json()["id"] != first.json()["id"], "a key is its caller's own"
     assert Workload.objects.count() == 3
+
+
+def test_many_at_once_differ_by_their_number(desk: Desk) -> None:
+    answer = desk.client.post(f"{WORKLOADS}/batch", desk.body(count=5, env={"LR": "1"}, command=["sh", "-c", "x\ty"]))
+    assert answer.status_code == 201, answer.json()
+    ids = answer.json()["ids"]
+    made = [Workload.objects.get(pk=pk) for pk in ids]
+    assert [w.name for w in made] == [f"train-{number}" for number in range(5)] and ids == sorted(ids)
+    assert [w.env for w in made] == [{"LR": "1", "AQUIFER_ARRAY_INDEX": str(number)} for number in range(5)]
+    assert Workload.objects.count() == 5
+    # Each is as a single one would be, in every column but those of its own.
+    single = Workload.objects.get(pk=desk.submit(env={"LR": "1"}, command=["sh", "-c", "x\ty"]).json()["id"])
+    own = {"id", "name", "env", "created_at", "queued_at", "state_since"}
+    for field in Workload._meta.concrete_fields:
+        if field.name not in own:
+            assert field.value_from_object(made[0]) == field.value_from_object(single), field.name
+    assert (made[0].queued_at, made[0].state_since) == (made[0].created_at, made[0].created_at)
+    noted = AuditEntry.objects.get(detail__count=5)
+    assert (noted.what, noted.target_id) == ("workload.create", ids[0])
+    admission.run(str(desk.pool.pk))
+    assert Workload.objects.filter(state="admitted").count() > 0
+
+
+@pytest.mark.parametrize("count", [0, -1, 10_001, "many", 1.5, None])
+def test_a_number_of_work_that_makes_no_sense_makes_none(desk: Desk, count: Any) -> None:
+    answer = desk.client.post(f"{WORKLOADS}/batch", desk.body(count=count))
+    assert answer.status_code in (400, 422)
+    assert answer.json()["errors"][0]["pointer"] == "/count"
+    assert not Workload.objects.exists()
+
+
+def test_many_are_made_once_however_often_they_are_sent(desk: Desk) -> None:
+    body, headers = desk.body(count=3), {"Idempotency-Key": "sweep"}
+    first = desk.client.post(f"{WORKLOADS}/batch", body, headers=headers)
+    second = desk.client.post(f"{WORKLOADS}/batch", body, headers=headers)
+    assert first.json() == second.json() and Workload.objects.count() == 3
 
 
 def test_a_create_that_failed_may_be_tried_again_under_its_key(desk: Desk) -> None:

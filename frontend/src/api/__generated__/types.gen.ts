@@ -625,6 +625,11 @@ export type LoginRequest = {
     password: string;
 };
 
+export type Made = {
+    count: number;
+    ids: Array<string>;
+};
+
 /**
  * `nodes[].d` rows: [id, model number, health (0 ok, 1 unhealthy, 2 unknown), held 1/1000, busy %, memory
  * used MiB, memory MiB, foreign 1/1000, role, other]. Roles: 0 a card that is handed out, 1 a card that is handed out
@@ -861,6 +866,39 @@ export type NewWorkloadRequest = {
     volumes?: Array<VolumeRequest>;
     secret_env?: Array<string>;
     pull_secrets?: Array<string>;
+};
+
+export type NewWorkloadsRequest = {
+    project: string;
+    pool: string;
+    name: string;
+    kind?: WorkloadKind;
+    priority?: number;
+    replicas?: number;
+    accelerators?: number;
+    accelerator_milli?: number;
+    /**
+     * Of each device; 0: its share.
+     */
+    accelerator_memory_mib?: number;
+    model_names?: Array<string>;
+    site_slugs?: Array<string>;
+    cpu_milli?: number;
+    memory_mib?: number;
+    image?: string;
+    command?: Array<string>;
+    env?: {
+        [key: string]: string;
+    };
+    run_seconds?: number | null;
+    max_seconds?: number | null;
+    max_retries?: number;
+    grace_seconds?: number;
+    ports?: Array<number>;
+    volumes?: Array<VolumeRequest>;
+    secret_env?: Array<string>;
+    pull_secrets?: Array<string>;
+    count: number;
 };
 
 /**
@@ -4453,6 +4491,28 @@ export type WorkloadsCreateResponses = {
 };
 
 export type WorkloadsCreateResponse = WorkloadsCreateResponses[keyof WorkloadsCreateResponses];
+
+export type WorkloadsBatchData = {
+    body: NewWorkloadsRequest;
+    path?: never;
+    query?: never;
+    url: '/api/v1/workloads/batch';
+};
+
+export type WorkloadsBatchErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WorkloadsBatchError = WorkloadsBatchErrors[keyof WorkloadsBatchErrors];
+
+export type WorkloadsBatchResponses = {
+    201: Made;
+};
+
+export type WorkloadsBatchResponse = WorkloadsBatchResponses[keyof WorkloadsBatchResponses];
 
 export type WorkloadsCountsData = {
     body?: never;
