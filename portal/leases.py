@@ -82,7 +82,7 @@ class LeasedQuerySet(ScopedQuerySet[M]):
         """Give the row back and look again in `check_in` seconds, or at once when its next look is not `was` any more:
         somebody has asked for one meanwhile. Need not survive a crash."""
         table = self.model._meta.db_table
-        with connection.cursor() as cursor:
+        with forgettable(), connection.cursor() as cursor:
             cursor.execute(
                 f"""UPDATE {table} SET lease_token = NULL, lease_expires_at = NULL, attempts = 0,
                       next_check_at = CASE WHEN next_check_at IS NOT DISTINCT FROM %s

@@ -32,7 +32,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
     if only is not None:
         nodes = nodes.filter(pk__in=only)
     devices: dict[UUID, list[DeviceFree]] = defaultdict(list)
-    for row in (
+    shown: Any = (
         Accelerator.objects.offered()
         .filter(node__in=nodes.values("pk"))
         .order_by("node_id", "index")
@@ -41,8 +41,8 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
             "held_milli", "held_memory_mib", "health", "foreign_milli", "foreign_memory_mib", "step_milli",
             "most_shares", "held_shares", "mode",
         )
-        .iterator(5000)
-    ):  # fmt: skip
+    )  # fmt: skip
+    for row in shown if only is not None else shown.iterator(5000):  # a cursor of the server, where it is worth it
         (
             node,
             index,
