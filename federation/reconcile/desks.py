@@ -111,13 +111,14 @@ class _Sight(NamedTuple):
 
 _SIGHT = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, nodes.all, devices.all, nodes.some || devices.some,
-  (SELECT md5(string_agg(ROW(c.id, c.slug, c.state, s.slug, s.power_price_per_kwh, s.carbon_grams_per_kwh)::text, ' '
-                         ORDER BY c.id))
-     FROM federation_cluster c JOIN federation_site s ON s.id = c.site_id)
-  || (SELECT md5(string_agg(ROW(m.id, m.name, m.vendor, f.name)::text, ' ' ORDER BY m.id))
-        FROM federation_acceleratormodel m JOIN portal_resourceflavor f ON f.id = m.flavor_id)
-  || (SELECT md5(string_agg(cluster_id::text, ' ' ORDER BY cluster_id))
-        FROM federation_pool_clusters WHERE pool_id = %(pool)s)
+  md5(concat(
+    (SELECT string_agg(ROW(c.id, c.slug, c.state, s.slug, s.power_price_per_kwh, s.carbon_grams_per_kwh)::text, ' '
+                       ORDER BY c.id)
+       FROM federation_cluster c JOIN federation_site s ON s.id = c.site_id), '/',
+    (SELECT string_agg(ROW(m.id, m.name, m.vendor, f.name)::text, ' ' ORDER BY m.id)
+       FROM federation_acceleratormodel m JOIN portal_resourceflavor f ON f.id = m.flavor_id), '/',
+    (SELECT string_agg(cluster_id::text, ' ' ORDER BY cluster_id)
+       FROM federation_pool_clusters WHERE pool_id = %(pool)s)))
 FROM (SELECT count(*) AS all, coalesce(array_agg(id::text) FILTER (WHERE changed_in >= %(mark)s), '{}') AS some
         FROM federation_node) nodes,
      (SELECT count(*) AS all, coalesce(array_agg(DISTINCT node_id::text) FILTER (WHERE changed_in >= %(mark)s), '{}')

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from federation.models import Accelerator, Allocation, Cluster, Node, Pool, Workload
+from federation.models import Accelerator, AcceleratorModel, Allocation, Cluster, Node, Pool, Workload
 from federation.placement.plan import Planner
 from federation.placement.types import Placement
 from federation.reconcile import admission, desks, inventory, snapshot
@@ -78,7 +78,7 @@ def _close(place: Place) -> None:
 
 
 def _silence(place: Place) -> None:
-    Cluster.objects.update(state=ClusterState.DEGRADED)
+    Cluster.objects.update(state=ClusterState.MAINTENANCE)
 
 
 def _grow(place: Place) -> None:
@@ -108,6 +108,20 @@ def test_it_knows_what_a_new_one_knows(change: Callable[[Place], None]) -> None:
     ]
     if change in (_hold, _release, _use):
         assert found is before.planner, "what only fills and empties is no reason to read all"
+
+
+@pytest.mark.parametrize("change", [_silence, _close, _use])
+def test_nor_is_a_pool_of_all_clusters_and_no_devices_overlooked(change: Callable[[Place], None]) -> None:
+    place = Place()
+    place.pool.clusters.clear()
+    Accelerator.objects.all().delete()
+    AcceleratorModel.objects.all().delete()
+    desks.of(place.pool)
+    change(place)
+    found = desks.of(place.pool).planner.columns.fleet
+    assert [(n.name, n.is_open) for n in found.nodes] == [
+        (n.name, n.is_open) for n in snapshot.fleet_of(place.pool).nodes
+    ]
 
 
 def test_what_was_planned_and_came_to_nothing_is_free_again() -> None:
