@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from federation.models import Allocation, Node, Pool, QueueOrder, Workload
+from federation.models import Allocation, Node, Pool, Workload
 from federation.placement.plan import Planner
 from federation.placement.types import DeviceFree, Fleet, NodeFree, Outcome, Placement
-from federation.reconcile import admission, grants
+from federation.reconcile import grants, waiting
 from federation.reconcile.snapshot import QuotaRoom, fleet_of, mix_of, request_of
 from portal.models import Quota
 
@@ -49,14 +49,15 @@ class Result:
 
 def look(pool: Pool, change: Change) -> Result:
     fleet, mix = fleet_of(pool), mix_of(pool)
-    queue = list(admission.waiting(pool).select_related("tenant", "project")[:MOST_WAITING])
+    queue = waiting.head(pool, MOST_WAITING, "tenant", "project")
     displaced, held = _displaced(pool, change.closed_sites)
     pairs = {(w.tenant_id, w.project_id) for w in (*queue, *displaced, *change.asked)}
     was = _plan(Planner(fleet, pool.policy, mix=mix), queue, QuotaRoom(pairs))
     after = _changed(fleet, change, held)
     room = QuotaRoom(pairs)
     _change_room(room, change.quotas, held)
-    later = _in_order(pool, [*queue, *displaced, *change.asked])
+    # What is displaced comes by when it was first queued, what is new last of its equals.
+    later = waiting.arranged(pool, [*queue, *displaced, *change.asked], freed=held)
     now = _plan(Planner(after, pool.policy, mix=mix), later, room)
     gone = {w.pk for w in displaced}
     return Result(
@@ -135,16 +136,6 @@ def _change_room(room: QuotaRoom, quotas: Mapping[QuotaKey, int], held: Sequence
         room.set(*key, nominal - held_now.get(key, 0))
     for allocation in held:
         room.take(allocation.tenant_id, allocation.project_id, allocation.flavor.name, -allocation.held_milli)
-
-
-def _in_order(pool: Pool, work: Sequence[Workload]) -> list[Workload]:
-    """As admission takes them: what is displaced by when it was first queued, what is new at the end."""
-
-    def key(workload: Workload) -> tuple[object, ...]:
-        at = (workload.queued_at, workload.pk)
-        return at if pool.queue_order == QueueOrder.FIFO else (-workload.priority, *at)
-
-    return sorted(work, key=key)
 
 
 def copies_of(node: Node, count: int, fleet: Fleet) -> list[NodeFree]:

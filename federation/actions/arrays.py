@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from federation.actions.workloads import check
+from federation.actions.workloads import check, predicted
 from federation.models import Pool, Workload
 from federation.reconcile.workloads import wake_pool
 from portal import audit, bulk, events
@@ -24,6 +24,7 @@ def submit_many(*, by: Actor, project: Project, pool: Pool, count: int, **spec: 
     """
     check(pool, spec)
     name, env = spec.pop("name"), spec.pop("env", {})
+    spec["predicted_seconds"] = predicted(project, {**spec, "name": f"{name}-0"})
     names = ["id", "tenant", "project", "pool", "submitted_by", "reason", "name", "env", *spec]
     ids = [uuid7() for _ in range(count)]
     whose = (project.tenant_id, project.pk, pool.pk, by.actor_name, "Submitted")

@@ -9,6 +9,7 @@ from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncVi
 from federation.api.calls import AgentCallSocket
 from federation.api.channels import PortSocket, ShellSocket
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
+from federation.api.policies import PlacementPoliciesView, QueueOrdersView
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
 from federation.api.sockets import LogSocket
 from federation.api.workloads import AllocationViewSet, WorkloadViewSet
@@ -17,6 +18,8 @@ paths = [
     path("agent/enrol", AgentEnrolView.as_view()),
     path("agent/sync", AgentSyncView.as_view()),
     path("agent/manifest", AgentManifestView.as_view()),
+    path("placement-policies", PlacementPoliciesView.as_view()),
+    path("queue-orders", QueueOrdersView.as_view()),
 ]
 live_paths = [
     path("ws/agent/calls/<str:pk>", AgentCallSocket.as_asgi()),

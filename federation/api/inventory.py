@@ -12,7 +12,8 @@ from rest_framework.response import Response
 
 from federation.actions import nodes, pools
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
-from federation.models import AcceleratorModel, Cluster, Node, Policy, Pool, QueueOrder
+from federation.models import AcceleratorModel, Cluster, Node, Pool, QueueOrder
+from federation.models.inventory import policy_rule
 from federation.states import NodeState as N
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
@@ -116,7 +117,9 @@ class NewPoolSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200)
     clusters = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
     model_names = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=200)
-    policy = serializers.ChoiceField(choices=Policy.choices, required=False)
+    policy = serializers.CharField(
+        max_length=200, validators=[policy_rule], required=False, help_text="See /placement-policies."
+    )
     queue_order = serializers.ChoiceField(choices=QueueOrder.choices, required=False)
 
 

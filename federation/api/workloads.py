@@ -57,7 +57,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
         fields = [
             "id", "tenant", "tenant_name", "project", "project_name", "pool", "pool_name", *_SPEC, "state", "reason",
             "message", "state_since", "attempt", "retries", "submitted_by", "queued_at", "started_at", "finished_at",
-            "exit_code", "created_at", "version", "actions",
+            "exit_code", "predicted_seconds", "created_at", "version", "actions",
         ]  # fmt: skip
 
     def get_actions(self, workload: Workload) -> list[str]:

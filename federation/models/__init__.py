@@ -8,7 +8,6 @@ from federation.models.inventory import (
     Figures,
     Health,
     Node,
-    Policy,
     Pool,
     QueueOrder,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "LedgerEntry",
     "LogPart",
     "Node",
-    "Policy",
     "Pool",
     "QueueOrder",
     "Share",

@@ -9,11 +9,13 @@ holds there: it is not to be had, and may at any time be more than what is left.
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from federation.accelerators.catalogue import EXCLUSIVE
 from federation.models.sites import Cluster
+from federation.placement import policies
 from federation.states import ALLOCATION_HOLDING, CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
 from portal.leases import Leased, LeasedQuerySet, lease_pair
 from portal.models.base import Row, ScopedQuerySet, StatefulRow
@@ -177,24 +179,22 @@ class Figures(models.Model):
         return f"figures of {self.accelerator_id}"
 
 
-class Policy(models.TextChoices):
-    """Which of federation.placement.policies a pool places by."""
-
-    PACKING = "packing"
-    FGD = "fgd"
-    BEST_FIT = "best-fit"
-    SPREAD = "spread"
-    ROUND_ROBIN = "round-robin"
-    LEAST_LOADED = "least-loaded"
-    WEIGHTED = "weighted"
-    HASH = "hash"
-    GREENEST = "greenest"
-    CHEAPEST = "cheapest"
+def policy_rule(value: str) -> None:
+    """One of federation.placement.policies, or a combination of objectives."""
+    try:
+        policies.named(value)
+    except ValueError as error:
+        raise ValidationError(str(error), code="unknown-policy") from None
 
 
 class QueueOrder(models.TextChoices):
-    FIFO = "fifo"
+    """Which of federation.placement.orders a pool looks at its work by."""
+
     PRIORITY = "priority"
+    FIFO = "fifo"
+    FAIR_SHARE = "fair-share"
+    EARLIEST_DEADLINE = "earliest-deadline"
+    SHORTEST_PREDICTED = "shortest-predicted"
 
 
 class Pool(Row, Leased):
@@ -209,8 +209,8 @@ class Pool(Row, Leased):
     name = models.CharField(max_length=200)
     clusters = models.ManyToManyField(Cluster, blank=True, related_name="pools")
     model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
-    policy = models.CharField(max_length=32, choices=Policy.choices, default=Policy.PACKING)
-    queue_order = models.CharField(max_length=16, choices=QueueOrder.choices, default=QueueOrder.PRIORITY)
+    policy = models.CharField(max_length=200, validators=[policy_rule], default=policies.DEFAULT)
+    queue_order = models.CharField(max_length=32, choices=QueueOrder.choices, default=QueueOrder.PRIORITY)
 
     objects: ClassVar = LeasedQuerySet.as_manager()
 

@@ -77,6 +77,10 @@ class Workload(StatefulRow):
     finished_at = models.DateTimeField(null=True, editable=False)
     exit_code = models.IntegerField(null=True, editable=False)
     decision = models.JSONField(default=dict, editable=False)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    predicted_seconds = models.FloatField(
+        null=True, editable=False, help_text="How long it will run, by what is known when it is submitted."
+    )
 
     objects: ClassVar = WorkloadQuerySet.as_manager()
 
@@ -90,6 +94,7 @@ class Workload(StatefulRow):
             models.Index(fields=["tenant", "-id"], name="workload_tenant"),
             models.Index(fields=["project", "state"], name="workload_project_state"),
             models.Index(fields=["state", "-id"], name="workload_state"),
+            models.Index(fields=["project", "-finished_at"], name="workload_runs", condition=Q(state="succeeded")),
         ]
         constraints = [
             models.CheckConstraint(

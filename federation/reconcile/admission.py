@@ -7,20 +7,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
-from federation.models import Allocation, Pool, QueueOrder, Workload
-from federation.models.workloads import WorkloadQuerySet
+from federation.models import Pool, Workload
 from federation.placement.types import Placement, Refusal
-from federation.reconcile import desks, grants
+from federation.reconcile import desks, grants, waiting
 from federation.reconcile.snapshot import ASKED, QuotaRoom, request_of
-from federation.states import AllocationState as A
 from federation.states import WorkloadState
 from portal.leases import seconds_from_now
 from portal.transitions import explain_many
@@ -52,30 +49,15 @@ def run(pk: str) -> bool:
     return not is_done
 
 
-def waiting(pool: Pool) -> WorkloadQuerySet:
-    """The queue in its order. Work whose earlier attempt still holds hardware waits until that is released."""
-    order = ("queued_at", "id") if pool.queue_order == QueueOrder.FIFO else ("-priority", "queued_at", "id")
-    still_there = Allocation.objects.filter(workload=OuterRef("pk")).exclude(state__in=(A.RELEASED, A.LOST))
-    rows: WorkloadQuerySet = (
-        Workload.objects.waiting()
-        .filter(pool=pool)
-        .exclude(tenant__state="suspended")
-        .filter(~Exists(still_there))
-        .order_by(*order)
-    )
-    return rows
-
-
 def admit(pool: Pool) -> Found:
     """Plan and reserve for each workload of the queue in turn."""
     started = time.monotonic()
-    queue = waiting(pool).values_list("pk", "version", "reason", "message", "tenant_id", *ASKED, named=True)
-    head: list[Any] = list(queue[:_READ])
-    if not head:
+    fields = ("pk", "version", "reason", "message", "tenant_id", *ASKED)
+    rows: Iterator[Any] = waiting.rows(pool, fields, MOST_WAITING, _READ)
+    if (first := next(rows, None)) is None:
         return Found.NOTHING
     look = _Look(desks.of(pool))
-    # A cursor of the server costs more than most queues are long.
-    rows: Iterator[Any] = iter(head) if len(head) < _READ else queue[:MOST_WAITING].iterator(_READ)
+    rows = chain([first], rows)
     while some := list(islice(rows, _READ)):
         look.take(some)
         if time.monotonic() - started > settings.LEASE_SECONDS / 4:

@@ -25,7 +25,7 @@ AGENTS = {"agent_sync_post"}
 # Everybody's own: who one is, what one sees. They name no object.
 OWN = {"session_get", "session_delete", "session_language_post", "overview_get"}
 # What everybody who is signed in may look at; it names no tenant.
-CATALOGUE = {"flavors", "accelerator-models", "pools"}
+CATALOGUE = {"flavors", "accelerator-models", "pools", "placement-policies", "queue-orders"}
 
 # Verbs that work from another state than the one their noun's example is in.
 _AT = {

@@ -64,6 +64,15 @@ def test_objectives_are_weighed() -> None:
     assert sites(fleet, "utilisation:0.001+money:1", 1) == ["b"]
 
 
+@pytest.mark.parametrize(
+    "policy", ["utilisation:0.001+waiting:1000+money:1000+energy:1000+shedding:1000", "money:1000"]
+)
+def test_no_weight_is_so_large_that_a_node_seems_not_to_fit(policy: str) -> None:
+    full = {"a": SiteFacts(load=1.0), "b": SiteFacts(load=1.0)}
+    fleet = Fleet((node("dear", "a", price=3.0, carbon=9.0), node("dirty", "b", price=2.0, carbon=90.0)), full)
+    assert set(sites(fleet, policy, 16)) == {"a", "b"}
+
+
 def test_a_hot_site_sheds_work_as_a_term_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = Fleet((node("tight", "a", busy=7), node("empty", "b")), {"a": SiteFacts(load=0.95)})
     assert sites(fleet, "packing", 1) == ["a"]
@@ -82,6 +91,8 @@ def test_a_hot_site_sheds_work_as_a_term_of_the_policy(monkeypatch: pytest.Monke
         ("money:0", "not all 0"),
         ("money:nan", "Weights are from 0"),
         ("waiting:1+fairness:1", "one"),
+        ("money:1+money:2", "'money' is there twice"),
+        ("utilisation:1+", "'' is not the weight"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_told(name: str, told: str) -> None:

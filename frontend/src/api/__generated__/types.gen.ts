@@ -766,7 +766,10 @@ export type NewPoolRequest = {
     name: string;
     clusters?: Array<string>;
     model_names?: Array<string>;
-    policy?: PolicyEnum;
+    /**
+     * See /placement-policies.
+     */
+    policy?: string;
     queue_order?: QueueOrderEnum;
 };
 
@@ -811,6 +814,10 @@ export type NewSiteRequest = {
     region?: string;
     power_price_per_kwh?: string;
     carbon_grams_per_kwh?: string;
+    /**
+     * How much of the work it is to get beside other sites, where a policy goes by that.
+     */
+    weight?: string;
 };
 
 export type NewTenantRequest = {
@@ -936,6 +943,15 @@ export type NodesHeld = {
 };
 
 export type NullEnum = never;
+
+export type Objective = {
+    /**
+     * What a pool is told.
+     */
+    name: string;
+    title: string;
+    description: string;
+};
 
 export type OneTimeRequest = {
     token: string;
@@ -1111,7 +1127,10 @@ export type PatchedPoolChangeRequest = {
     name?: string;
     clusters?: Array<string>;
     model_names?: Array<string>;
-    policy?: PolicyEnum;
+    /**
+     * See /placement-policies.
+     */
+    policy?: string;
     queue_order?: QueueOrderEnum;
 };
 
@@ -1131,11 +1150,40 @@ export type PatchedSiteChangeRequest = {
     region?: string;
     power_price_per_kwh?: string;
     carbon_grams_per_kwh?: string;
+    /**
+     * How much of the work it is to get beside other sites, where a policy goes by that.
+     */
+    weight?: string;
 };
 
 export type PlacementOutcome = 'placed' | 'waiting';
 
-export type PolicyEnum = 'packing' | 'fgd' | 'best-fit' | 'spread' | 'round-robin' | 'least-loaded' | 'weighted' | 'hash' | 'greenest' | 'cheapest';
+/**
+ * A pool takes one of `policies` by name, or `objectives` with their weights as in `example`.
+ */
+export type PlacementPolicies = {
+    default: string;
+    example: string;
+    /**
+     * Weights are from 0 to this.
+     */
+    most_weight: number;
+    policies: Array<PlacementPolicy>;
+    objectives: Array<Objective>;
+};
+
+export type PlacementPolicy = {
+    /**
+     * What a pool is told.
+     */
+    name: string;
+    title: string;
+    description: string;
+    /**
+     * Names of what it weighs.
+     */
+    objectives: Array<string>;
+};
 
 export type Pool = {
     readonly id: string;
@@ -1143,7 +1191,7 @@ export type Pool = {
     name: string;
     readonly clusters: Array<string>;
     model_names: Array<string>;
-    policy: PolicyEnum;
+    policy: string;
     queue_order: QueueOrderEnum;
     readonly created_at: string;
     version: number;
@@ -1212,7 +1260,25 @@ export type ProjectTotal = {
     cost: string;
 };
 
-export type QueueOrderEnum = 'fifo' | 'priority';
+export type QueueOrder = {
+    /**
+     * What a pool is told.
+     */
+    name: string;
+    title: string;
+    description: string;
+    /**
+     * What may wait for ever by this order; empty: nothing.
+     */
+    starves: string;
+};
+
+export type QueueOrderEnum = 'priority' | 'fifo' | 'fair-share' | 'earliest-deadline' | 'shortest-predicted';
+
+export type QueueOrders = {
+    default: string;
+    orders: Array<QueueOrder>;
+};
 
 /**
  * Amounts in 1/1000 of the flavor's unit. `limit_milli` is the guaranteed share and what may be borrowed.
@@ -1347,6 +1413,10 @@ export type Site = {
     region: string;
     power_price_per_kwh: string;
     carbon_grams_per_kwh: string;
+    /**
+     * How much of the work it is to get beside other sites, where a policy goes by that.
+     */
+    weight: string;
     is_demo: boolean;
     readonly created_at: string;
     version: number;
@@ -1596,6 +1666,10 @@ export type Workload = {
     readonly started_at: string | null;
     readonly finished_at: string | null;
     readonly exit_code: number | null;
+    /**
+     * How long it will run, by what is known when it is submitted.
+     */
+    readonly predicted_seconds: number | null;
     readonly created_at: string;
     version: number;
     readonly actions: Array<string>;
@@ -2049,7 +2123,7 @@ export type PoolWritable = {
     slug: string;
     name: string;
     model_names: Array<string>;
-    policy: PolicyEnum;
+    policy: string;
     queue_order: QueueOrderEnum;
     version: number;
 };
@@ -2114,6 +2188,10 @@ export type SiteWritable = {
     region: string;
     power_price_per_kwh: string;
     carbon_grams_per_kwh: string;
+    /**
+     * How much of the work it is to get beside other sites, where a policy goes by that.
+     */
+    weight: string;
     is_demo: boolean;
     version: number;
 };
@@ -2462,6 +2540,50 @@ export type AgentManifestGetResponses = {
 };
 
 export type AgentManifestGetResponse = AgentManifestGetResponses[keyof AgentManifestGetResponses];
+
+export type PlacementPoliciesGetData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/placement-policies';
+};
+
+export type PlacementPoliciesGetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PlacementPoliciesGetError = PlacementPoliciesGetErrors[keyof PlacementPoliciesGetErrors];
+
+export type PlacementPoliciesGetResponses = {
+    200: PlacementPolicies;
+};
+
+export type PlacementPoliciesGetResponse = PlacementPoliciesGetResponses[keyof PlacementPoliciesGetResponses];
+
+export type QueueOrdersGetData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/queue-orders';
+};
+
+export type QueueOrdersGetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type QueueOrdersGetError = QueueOrdersGetErrors[keyof QueueOrdersGetErrors];
+
+export type QueueOrdersGetResponses = {
+    200: QueueOrders;
+};
+
+export type QueueOrdersGetResponse = QueueOrdersGetResponses[keyof QueueOrdersGetResponses];
 
 export type OverviewGetData = {
     body?: never;
@@ -4290,7 +4412,7 @@ export type PoolsListData = {
          * Number of results to return per page.
          */
         limit?: number;
-        policy?: 'best-fit' | 'cheapest' | 'fgd' | 'greenest' | 'hash' | 'least-loaded' | 'packing' | 'round-robin' | 'spread' | 'weighted';
+        policy?: string;
         slug?: string;
     };
     url: '/api/v1/pools';
