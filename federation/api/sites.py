@@ -44,21 +44,21 @@ class SiteSerializer(serializers.ModelSerializer[Site]):
     class Meta:
         model = Site
         fields = [
-            "id", "slug", "name", "region", "power_price_per_kwh", "carbon_grams_per_kwh", "is_demo", "created_at",
-            "version",
+            "id", "slug", "name", "region", "power_price_per_kwh", "carbon_grams_per_kwh", "weight", "is_demo",
+            "created_at", "version",
         ]  # fmt: skip
 
 
 class NewSiteSerializer(serializers.ModelSerializer[Site]):
     class Meta:
         model = Site
-        fields = ["slug", "name", "region", "power_price_per_kwh", "carbon_grams_per_kwh"]
+        fields = ["slug", "name", "region", "power_price_per_kwh", "carbon_grams_per_kwh", "weight"]
 
 
 class SiteChangeSerializer(serializers.ModelSerializer[Site]):
     class Meta:
         model = Site
-        fields = ["name", "region", "power_price_per_kwh", "carbon_grams_per_kwh"]
+        fields = ["name", "region", "power_price_per_kwh", "carbon_grams_per_kwh", "weight"]
         extra_kwargs = {"name": {"required": False}}
 
 

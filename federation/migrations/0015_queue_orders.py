@@ -1,3 +1,6 @@
+from decimal import Decimal
+
+import django.core.validators
 import federation.models.inventory
 from django.db import migrations, models
 
@@ -32,5 +35,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='workload',
             index=models.Index(condition=models.Q(('state', 'succeeded')), fields=['project', '-finished_at'], name='workload_runs'),
+        ),
+        migrations.AddField(
+            model_name='site',
+            name='weight',
+            field=models.DecimalField(decimal_places=3, default=Decimal('1'), help_text='How much of the work it is to get beside other sites, where a policy goes by that.', max_digits=7, validators=[django.core.validators.MinValueValidator(Decimal('0.001'))]),
+        ),
+        migrations.AddConstraint(
+            model_name='site',
+            constraint=models.CheckConstraint(condition=models.Q(('weight__gt', 0)), name='site_weight_above_zero'),
         ),
     ]

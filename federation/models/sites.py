@@ -3,7 +3,9 @@
 from decimal import Decimal
 from typing import ClassVar
 
+from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from federation.states import ALLOCATION_HOLDING, CLUSTER_ARROWS, CLUSTER_PLACEABLE, ClusterState
@@ -27,7 +29,17 @@ class Site(Row):
     region = models.CharField(max_length=100, blank=True, default="")
     power_price_per_kwh = models.DecimalField(max_digits=12, decimal_places=6, default=Decimal(0))
     carbon_grams_per_kwh = models.DecimalField(max_digits=9, decimal_places=3, default=Decimal(0))
+    weight = models.DecimalField(
+        max_digits=7,
+        decimal_places=3,
+        default=Decimal(1),
+        validators=[MinValueValidator(Decimal("0.001"))],
+        help_text="How much of the work it is to get beside other sites, where a policy goes by that.",
+    )
     is_demo = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="site_weight_above_zero", condition=Q(weight__gt=0))]
 
     def __str__(self) -> str:
         return self.name

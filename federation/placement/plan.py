@@ -28,6 +28,7 @@ from federation.placement.types import (
     Placement,
     Refusal,
     Request,
+    SiteFacts,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ class Planner:
     def learn(self, mix: Mix) -> None:
         """Another mix from here on."""
         self.state.learn(mix)
+
+    def heat(self, sites: Mapping[str, SiteFacts]) -> None:
+        """Other weights and loads of sites from here on; see `Fleet.sites`."""
+        self.state.heat(sites)
 
     def place_all(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         """An outcome for each request, as `place` in turn gives. The outcomes are written out when looked at."""

@@ -1,6 +1,6 @@
 """All that one plan in the making holds, as columns that grow: wishes, their rows, answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
 from federation.placement.mix import Mix
 from federation.placement.policies import Policy
-from federation.placement.types import NodeFree
+from federation.placement.types import NodeFree, SiteFacts
 
 ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
 
@@ -53,6 +53,11 @@ class State:
             self._measure(target)
             self.rows.read[:] = -1
 
+    def heat(self, facts: Mapping[str, SiteFacts]) -> None:
+        """Take the sites for as loaded, and weigh them, as these say."""
+        room = self.room.sites
+        room.used[:], room.whole[:], room.weight[:] = _sites(self.columns, facts)
+
     def _rule(self, policy: Policy, columns: Columns) -> None:
         totals = [max(n.total_cpu_milli, n.cpu_milli) for n in columns.fleet.nodes]
         most_milli = 1000 * max((len(layout.slots) for layout in columns.layouts), default=1)
@@ -69,7 +74,7 @@ class State:
             starts += range(first, last, size)
         self.block = np.array([*starts, count], np.int32)
         self.block_of = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(self.block))
-        used, whole, weight = _sites(columns)
+        used, whole, weight = _sites(columns, columns.fleet.sites)
         of_sites = sites.Sites(
             used, whole, weight, np.zeros(len(whole), np.int64), np.full(len(whole), -1, np.int64)
         )  # fmt: skip
@@ -202,7 +207,7 @@ def _alike(columns: Columns) -> I32:
     return numbers.reshape(-1)
 
 
-def _sites(columns: Columns) -> tuple[I64, I64, F64]:
+def _sites(columns: Columns, facts: Mapping[str, SiteFacts]) -> tuple[I64, I64, F64]:
     """Of each site what is in use of its healthy devices, and all of them, in 1/1000; and its weight."""
     count = len(columns.sites)
     nodes, devices = columns.nodes, columns.devices
@@ -210,8 +215,6 @@ def _sites(columns: Columns) -> tuple[I64, I64, F64]:
     sizes = np.diff(columns.groups.first_device[nodes.first_group])
     free = np.bincount(np.repeat(nodes.site, sizes), devices.free, count).astype(np.int64)
     used = np.maximum(whole - free, 0)
-    facts: Sequence[tuple[float, float]] = [
-        (found.weight, found.load) if (found := columns.fleet.sites.get(site)) else (1.0, 0.0) for site in columns.sites
-    ]
-    used = np.maximum(used, (whole * np.array([load for _, load in facts])).astype(np.int64)) if count else used
-    return used, whole, np.array([weight for weight, _ in facts])
+    known = [facts.get(site, SiteFacts()) for site in columns.sites]
+    used = np.maximum(used, (whole * np.array([site.load for site in known])).astype(np.int64)) if count else used
+    return used, whole, np.array([site.weight for site in known])

@@ -16,6 +16,7 @@ from federation.models import Pool
 from federation.placement.mix import Mix
 from federation.placement.plan import Planner
 from federation.placement.types import NodeFree, Placement
+from federation.reconcile.loads import facts_of
 from federation.reconcile.snapshot import fleet_of, mix_of
 
 REREAD_SECONDS, RELEARN_SECONDS = 60.0, 5.0
@@ -87,6 +88,7 @@ class Desk:
         if now - self._learned_at > RELEARN_SECONDS:
             self._learned_at = now
             self._learn(mix_of(pool))
+            self.planner.heat(facts_of(pool))
         return True
 
     def _renew_nodes(self, pool: Pool, stale: set[str]) -> bool:

@@ -11,6 +11,7 @@ from federation.models import Accelerator, Node, Pool, Workload
 from federation.placement.mix import Mix
 from federation.placement.policies import named
 from federation.placement.types import DeviceFree, Fleet, NodeFree, Request
+from federation.reconcile.loads import facts_of
 from federation.states import CLUSTER_PLACEABLE, NODE_PLACEABLE, NodeState
 from federation.states import WorkloadState as W
 from portal.actions.quotas import CPU
@@ -130,7 +131,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
                 carbon=float(carbon),
             )
         )
-    return Fleet(tuple(found))
+    return Fleet(tuple(found), {} if only is not None else facts_of(pool))
 
 
 def mix_of(pool: Pool) -> Mix:

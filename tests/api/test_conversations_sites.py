@@ -29,6 +29,12 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
     changed = operator.patch(f"/api/v1/sites/{site}", {"region": "Hebei"}, headers={"If-Match": '"1"'})
     assert (changed.status_code, changed.json()["region"], changed.json()["name"]) == (200, "Hebei", "North")
     assert operator.patch(f"/api/v1/sites/{site}", {"region": "x"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert changed.json()["weight"] == "1.000"
+    for weight in ("0", "-1", "NaN", "0.0001", "12345"):
+        refused = operator.patch(f"/api/v1/sites/{site}", {"weight": weight}, headers={"If-Match": '"2"'})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/weight"), weight
+    changed = operator.patch(f"/api/v1/sites/{site}", {"weight": "2.5"}, headers={"If-Match": '"2"'})
+    assert (changed.status_code, changed.json()["weight"]) == (200, "2.500")
 
     body = {"site": site, "slug": "main", "name": "Main", "kind": "kubernetes", "driver": "fake"}
     made = operator.post("/api/v1/clusters", {**body, "settings": {"nodes": []}})
