@@ -305,6 +305,7 @@ SPECTACULAR_SETTINGS = {
         "JoinTokenState": ["open", "used"],
         "OrderDesired": ["run", "absent"],
         "PlacementOutcome": ["placed", "waiting"],
+        "DecisionOutcome": ["none", "placed", "refused"],
     },
     "PREPROCESSING_HOOKS": ["portal.http.schema.in_order"],
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],

@@ -5,7 +5,6 @@ from typing import Any
 
 import django_filters
 from django.db.models import Count
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import allocations, arrays, workloads
+from federation.api.explanations import ExplanationSerializer, explained
 from federation.api.outputs import OutputMixin
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.api.whatif import PreviewSerializer, preview
@@ -227,11 +227,12 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
         rows = StateChange.objects.filter(object_id__in=ids).order_by("-id")[:500]
         return Response(StateChangeSerializer(list(reversed(rows)), many=True).data)
 
-    @extend_schema(responses=OpenApiTypes.OBJECT, filters=False)
+    @extend_schema(responses=ExplanationSerializer, filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
     def explanation(self, request: Request, pk: str) -> Response:
-        """The last decision of placement: the candidates and their scores, or what each filter removed."""
-        return Response(self.get_object().decision)
+        """The last decision of placement: the best nodes and what their scores are made of, or what each filter
+        removed."""
+        return Response(ExplanationSerializer(explained(self.get_object().decision)).data)
 
     @extend_schema(responses=CountsSerializer(many=True))
     @action(detail=False, methods=["get"], pagination_class=None)

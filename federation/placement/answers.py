@@ -42,13 +42,39 @@ class Decision:
         flavor = node.devices[a.device[first]].flavor if last > first else CPU_FLAVOR
         return MemberPlacement(node.id, flavor, devices)
 
-    def candidates(self) -> tuple[Candidate, ...]:
-        a, m = self._answers, self._m
-        count = int(a.candidates[m])
-        return tuple(
-            Candidate(self._columns.node(n).id, value / STEP)
-            for n, value in zip(a.candidate[m, :count].tolist(), a.value[m, :count].tolist(), strict=True)
-        )
+    def candidates(self) -> Sequence[Candidate]:
+        return Ranking(self._columns, self._answers, self._m)
+
+
+class Ranking(Sequence[Candidate]):
+    """The nodes that are named for a placement, best first."""
+
+    def __init__(self, columns: Columns, answers: "Answers", m: int) -> None:
+        self._columns, self._answers, self._m = columns, answers, m
+
+    def __len__(self) -> int:
+        return int(self._answers.candidates[self._m])
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        places = range(len(self))[index]
+        return self._candidate(places) if isinstance(places, int) else tuple(map(self._candidate, places))
+
+    def _candidate(self, at: int) -> Candidate:
+        a, m, scale = self._answers, self._m, self._columns.scale
+        assert scale is not None
+        node = self._columns.node(a.candidate[m, at])
+        score, site, shedding = (float(v) / STEP for v in (a.value[m, at], a.added[m, at, 0], a.added[m, at, 1]))
+        parts = scale.parts(score, site, shedding, node.price, node.carbon)
+        return Candidate(node.id, score, node.name, node.site, parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as other sequences that are equal by what is in them
 
 
 class Batch(Sequence[Outcome]):

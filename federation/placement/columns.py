@@ -6,12 +6,15 @@ together by flavor: such a run of devices is a group. Amounts are in 1/1000 of a
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from federation.placement.types import DeviceFree, Fleet, NodeFree
+
+if TYPE_CHECKING:
+    from federation.placement.parts import Scale
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -69,6 +72,7 @@ class Columns:
     def __init__(self, fleet: Fleet, order: Sequence[int] | npt.NDArray[np.int64]) -> None:
         """`order` says which node comes first when scores are equal: indexes into `fleet.nodes`."""
         self.fleet = fleet
+        self.scale: Scale | None = None  # how its planner scores
         self.sites = sorted({node.site for node in fleet.nodes})
         number = {site: i for i, site in enumerate(self.sites)}
         count = len(fleet.nodes)

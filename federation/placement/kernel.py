@@ -45,6 +45,7 @@ class Answers(NamedTuple):
     counts: I32  # (M, FILTERS)
     candidate: I32  # (M, BEST)
     value: F64  # (M, BEST): scores of candidates
+    added: F64  # (M, BEST, 2): what of them is the site's part, and shedding; 0 where a policy has neither
     candidates: I32
     held: I32  # `kinds_held` of the node before
     first_part: I64
@@ -161,6 +162,14 @@ def give_back(n: int, w: int, held: int, slots: I32, milli: I32, memory: I64, fl
 
 
 @compiled
+def name_added(m: int, found: int, fleet: Fleet, room: Room, answers: Answers) -> None:
+    """Write down what was added to the scores of the candidates for their sites."""
+    for i in range(found):
+        s = fleet.nodes.site[answers.candidate[m, i]]
+        answers.added[m, i, 0], answers.added[m, i, 1] = room.sites.added[s, 0], room.sites.added[s, 1]
+
+
+@compiled
 def decide(which: I32, keys: I64, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule, rows: Rows, seats: Seats,
            log: Log, room: Room, answers: Answers) -> None:  # fmt: skip
     """Each wish of `which` in turn. `keys` are what policies that hash or draw know of the request."""
@@ -200,6 +209,8 @@ def decide(which: I32, keys: I64, fleet: Fleet, wishes: Wishes, table: Table, ru
         answers.node[m] = chosen[0]
         answers.filter[m] = 0
         answers.candidates[m] = found
+        if has_worth:
+            name_added(m, found, fleet, room, answers)
         take(chosen[0], w, m, draw >> 20, fleet, wishes, table, rule, log, room, answers)
 
 

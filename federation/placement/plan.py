@@ -238,7 +238,7 @@ def warm() -> None:
 @dataclass(slots=True)
 class _Attempt:
     members: list[MemberPlacement] = field(default_factory=list)
-    best: tuple[Candidate, ...] = ()
+    best: Sequence[Candidate] = ()
     held: list[tuple["Answers", int]] = field(default_factory=list)
     stuck: Missed | None = None  # what the next member, which found no node, missed
 

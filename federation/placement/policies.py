@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from federation.placement import modes
-from federation.placement.types import Fleet, NodeFree
+from federation.placement.types import Fleet
 
 _POINTS = 1000 * modes.STEP  # about what packing takes off for the loss of a whole device
 MOST_WEIGHT = 1000  # nothing else comes near it: the rest decides between equals
-_MOST = 100_000.0  # of all weights of a policy, in devices: more would not be told from a node that does not fit
+_MOST = 4000.0  # of all weights of a policy, in devices: much more is not told from a node that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,15 @@ class Policy:
         """What each node is worth whatever is on it; None when all are worth the same."""
         if not self.money and not self.energy:
             return None
-        dearest = max((node.price for node in fleet.nodes), default=0.0) or 1.0
-        dirtiest = max((node.carbon for node in fleet.nodes), default=0.0) or 1.0
+        price, carbon = self.rates(fleet)
+        return [-(price * node.price + carbon * node.carbon) for node in fleet.nodes]
 
-        def merit(node: NodeFree) -> float:
-            return -_POINTS * (self.money * node.price / dearest + self.energy * node.carbon / dirtiest)
-
-        return [merit(node) for node in fleet.nodes]
+    def rates(self, fleet: Fleet) -> tuple[float, float]:
+        """What a unit of price, and of carbon, takes off a score."""
+        return (
+            _POINTS * self.money / (max((node.price for node in fleet.nodes), default=0.0) or 1.0),
+            _POINTS * self.energy / (max((node.carbon for node in fleet.nodes), default=0.0) or 1.0),
+        )
 
 
 DEFAULT = "packing"

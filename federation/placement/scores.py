@@ -24,10 +24,10 @@ from federation.placement.modes import (
     STEP,
     TIGHTEST,
 )
+from federation.placement.parts import LOSS_POINTS
 from federation.placement.tables import Table
 from federation.placement.waste import cpu_step, gather, valued, wasted
 
-LOSS_POINTS = 64.0  # more than FGD's halved score has, so that a step of loss comes before all of it
 LOSS_STEP = 75.0  # 1/1000 of a device: losses of value that differ by less are the same to packing
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from federation.placement.columns import F64, I32, I64
 from federation.placement.compiled import compiled
-from federation.placement.modes import HASH, LEAST_LOADED, NO_SITES, ROUND_ROBIN
+from federation.placement.modes import HASH, HOT, LEAST_LOADED, NO_SITES, ROUND_ROBIN
 
 
 class Sites(NamedTuple):
@@ -18,6 +18,7 @@ class Sites(NamedTuple):
     weight: F64
     given: I64  # how many members the plan has sent there
     turn: I64  # when it last got one; -1: never
+    added: F64  # (S, 2): what was last added to scores there: the site's part, and shedding
 
 
 @compiled
@@ -53,14 +54,16 @@ def worth_of_site(s: int, key: int, sites: Sites, mode: int) -> float:
 
 @compiled
 def add_worth(worth: F64, site_of_block: I32, key: int, sites: Sites, mode: int, scale: float, shed: float) -> None:
-    """What each block adds: the site's part times `scale`, less `shed` times what is above 80 % of its load."""
+    """What each block adds: the site's part times `scale`, less `shed` times what its load is above HOT."""
     last, value = -1, 0.0
     for b in range(site_of_block.shape[0]):
         s = site_of_block[b]
         if s != last:
-            last, value = s, 0.0
+            last, value, cooling = s, 0.0, 0.0
             if mode != NO_SITES:
                 value = scale * worth_of_site(s, key, sites, mode)
             if shed > 0.0:
-                value -= shed * max(load_of(s, sites) - 0.8, 0.0)
+                cooling = -shed * max(load_of(s, sites) - HOT, 0.0)
+            sites.added[s, 0], sites.added[s, 1] = value, cooling
+            value += cooling
         worth[b] = value

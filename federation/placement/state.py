@@ -10,6 +10,7 @@ from federation.placement.columns import F64, I32, I64, Columns
 from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
 from federation.placement.mix import Mix
+from federation.placement.parts import Scale
 from federation.placement.policies import Policy
 from federation.placement.types import NodeFree, SiteFacts
 
@@ -21,6 +22,7 @@ class State:
 
     def __init__(self, columns: Columns, policy: Policy, target: Mix, seed: int) -> None:
         self.columns = columns
+        columns.scale = Scale.of(policy, columns.fleet)
         self.wishes: list[Wish] = []
         self._numbers: dict[Wish, int] = {}
         nodes, groups = columns.nodes, columns.groups
@@ -76,7 +78,8 @@ class State:
         self.block_of = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(self.block))
         used, whole, weight = _sites(columns, columns.fleet.sites)
         of_sites = sites.Sites(
-            used, whole, weight, np.zeros(len(whole), np.int64), np.full(len(whole), -1, np.int64)
+            used, whole, weight, np.zeros(len(whole), np.int64), np.full(len(whole), -1, np.int64),
+            np.zeros((len(whole), 2)),
         )  # fmt: skip
         self.room = kernel.Room(
             np.zeros(len(starts)), site[self.block[:-1]], np.zeros(ranks.BEST, np.int32), of_sites, policy.by_site,
@@ -154,8 +157,8 @@ class State:
         answers = kernel.Answers(
             np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int64),
             np.empty((count, ranks.FILTERS), np.int32), np.empty((count, ranks.BEST), np.int32),
-            np.empty((count, ranks.BEST)), np.empty(count, np.int32), np.empty(count, np.int32),
-            np.zeros(count + 1, np.int64),
+            np.empty((count, ranks.BEST)), np.zeros((count, ranks.BEST, 2)), np.empty(count, np.int32),
+            np.empty(count, np.int32), np.zeros(count + 1, np.int64),
             np.empty(parts, np.int32), np.empty(parts, np.int32), np.empty(parts, np.int64),
         )  # fmt: skip
         kernel.decide(which, keys, self.fleet, self.arrays, self.table, self.rule, self.rows, self.seats, self.log,

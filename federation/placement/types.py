@@ -3,7 +3,7 @@
 Compute is in 1/1000 of a device, memory in MiB, CPU in 1/1000 of a core. No database, no Django.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from federation.accelerators.catalogue import EXCLUSIVE
@@ -111,10 +111,13 @@ class MemberPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node that was scored, for the explanation."""
+    """A node that was scored, for the explanation. `parts` add up to the score; see parts.py for their names."""
 
     node: str
     score: float
+    name: str = ""
+    site: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class Placement:
     request: str
     members: tuple[MemberPlacement, ...]
     policy: str
-    best: tuple[Candidate, ...] = ()  # the chosen node and the five next best, of the first member
+    best: Sequence[Candidate] = ()  # the chosen node and the five next best, of the first member
 
 
 @dataclass(frozen=True, slots=True)

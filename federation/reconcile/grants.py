@@ -157,5 +157,8 @@ def _decision(placement: Placement) -> dict[str, object]:
     return {
         "outcome": "placed",
         "policy": placement.policy,
-        "candidates": [{"node": c.node, "score": c.score} for c in placement.best],
+        "candidates": [
+            {"node": c.node, "name": c.name, "site": c.site, "score": c.score, "parts": dict(c.parts)}
+            for c in placement.best
+        ],
     }

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from federation.drivers.base import Volume, VolumeKind
-from federation.models import Allocation, Pool, Workload
+from federation.models import Allocation, Node, Pool, Workload
 from federation.reconcile import admission, allocations
 from federation.reconcile.specs import spec_of
 from portal import hints
@@ -90,7 +90,12 @@ def test_from_submission_to_the_end_and_once_more(desk: Desk) -> None:
     ended = desk.client.get(address).json()
     assert (ended["state"], ended["exit_code"], ended["actions"]) == ("succeeded", 0, ["retry"])
     decision = desk.client.get(f"{address}/explanation").json()
-    assert decision, "why it went where it went"
+    assert (decision["outcome"], decision["policy"], decision["miss"]) == ("placed", "packing", None)
+    for candidate in decision["candidates"]:
+        assert candidate["name"] == Node.objects.get(pk=candidate["node"]).name
+        assert candidate["site"] == Node.objects.get(pk=candidate["node"]).cluster.site.slug
+        assert set(candidate["parts"]) == {"packing", "fragmentation", "fullness"}
+        assert sum(candidate["parts"].values()) == pytest.approx(candidate["score"])
     logs = desk.client.get(f"{address}/logs").json()
     assert (logs["next_offset"], logs["message"]) == (len(logs["text"].encode()), "")
     history = desk.client.get(f"{address}/history").json()

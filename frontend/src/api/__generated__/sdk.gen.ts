@@ -641,7 +641,8 @@ export const workloadsCancel = <ThrowOnError extends boolean = false>(options: O
 export const workloadsEvents = <ThrowOnError extends boolean = false>(options: Options<WorkloadsEventsData, ThrowOnError>): RequestResult<WorkloadsEventsResponses, WorkloadsEventsErrors, ThrowOnError> => (options.client ?? client).get<WorkloadsEventsResponses, WorkloadsEventsErrors, ThrowOnError>({ url: '/api/v1/workloads/{id}/events', ...options });
 
 /**
- * The last decision of placement: the candidates and their scores, or what each filter removed.
+ * The last decision of placement: the best nodes and what their scores are made of, or what each filter
+ * removed.
  */
 export const workloadsExplanation = <ThrowOnError extends boolean = false>(options: Options<WorkloadsExplanationData, ThrowOnError>): RequestResult<WorkloadsExplanationResponses, WorkloadsExplanationErrors, ThrowOnError> => (options.client ?? client).get<WorkloadsExplanationResponses, WorkloadsExplanationErrors, ThrowOnError>({ url: '/api/v1/workloads/{id}/explanation', ...options });
 

@@ -277,6 +277,23 @@ export type CancelRequest = {
     message?: string;
 };
 
+/**
+ * A node that was scored; the first of a list is the chosen one. `parts` are points by name and add up to `score`:
+ * what the policy measures nodes by (for packing in three parts), then the site, shedding, money, energy.
+ */
+export type Candidate = {
+    node: string;
+    name: string;
+    site: string;
+    score: number;
+    /**
+     * Empty: decided before parts were kept.
+     */
+    parts: {
+        [key: string]: number;
+    };
+};
+
 export type CategoryEnum = 'usage' | 'adjustment';
 
 export type ChangeRequest = {
@@ -372,6 +389,8 @@ export type Counts = {
     count: number;
 };
 
+export type DecisionOutcome = 'none' | 'placed' | 'refused';
+
 export type Department = {
     readonly id: string;
     tenant: string;
@@ -421,6 +440,35 @@ export type Estate = {
     idle_held: number;
     largest_free_block: number;
     observed_at: string | null;
+};
+
+/**
+ * Of a placement the policy and the candidates, the chosen node first; of a refusal all the rest.
+ */
+export type Explanation = {
+    /**
+     * none: nothing decided yet.
+     */
+    outcome: DecisionOutcome;
+    policy: string;
+    candidates: Array<Candidate>;
+    reason: string;
+    message: string;
+    /**
+     * It could not even run where all is free.
+     */
+    is_final: boolean;
+    /**
+     * How many nodes each filter removed.
+     */
+    filters: {
+        [key: string]: number;
+    };
+    nearest: string;
+    /**
+     * The same for programs, where a node came near.
+     */
+    miss: NearestMiss | null;
 };
 
 export type FieldError = {
@@ -689,6 +737,25 @@ export type ModelSummary = {
 export type Money = {
     amount: string;
     currency: string;
+};
+
+/**
+ * The node that came nearest, and what it lacked: `has` of the `wanted`, both in `unit`.
+ */
+export type NearestMiss = {
+    /**
+     * Its id; empty when it is not about one node.
+     */
+    node: string;
+    name: string;
+    filter: string;
+    wanted: number;
+    has: number;
+    unit: string;
+    /**
+     * The place that it is about, when that is not a node.
+     */
+    where: string;
 };
 
 export type Need = {
@@ -4793,9 +4860,7 @@ export type WorkloadsExplanationErrors = {
 export type WorkloadsExplanationError = WorkloadsExplanationErrors[keyof WorkloadsExplanationErrors];
 
 export type WorkloadsExplanationResponses = {
-    200: {
-        [key: string]: unknown;
-    };
+    200: Explanation;
 };
 
 export type WorkloadsExplanationResponse = WorkloadsExplanationResponses[keyof WorkloadsExplanationResponses];

@@ -2070,7 +2070,8 @@ export const workloadsEventsOptions = (options: Options<WorkloadsEventsData>) =>
 export const workloadsExplanationQueryKey = (options: Options<WorkloadsExplanationData>) => createQueryKey('workloadsExplanation', options);
 
 /**
- * The last decision of placement: the candidates and their scores, or what each filter removed.
+ * The last decision of placement: the best nodes and what their scores are made of, or what each filter
+ * removed.
  */
 export const workloadsExplanationOptions = (options: Options<WorkloadsExplanationData>) => queryOptions<WorkloadsExplanationResponse, WorkloadsExplanationError, WorkloadsExplanationResponse, ReturnType<typeof workloadsExplanationQueryKey>>({
     queryFn: async ({ queryKey, signal }) => {
