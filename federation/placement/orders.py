@@ -180,7 +180,7 @@ def stem(name: str) -> str:
 class Run:
     """Work that has succeeded, and how long it ran."""
 
-    name: str
+    stem: str
     kind: str
     seconds: float
 
@@ -193,7 +193,7 @@ def predicted_seconds(name: str, kind: str, runs: Sequence[Run], limits: Iterabl
     """
     limit = min((one for one in limits if one is not None), default=None)
     beginning = stem(name)
-    alike = [run.seconds for run in runs if run.kind == kind and stem(run.name) == beginning][:RUNS]
+    alike = [run.seconds for run in runs if run.kind == kind and run.stem == beginning][:RUNS]
     if alike:
         seconds = median(alike)
     elif limit is not None:

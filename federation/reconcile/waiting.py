@@ -1,5 +1,6 @@
 """The queue of one pool in the pool's order, without loading the whole of it; and how long its work will run."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from portal.actions.quotas import CPU as CPU_FLAVOR
 from portal.models import Project, Quota
 
 RUNS_OF_PROJECT = 100  # of its newest runs, from which it is told how long the next will take
+KEEP_SECONDS = 5.0  # much work is sent at once, and reading the runs costs more than all else of a submit
+_MOST_KEPT = 1000  # projects
+_kept: dict[UUID, tuple[float, list[Run]]] = {}
 _DEPTH = 64  # of each tenant's queue is read at least for fair share
 
 _SQL: Mapping[str, Sequence[Any]] = {
@@ -163,14 +167,28 @@ def _weights(flavors: set[UUID]) -> dict[UUID, float]:
 
 
 def predicted_seconds(project: Project, name: str, kind: str, limits: Iterable[float | None]) -> float | None:
-    """How long work of a project will run; see `orders.predicted_seconds`."""
+    """How long work of a project will run, by runs as they were up to KEEP_SECONDS ago; see `orders`."""
+    now = time.monotonic()
+    kept_at, runs = _kept.get(project.pk, (-KEEP_SECONDS, []))
+    if now - kept_at >= KEEP_SECONDS:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        runs = _runs_of(project)
+        _kept[project.pk] = now, runs
+    return orders.predicted_seconds(name, kind, runs, limits)
+
+
+def _runs_of(project: Project) -> list[Run]:
     first = Allocation.objects.filter(workload=OuterRef("pk"), attempt=OuterRef("attempt"), replica=0)
     ran = first.filter(started_at__isnull=False, ended_at__isnull=False).values(ran=F("ended_at") - F("started_at"))
-    rows: Any = (
+    found: Any = (
         Workload.objects.filter(project=project, state=W.SUCCEEDED)
         .order_by("-finished_at")
         .annotate(ran=Subquery(ran[:1]))
         .values_list("name", "kind", "ran")
     )
-    runs = [Run(was, of, took.total_seconds()) for was, of, took in rows[:RUNS_OF_PROJECT] if took is not None]
-    return orders.predicted_seconds(name, kind, runs, limits)
+    return [
+        Run(orders.stem(name), kind, took.total_seconds())
+        for name, kind, took in found[:RUNS_OF_PROJECT]
+        if took is not None
+    ]

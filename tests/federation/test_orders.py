@@ -142,8 +142,8 @@ def test_a_stem_is_what_repeats_from_run_to_run(name: str, expected: str) -> Non
     assert orders.stem(name) == expected
 
 
-RUNS = [Run("train-3", "training", 40), Run("train-2", "training", 60), Run("train-1", "training", 50),
-        Run("train-9", "batch", 1), Run("eval-1", "batch", 3)]  # fmt: skip
+RUNS = [Run("train", "training", 40), Run("train", "training", 60), Run("train", "training", 50),
+        Run("train", "batch", 1), Run("eval", "batch", 3)]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,6 @@ def test_a_prediction_is_of_runs_alike_then_of_limits_then_of_the_project(
 
 
 def test_only_the_last_runs_count_and_of_nothing_comes_nothing() -> None:
-    runs = [Run(f"t-{n}", "batch", 10) for n in range(orders.RUNS)] + [Run("t-0", "batch", 99)] * 90
+    runs = [Run("t", "batch", 10)] * orders.RUNS + [Run("t", "batch", 99)] * 90
     assert orders.predicted_seconds("t-1", "batch", runs, ()) == 10.0
     assert orders.predicted_seconds("t-1", "batch", [], (None,)) is None

@@ -179,6 +179,7 @@ def submit(field: Field, name: str, of: int = 0, **spec: Any) -> float | None:
 
 
 def test_what_is_submitted_is_predicted_from_the_runs_of_its_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "KEEP_SECONDS", 0.0)
     field = Field("shortest-predicted")
     assert submit(field, "train-1") is None
     for seconds in (10, 30, 20):
@@ -196,6 +197,14 @@ def test_what_is_submitted_is_predicted_from_the_runs_of_its_project(monkeypatch
     assert submit(field, "train-7", of=1) is None, "another project's runs tell nothing"
     monkeypatch.setattr(waiting, "RUNS_OF_PROJECT", 1)
     assert submit(field, "new") == pytest.approx(900), "of the newest"
+
+
+def test_runs_are_not_read_for_each_of_what_is_sent_at_once(django_assert_num_queries: Any) -> None:
+    field = Field("shortest-predicted")
+    ran(field, "train-1", 10)
+    for queries in (1, 0, 0):
+        with django_assert_num_queries(queries):
+            assert waiting.predicted_seconds(field.projects[0], "train-2", "batch", ()) == pytest.approx(10)
 
 
 def test_the_shortest_is_placed_first_and_what_is_unknown_last() -> None:
