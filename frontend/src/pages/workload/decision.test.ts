@@ -1,19 +1,31 @@
 import { expect, test } from "vitest";
 import { readDecision } from "./decision";
 
-test("a refusal tells what each filter removed, in order", () => {
-  expect(readDecision({ outcome: "refused", is_final: true, filters: { closed: 2, accelerators: 7, odd: "x" } })).toEqual({
+const MISS = { node: "n", filter: "cpu", wanted: 16_000, has: 4000, unit: "cpu-milli" };
+
+test("a refusal tells what each filter removed, in the order they are asked, whatever order the database gives", () => {
+  expect(readDecision({ outcome: "refused", reason: "NotEnoughCpu", is_final: true, filters: { cpu: 3, later: 1, closed: 2, accelerators: 7, odd: "x" }, miss: MISS })).toEqual({
     outcome: "refused",
     isFinal: true,
-    filters: [["closed", 2], ["accelerators", 7]],
+    reason: "NotEnoughCpu",
+    filters: [["closed", 2], ["accelerators", 7], ["cpu", 3], ["later", 1]],
+    miss: MISS,
   });
 });
 
-test("a placement tells the best candidates", () => {
-  expect(readDecision({ outcome: "placed", policy: "best-fit", candidates: [{ node: "n", score: 0.5 }, null] })).toEqual({
+test.each([[null], [undefined], ["x"], [{ ...MISS, node: 1 }], [{ ...MISS, has: null }]])("a miss that lacks something is none: %j", (miss) => {
+  expect(readDecision({ outcome: "refused", filters: {}, miss })).toMatchObject({ miss: undefined, isFinal: false, filters: [] });
+});
+
+test("a placement tells the best candidates, with the parts of their scores where there are any", () => {
+  const candidates = [{ node: "n", score: 0.5, parts: { money: -1, utilisation: 1.5, later: 0, odd: "x" } }, null, { node: "m" }, { node: "o", score: 0 }];
+  expect(readDecision({ outcome: "placed", policy: "best-fit", candidates })).toEqual({
     outcome: "placed",
     policy: "best-fit",
-    candidates: [{ node: "n", score: 0.5 }],
+    candidates: [
+      { node: "n", score: 0.5, parts: [["utilisation", 1.5], ["money", -1], ["later", 0]] },
+      { node: "o", score: 0, parts: [] },
+    ],
   });
 });
 

@@ -1,0 +1,40 @@
+/** The words are for what the back end knows, so they are compared with it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { messages as chinese } from "~/locales/zh-Hans/messages.po";
+import { FILTERS, OBJECTIVES, ORDERS, POLICIES } from "./placement";
+
+const FEDERATION = join(import.meta.dirname, "../../../federation");
+
+/** The values of a class of choices. */
+function valuesOf(file: string, name: string): string[] {
+  const text = readFileSync(join(FEDERATION, file), "utf-8");
+  const [, body = ""] = new RegExp(`^class ${name}\\(.*?\\):\\n(.*?)(?=^\\S|(?![\\s\\S]))`, "ms").exec(text) ?? [];
+  return [...body.matchAll(/^ {4}[A-Z_]+ = "([a-z-]+)"/gm)].map(([, value = ""]) => value);
+}
+
+test("every filter has words, and they stand in the order in which filters are asked", () => {
+  const filters = valuesOf("placement/filters.py", "Filter");
+  expect(filters.length).toBeGreaterThan(5);
+  expect(Object.keys(FILTERS).filter((name) => filters.includes(name))).toEqual(filters);
+});
+
+test.each([
+  ["Policy", POLICIES],
+  ["QueueOrder", ORDERS],
+])("every %s of a pool has a title and a description", (name, words) => {
+  const values = valuesOf("models/inventory.py", name);
+  expect(values.length).toBeGreaterThan(1);
+  expect(values.filter((value) => !(value in words))).toEqual([]);
+});
+
+test("the objectives are those of the engine", () => {
+  const [, list = ""] = /^OBJECTIVES = \((.*?)\)/ms.exec(readFileSync(join(FEDERATION, "placement/policies.py"), "utf-8")) ?? [];
+  expect(Object.keys(OBJECTIVES)).toEqual([...list.matchAll(/"(\w+)"/g)].map(([, name]) => name));
+});
+
+test("all of it is there in Chinese", () => {
+  const named = [POLICIES, ORDERS, OBJECTIVES].flatMap((words) => Object.values(words).flatMap(({ title, description }) => [title, description]));
+  expect([...named, ...Object.values(FILTERS)].filter(({ id }) => !(id in chinese))).toEqual([]);
+});

@@ -1,0 +1,42 @@
+/** How near the nearest node came, in the reader's words, from what the server says for programs. */
+import { useLingui } from "@lingui/react/macro";
+import { formatMemory, formatMilli } from "~/lib/format";
+
+/** `has` of the `wanted`, in `unit`: devices, milli (1/1000 of a device), mib or cpu-milli. */
+export interface NearMiss {
+  node: string;
+  filter: string;
+  wanted: number;
+  has: number;
+  unit: string;
+}
+
+type Amounts = Pick<NearMiss, "filter" | "wanted" | "has" | "unit">;
+
+/** `isFinal`: it has that much when it is empty. */
+export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
+  const { t, i18n } = useLingui();
+  return (miss, isFinal) => {
+    const [has, wanted] = amounts(miss, i18n.locale);
+    switch (`${miss.filter} ${miss.unit}`) {
+      case "accelerators devices":
+        return isFinal ? t`it has ${has} of the ${wanted} accelerators wanted, even when empty` : t`${has} of the ${wanted} accelerators wanted are free`;
+      case "accelerators milli":
+        return isFinal ? t`it has ${has} of an accelerator where ${wanted} is wanted, even when empty` : t`${has} of an accelerator is free where ${wanted} is wanted`;
+      case "device-memory mib":
+        return isFinal ? t`its accelerators have ${has} of the ${wanted} of memory wanted` : t`its accelerators have ${has} of the ${wanted} of memory wanted free`;
+      case "cpu cpu-milli":
+        return isFinal ? t`it has ${has} of the ${wanted} CPU cores wanted, even when empty` : t`${has} of the ${wanted} CPU cores wanted are free`;
+      case "memory mib":
+        return isFinal ? t`it has ${has} of the ${wanted} of memory wanted, even when empty` : t`${has} of the ${wanted} of memory wanted are free`;
+      default:
+        return t`it has ${has} where ${wanted} is wanted`;
+    }
+  };
+}
+
+function amounts({ has, wanted, unit }: Amounts, locale: string): [string, string] {
+  if (unit === "mib") return [formatMemory(has, locale), formatMemory(wanted, locale)];
+  if (unit === "milli" || unit === "cpu-milli") return [formatMilli(has, locale), formatMilli(wanted, locale)];
+  return [String(has), String(wanted)];
+}
