@@ -23,7 +23,7 @@ export function ChangeForm({ pool, draft, onChange }: Props) {
   const { clusters, sites } = usePlaces(pool);
   const set = (part: Partial<ChangeDraft>) => onChange({ ...draft, ...part });
   const isUntouched = Object.values(draft).every((rows: unknown[]) => rows.length === 0);
-  // Wide work may not fit while small work does: a second row starts as a copy of the first.
+  // Rows of work mostly differ in one thing: the next starts as a copy of the last.
   const more = () => newWork({ project: projects.data?.results[0]?.id ?? "", ...draft.work.at(-1), ...newKey() });
   return (
     <Panel
@@ -31,7 +31,7 @@ export function ChangeForm({ pool, draft, onChange }: Props) {
       aside={!isUntouched && <Button size="compact-sm" variant="subtle" onClick={() => onChange(NOTHING)}><Trans>Start over</Trans></Button>}
     >
       <Stack gap="lg">
-        <Section title={t`New work`} add={t`Add work`} onAdd={() => set({ work: [...draft.work, more()] })}>
+        <Section title={t`New work`} add={t`Add work`} isLoading={projects.isPending} onAdd={() => set({ work: [...draft.work, more()] })}>
           <Rows rows={draft.work} remove={t`Remove this work`} onChange={(work) => set({ work })}>
             {(row, change) => <WorkFields row={row} onChange={change} projects={projects.data?.results ?? []} />}
           </Rows>
@@ -74,12 +74,20 @@ function usePlaces(pool: Pool) {
   return { clusters: own, sites: sites.data?.results.filter((each) => at.has(each.id)) ?? [] };
 }
 
-function Section({ title, add, onAdd, children }: { title: string; add?: string; onAdd?: () => void; children: ReactNode }) {
+interface SectionProps {
+  title: string;
+  add?: string;
+  onAdd?: () => void;
+  isLoading?: boolean;
+  children: ReactNode;
+}
+
+function Section({ title, add, onAdd, isLoading = false, children }: SectionProps) {
   return (
     <div role="group" aria-label={title}>
       <Group justify="space-between" mb={6}>
         <Text size="sm" fw={600}>{title}</Text>
-        {add && <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={onAdd}>{add}</Button>}
+        {add && <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} loading={isLoading} onClick={onAdd}>{add}</Button>}
       </Group>
       {children}
     </div>
