@@ -1,6 +1,5 @@
 """What would happen if: the shapes of questions and answers. federation/whatif.py finds out."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from portal.models import ResourceFlavor
 MOST_FINDINGS = 500
 OUTCOMES = [("placed", "placed"), ("waiting", "waiting")]
 MOST_COPIES, MOST_ADDED = 1000, 20_000
+_WHERE = ("site", "cluster", "node")
 
 
 # -- questions --------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class WhereSerializer(serializers.Serializer[Any]):
 
 
 class MissSerializer(serializers.Serializer[Any]):
-    """The node that came nearest, and what it lacks there: `has` of the `wanted`, both in `unit`."""
+    """What came nearest, and what it lacks: `has` of the `wanted`, both in `unit`. No node: it is not about one."""
 
     site = serializers.CharField()
     cluster = serializers.CharField()
@@ -205,8 +205,9 @@ def _miss(refusal: Refusal, nodes: Any) -> dict[str, Any] | None:
     miss = refusal.miss
     if miss is None:
         return None
-    node = nodes[miss.node]
-    return {**asdict(miss), "site": node.site, "cluster": node.cluster, "node": node.name}
+    node = nodes.get(miss.node)  # a miss need not be about one node
+    where = {"site": node.site, "cluster": node.cluster, "node": node.name} if node else dict.fromkeys(_WHERE, "")
+    return {**where, "filter": miss.filter, "wanted": miss.wanted, "has": miss.has, "unit": miss.unit}
 
 
 def _asked(user: Any, pool: Pool, items: list[dict[str, Any]]) -> list[Workload]:

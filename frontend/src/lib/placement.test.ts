@@ -29,9 +29,12 @@ test.each([
   expect(values.filter((value) => !(value in words))).toEqual([]);
 });
 
-test("the objectives are those of the engine", () => {
-  const [, list = ""] = /^OBJECTIVES = \((.*?)\)/ms.exec(readFileSync(join(FEDERATION, "placement/policies.py"), "utf-8")) ?? [];
-  expect(Object.keys(OBJECTIVES)).toEqual([...list.matchAll(/"(\w+)"/g)].map(([, name]) => name));
+test("every objective of the engine has words", () => {
+  const text = readFileSync(join(FEDERATION, "placement/policies.py"), "utf-8");
+  const listed = /^OBJECTIVES = \((.*?)\)/m.exec(text)?.[1];
+  const names = [...(listed ?? text).matchAll(listed ? /"(\w+)"/g : /Objective\("(\w+)"/g)].map(([, name = ""]) => name);
+  expect(names.length).toBeGreaterThan(3);
+  expect(names.filter((name) => !(name in OBJECTIVES))).toEqual([]);
 });
 
 test("all of it is there in Chinese", () => {

@@ -35,17 +35,40 @@ export const POLICIES: Record<string, Named> = {
   "least-loaded": { title: msg`Least loaded site`, description: msg`The site with the lowest load just now; within it, packing.` },
   weighted: { title: msg`By the sites' weights`, description: msg`The site that is furthest below its weight; within it, packing.` },
   hash: { title: msg`Site by hash`, description: msg`The same work always goes to the same site while that has room; within it, packing.` },
+  shedding: { title: msg`Away from hot sites`, description: msg`Sites with more than 80 % load come last, the hottest at the very end; else packing.` },
   cheapest: { title: msg`Cheapest`, description: msg`Where power costs least; of equal prices, packing.` },
   greenest: { title: msg`Greenest`, description: msg`Where power is made with the least carbon; of equals, packing.` },
+  // Baselines, to compare with.
+  random: { title: msg`Random`, description: msg`Any node that fits, each as likely. To compare with.` },
+  dotprod: { title: msg`Dot product`, description: msg`The node whose free amounts are most alike in kind to what is asked. To compare with.` },
+  "gpu-clustering": { title: msg`Clustering`, description: msg`Work that asks for equal amounts goes together. To compare with.` },
+  "gpu-packing": { title: msg`Card packing`, description: msg`Cards in use first, then nodes in use, then free nodes. To compare with.` },
 };
 
+interface Ordered extends Named {
+  /** Which work may wait for ever while other work keeps coming. */
+  starves?: MessageDescriptor;
+}
+
 /** Who comes first in the queue. */
-export const ORDERS: Record<string, Named> = {
-  priority: { title: msg`Priority`, description: msg`The higher priority first; of equals, whoever came first.` },
-  fifo: { title: msg`First come, first served`, description: msg`In the order in which work was sent.` },
-  "fair-share": { title: msg`Fair share`, description: msg`Who has had least of their share comes first.` },
-  "earliest-deadline": { title: msg`Earliest deadline`, description: msg`What must be done soonest comes first; work without a deadline after it.` },
-  "shortest-predicted": { title: msg`Shortest first`, description: msg`What is expected to end soonest comes first, so that the most people wait the least.` },
+export const ORDERS: Record<string, Ordered> = {
+  priority: { title: msg`Priority`, description: msg`The higher priority first; of equals, whoever came first.`, starves: msg`Work of low priority can wait for ever while more important work keeps coming.` },
+  fifo: { title: msg`First come, first served`, description: msg`In the order in which work was sent, whatever its priority.` },
+  "fair-share": {
+    title: msg`Fair share`,
+    description: msg`The tenant that has least of the pool for its quota; of its own work the higher priority first.`,
+    starves: msg`Within a tenant, work of low priority can wait for ever.`,
+  },
+  "earliest-deadline": {
+    title: msg`Earliest deadline`,
+    description: msg`What must be done soonest comes first; work without a deadline comes last.`,
+    starves: msg`Work without a deadline can wait for ever while work with one keeps coming.`,
+  },
+  "shortest-predicted": {
+    title: msg`Shortest first`,
+    description: msg`What is expected to run shortest comes first; what nothing is known of comes last.`,
+    starves: msg`Long work can wait for ever while shorter work keeps coming.`,
+  },
 };
 
 /** What a combination of policies weighs against each other, in the order of the sliders. */
@@ -53,6 +76,7 @@ export const OBJECTIVES: Record<string, Named> = {
   utilisation: { title: msg`Utilisation`, description: msg`fit the most work on what is there` },
   waiting: { title: msg`Waiting`, description: msg`go where the load is lowest` },
   fairness: { title: msg`Fairness`, description: msg`fill the sites by their weights` },
+  shedding: { title: msg`Shedding`, description: msg`relieve sites with more than 80 % load` },
   money: { title: msg`Money`, description: msg`go where power costs least` },
   energy: { title: msg`Energy`, description: msg`go where power is cleanest` },
 };

@@ -13,7 +13,9 @@ export function Missing({ found }: { found: Pick<Finding, "reason" | "message" |
     <>
       <Text size="sm">{reason(found.reason)}</Text>
       {miss ? (
-        <Text size="sm" c="dimmed"><Trans>Nearest: {miss.node} ({miss.site}) – {missText(miss, found.is_final)}.</Trans></Text>
+        <Text size="sm" c="dimmed">
+          {miss.node ? <Trans>Nearest: {miss.node} ({miss.site}) – {missText(miss, found.is_final)}.</Trans> : <Trans>Nearest: {missText(miss, found.is_final)}.</Trans>}
+        </Text>
       ) : (
         found.message && <Text size="sm" c="dimmed" lang="en">{found.message} {found.nearest}</Text>
       )}

@@ -1,23 +1,30 @@
 /** How near the nearest node came, in the reader's words, from what the server says for programs. */
 import { useLingui } from "@lingui/react/macro";
 import { formatMemory, formatMilli } from "~/lib/format";
+import { MODES } from "~/lib/words";
+import { useWord } from "./words";
 
-/** `has` of the `wanted`, in `unit`: devices, milli (1/1000 of a device), mib or cpu-milli. */
+/** `has` of the `wanted`, in `unit`: devices, milli (1/1000 of a device), mib, cpu-milli, labels or members. */
 export interface NearMiss {
+  /** Empty: it is not about one node. */
   node: string;
   filter: string;
   wanted: number;
   has: number;
   unit: string;
+  /** The place with the most room for members, or what is there instead of what is asked for by name. */
+  where?: string;
 }
 
-type Amounts = Pick<NearMiss, "filter" | "wanted" | "has" | "unit">;
+type Amounts = Omit<NearMiss, "node">;
 
 /** `isFinal`: it has that much when it is empty. */
 export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
   const { t, i18n } = useLingui();
+  const word = useWord();
   return (miss, isFinal) => {
     const [has, wanted] = amounts(miss, i18n.locale);
+    const instead = miss.where || t`none`;
     switch (`${miss.filter} ${miss.unit}`) {
       case "accelerators devices":
         return isFinal ? t`it has ${has} of the ${wanted} accelerators wanted, even when empty` : t`${has} of the ${wanted} accelerators wanted are free`;
@@ -29,6 +36,19 @@ export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
         return isFinal ? t`it has ${has} of the ${wanted} CPU cores wanted, even when empty` : t`${has} of the ${wanted} CPU cores wanted are free`;
       case "memory mib":
         return isFinal ? t`it has ${has} of the ${wanted} of memory wanted, even when empty` : t`${has} of the ${wanted} of memory wanted are free`;
+      case "label labels":
+        return t`it has ${has} of the ${wanted} labels asked for`;
+      case "region region":
+        return t`its region: ${instead}`;
+      case "network-class network-class":
+        return t`its class of network: ${instead}`;
+      case "mode mode": {
+        const modes = instead.split(", ").map((mode) => word(MODES, mode)).join(", ");
+        return t`its cards are handed out: ${modes}`;
+      }
+      case "spread members":
+      case "topology members":
+        return t`room for ${has} of ${wanted} members (${instead})`;
       default:
         return t`it has ${has} where ${wanted} is wanted`;
     }

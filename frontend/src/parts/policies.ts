@@ -21,6 +21,7 @@ export function useOrderWords(): (order: string) => { title: string; description
   const { i18n } = useLingui();
   return (order) => {
     const known = ORDERS[order];
-    return known ? { title: i18n._(known.title), description: i18n._(known.description) } : { title: order, description: "" };
+    if (!known) return { title: order, description: "" };
+    return { title: i18n._(known.title), description: [known.description, known.starves].flatMap((each) => (each ? [i18n._(each)] : [])).join(" ") };
   };
 }

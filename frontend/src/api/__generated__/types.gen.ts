@@ -714,7 +714,7 @@ export type MembershipOfMe = {
 };
 
 /**
- * The node that came nearest, and what it lacks there: `has` of the `wanted`, both in `unit`.
+ * What came nearest, and what it lacks: `has` of the `wanted`, both in `unit`. No node: it is not about one.
  */
 export type Miss = {
     site: string;

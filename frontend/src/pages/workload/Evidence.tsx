@@ -22,7 +22,11 @@ export function WhyNot({ refused }: { refused: Refused }) {
     <>
       {miss && (
         <Text size="sm" mt="sm">
-          <Trans>Nearest: <NodeLink id={miss.node} isInText /> – {missText(miss, refused.isFinal)}.</Trans>
+          {miss.node ? (
+            <Trans>Nearest: <NodeLink id={miss.node} isInText /> – {missText(miss, refused.isFinal)}.</Trans>
+          ) : (
+            <Trans>Nearest: {missText(miss, refused.isFinal)}.</Trans>
+          )}
         </Text>
       )}
       {refused.filters.length > 0 && (

@@ -65,7 +65,7 @@ function candidateOf(each: unknown): Candidate[] {
 
 function missOf(value: unknown): NearMiss | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { node, filter, wanted, has, unit } = value as Record<string, unknown>;
+  const { node, filter, wanted, has, unit, where } = value as Record<string, unknown>;
   if (typeof node !== "string" || typeof filter !== "string" || typeof wanted !== "number" || typeof has !== "number") return undefined;
-  return { node, filter, wanted, has, unit: textOf(unit) };
+  return { node, filter, wanted, has, unit: textOf(unit), ...(textOf(where) ? { where: textOf(where) } : {}) };
 }
