@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { messages as chinese } from "~/locales/zh-Hans/messages.po";
-import { FILTERS, OBJECTIVES, ORDERS, POLICIES } from "./placement";
+import { FILTERS, OBJECTIVES, ORDERS, PARTS, POLICIES } from "./placement";
 
 const FEDERATION = join(import.meta.dirname, "../../../federation");
 
@@ -39,5 +39,5 @@ test("every objective of the engine has words", () => {
 
 test("all of it is there in Chinese", () => {
   const named = [POLICIES, ORDERS, OBJECTIVES].flatMap((words) => Object.values(words).flatMap(({ title, description }) => [title, description]));
-  expect([...named, ...Object.values(FILTERS)].filter(({ id }) => !(id in chinese))).toEqual([]);
+  expect([...named, ...Object.values(FILTERS), ...Object.values(PARTS)].filter(({ id }) => !(id in chinese))).toEqual([]);
 });

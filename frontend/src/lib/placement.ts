@@ -80,3 +80,23 @@ export const OBJECTIVES: Record<string, Named> = {
   money: { title: msg`Money`, description: msg`go where power costs least` },
   energy: { title: msg`Energy`, description: msg`go where power is cleanest` },
 };
+
+/** What a score is made of: what a policy measures nodes by, and what is added for sites, money and energy. */
+export const PARTS: Record<string, MessageDescriptor> = {
+  utilisation: msg`Utilisation`,
+  packing: msg`Worth of the gaps it uses`,
+  fragmentation: msg`Fragmentation`,
+  fullness: msg`Fullness`,
+  emptiness: msg`Emptiness`,
+  alignment: msg`Alike in kind`,
+  clustering: msg`Equal work together`,
+  "device-packing": msg`Cards in use first`,
+  chance: msg`Chance`,
+  turn: msg`The site's turn`,
+  hash: msg`Hash of the site`,
+  waiting: msg`Load of the site`,
+  fairness: msg`Weight of the site`,
+  shedding: msg`Relief of hot sites`,
+  money: msg`Money`,
+  energy: msg`Energy`,
+};

@@ -16,7 +16,7 @@ interface Props {
   nameOf: (part: string) => string;
 }
 
-const COLOURS = 6;
+const COLOURS = 8;
 
 export function ScoreBars({ rows, label, nameOf }: Props) {
   const { t, i18n } = useLingui();

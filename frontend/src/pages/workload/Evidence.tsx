@@ -3,7 +3,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { Badge, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { nodesRetrieveOptions } from "~/api/__generated__/@tanstack/react-query.gen";
-import { FILTERS, OBJECTIVES } from "~/lib/placement";
+import { FILTERS, PARTS } from "~/lib/placement";
 import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
 import { useMissText } from "~/parts/misses";
@@ -49,7 +49,8 @@ export function WaitsBadge({ isFinal }: { isFinal: boolean }) {
 }
 
 export function WhyThere({ placed, isPast }: { placed: Placed; isPast: boolean }) {
-  const { t, i18n } = useLingui();
+  const { t } = useLingui();
+  const word = useWord();
   const policy = usePolicyWords()(placed.policy).title;
   return (
     <>
@@ -58,16 +59,24 @@ export function WhyThere({ placed, isPast }: { placed: Placed; isPast: boolean }
       </Text>
       <ScoreBars
         label={t`Nodes by score`}
-        nameOf={(part) => (OBJECTIVES[part] ? i18n._(OBJECTIVES[part].title) : part)}
-        rows={placed.candidates.map((each, at) => ({ ...each, key: each.node, label: <NodeLink id={each.node} isChosen={at === 0} /> }))}
+        nameOf={(part) => word(PARTS, part)}
+        rows={placed.candidates.map((each, at) => ({ ...each, key: each.node, label: <NodeLink id={each.node} name={each.name} isChosen={at === 0} /> }))}
       />
     </>
   );
 }
 
-function NodeLink({ id, isChosen = false, isInText = false }: { id: string; isChosen?: boolean; isInText?: boolean }) {
+interface NodeLinkProps {
+  id: string;
+  /** Known from elsewhere, for the time until the node has been read or where it is gone. */
+  name?: string;
+  isChosen?: boolean;
+  isInText?: boolean;
+}
+
+function NodeLink({ id, name = "", isChosen = false, isInText = false }: NodeLinkProps) {
   const node = useQuery({ ...nodesRetrieveOptions({ path: { id } }), staleTime: Number.POSITIVE_INFINITY });
-  if (!node.data) return <Text span size="xs" c="dimmed">{node.isError ? id : "…"}</Text>;
+  if (!node.data) return <Text span size="xs" c="dimmed">{name || (node.isError ? id : "…")}</Text>;
   return (
     <>
       <AppLink path={pb.cluster(node.data.cluster, { node: id })} fw={isChosen ? 600 : undefined} underline={isInText ? "always" : "hover"}>{node.data.name}</AppLink>

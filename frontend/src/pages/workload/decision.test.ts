@@ -18,13 +18,13 @@ test.each([[null], [undefined], ["x"], [{ ...MISS, node: 1 }], [{ ...MISS, has: 
 });
 
 test("a placement tells the best candidates, with the parts of their scores where there are any", () => {
-  const candidates = [{ node: "n", score: 0.5, parts: { money: -1, utilisation: 1.5, later: 0, odd: "x" } }, null, { node: "m" }, { node: "o", score: 0 }];
+  const candidates = [{ node: "n", name: "n-1", score: 0.5, parts: { money: -1, packing: 1.5, later: 0, odd: "x" } }, null, { node: "m" }, { node: "o", score: 0 }];
   expect(readDecision({ outcome: "placed", policy: "best-fit", candidates })).toEqual({
     outcome: "placed",
     policy: "best-fit",
     candidates: [
-      { node: "n", score: 0.5, parts: [["utilisation", 1.5], ["money", -1], ["later", 0]] },
-      { node: "o", score: 0, parts: [] },
+      { node: "n", name: "n-1", score: 0.5, parts: [["packing", 1.5], ["money", -1], ["later", 0]] },
+      { node: "o", name: "", score: 0, parts: [] },
     ],
   });
 });

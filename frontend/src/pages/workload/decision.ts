@@ -1,6 +1,6 @@
 /** What placement wrote down of its last look. Free-form in the schema, so each part is looked at before it is used. */
 import type { NearMiss } from "~/parts/misses";
-import { FILTERS, OBJECTIVES } from "~/lib/placement";
+import { FILTERS, PARTS } from "~/lib/placement";
 
 export interface Refused {
   outcome: "refused";
@@ -13,6 +13,8 @@ export interface Refused {
 
 export interface Candidate {
   node: string;
+  /** Empty: the server of the time did not keep it. */
+  name: string;
   score: number;
   /** Points by objective, where the server tells them apart. */
   parts: [objective: string, points: number][];
@@ -58,9 +60,9 @@ function inOrder(found: [string, number][], words: Record<string, unknown>): [st
 
 function candidateOf(each: unknown): Candidate[] {
   if (typeof each !== "object" || each === null) return [];
-  const { node, score, parts } = each as Record<string, unknown>;
+  const { node, name, score, parts } = each as Record<string, unknown>;
   if (typeof node !== "string" || typeof score !== "number") return [];
-  return [{ node, score, parts: inOrder(numbersOf(parts), OBJECTIVES) }];
+  return [{ node, name: textOf(name), score, parts: inOrder(numbersOf(parts), PARTS) }];
 }
 
 function missOf(value: unknown): NearMiss | undefined {
