@@ -160,7 +160,10 @@ function create(noun: string, body: Row): Answer {
 
 function simulate(pool: string, body: ChangeRequest): Answer {
   if (body.workloads?.some((each) => each.name === "error-500")) return { status: 500, body: "<html>" };
-  if (body.workloads?.some((each) => each.name === "error-400")) return invalid([{ pointer: "/workloads", detail: "At most 1000 workloads in all.", code: "too-many" }]);
+  if (body.workloads?.some((each) => each.name === "error-400")) {
+    const refused = invalid([{ pointer: "/workloads", detail: "At most 1000 workloads in all.", code: "too-many" }]);
+    return { ...refused, body: { ...(refused.body as object), detail: "At most 1000 workloads in all." } };
+  }
   return { status: 200, body: simulated(pool, body) };
 }
 

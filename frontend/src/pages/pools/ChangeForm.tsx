@@ -111,7 +111,18 @@ function Rows<Row extends { key: string }>({ rows, remove, onChange, children }:
             <div className="aq-fields aq-fields-small aq-grow">
               {children(row, (part) => onChange(rows.map((each) => (each.key === row.key ? { ...each, ...part } : each))))}
             </div>
-            <ActionIcon variant="subtle" color="gray" aria-label={remove} onClick={() => onChange(rows.filter((each) => each.key !== row.key))}><IconTrash size={18} /></ActionIcon>
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              aria-label={remove}
+              onClick={(event) => {
+                // The keyboard stays in this section: the button that has it is about to go.
+                event.currentTarget.closest("[role=group]")?.querySelector("button")?.focus();
+                onChange(rows.filter((each) => each.key !== row.key));
+              }}
+            >
+              <IconTrash size={18} />
+            </ActionIcon>
           </Group>
         </Paper>
       ))}

@@ -8,7 +8,6 @@ import type { PatchedPoolChangeRequest, Pool } from "~/api/__generated__";
 import { poolsPartialUpdateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { fieldErrors } from "~/api/problem";
 import { isCombination, parseWeights, printWeights, type Weights as WeightOf } from "~/lib/combination";
-import { ORDERS, POLICIES } from "~/lib/placement";
 import { useOrderWords, usePolicyWords } from "~/parts/policies";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { Panel } from "~/ui/Panel";
@@ -24,7 +23,8 @@ interface Values {
 
 const SEVERAL = "several";
 const FIRST_WEIGHTS: Values["weights"] = { utilisation: 1 };
-/** These the server takes today; further ones are offered by a pool that has one. */
+/** What the server takes today; of others only what a pool has already is offered. */
+const OFFERED_POLICIES = ["packing", "fgd", "best-fit", "spread", "round-robin", "least-loaded", "weighted", "hash", "cheapest", "greenest"];
 const OFFERED_ORDERS = ["priority", "fifo"];
 
 export function PlacementForm({ pool }: { pool: Pool }) {
@@ -56,8 +56,8 @@ export function PlacementForm({ pool }: { pool: Pool }) {
     const body = { name: name.trim(), queue_order, policy: chosen } as PatchedPoolChangeRequest;
     save.mutate({ path: { id: pool.id }, body, headers: { "If-Match": `"${pool.version}"` } });
   });
-  const policies = [...Object.keys(POLICIES), ...(start.policy === SEVERAL || start.policy in POLICIES ? [] : [start.policy])];
-  const orders = [...new Set([...OFFERED_ORDERS, String(pool.queue_order)])].toSorted((a, b) => Object.keys(ORDERS).indexOf(a) - Object.keys(ORDERS).indexOf(b));
+  const policies = new Set([...OFFERED_POLICIES, ...(start.policy === SEVERAL ? [] : [start.policy])]);
+  const orders = new Set([...OFFERED_ORDERS, String(pool.queue_order)]);
   return (
     <Panel title={<Trans>How work is placed</Trans>}>
       <form onSubmit={submit}>
@@ -66,7 +66,7 @@ export function PlacementForm({ pool }: { pool: Pool }) {
           <TextInput label={t`Name`} maw={420} {...form.getInputProps("name")} />
           <Radio.Group label={t`Which of the nodes that fit is taken`} {...form.getInputProps("policy")}>
             <div className="aq-choices">
-              {policies.map((name) => {
+              {[...policies].map((name) => {
                 const { title, description } = policyWords(name);
                 return <Radio key={name} value={name} label={title} description={description} />;
               })}
@@ -76,7 +76,7 @@ export function PlacementForm({ pool }: { pool: Pool }) {
           {form.values.policy === SEVERAL && <Weights value={form.values.weights} onChange={(weights) => form.setFieldValue("weights", weights)} error={form.errors.weights} />}
           <Radio.Group label={t`Order of the queue`} {...form.getInputProps("queue_order")}>
             <div className="aq-choices">
-              {orders.map((name) => {
+              {[...orders].map((name) => {
                 const { title, description } = orderWords(name);
                 return <Radio key={name} value={name} label={title} description={description} />;
               })}

@@ -16,7 +16,14 @@ export function PoolFrame({ id, tab, children }: { id: string; tab: "pool" | "wh
   const { t } = useLingui();
   const can = useCan();
   const query = useQuery(poolsRetrieveOptions({ path: { id } }));
-  if (query.isError && !query.data) return <ProblemAlert error={query.error} retry={() => void query.refetch()} />;
+  if (query.isError && !query.data) {
+    return (
+      <Stack>
+        <PageHead title={t`Pool`}><AppLink path={pb.pools()}><Trans>All pools</Trans></AppLink></PageHead>
+        <ProblemAlert error={query.error} retry={() => void query.refetch()} />
+      </Stack>
+    );
+  }
   if (!query.data) return <Skeleton height={240} />;
   const pool = query.data;
   const tabs = [
