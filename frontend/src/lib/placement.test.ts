@@ -20,13 +20,17 @@ test("every filter has words, and they stand in the order in which filters are a
   expect(Object.keys(FILTERS).filter((name) => filters.includes(name))).toEqual(filters);
 });
 
-test.each([
-  ["Policy", POLICIES],
-  ["QueueOrder", ORDERS],
-])("every %s of a pool has a title and a description", (name, words) => {
-  const values = valuesOf("models/inventory.py", name);
-  expect(values.length).toBeGreaterThan(1);
-  expect(values.filter((value) => !(value in words))).toEqual([]);
+test("every order of a pool has a title and a description", () => {
+  const orders = valuesOf("models/inventory.py", "QueueOrder");
+  expect(orders.length).toBeGreaterThan(1);
+  expect(orders.filter((name) => !(name in ORDERS))).toEqual([]);
+});
+
+test("every policy of the engine has them", () => {
+  const text = readFileSync(join(FEDERATION, "placement/policies.py"), "utf-8");
+  const names = [...text.matchAll(/(?:Policy\(|_then_packing\(|name=|DEFAULT = )"([a-z-]+)"/g)].map(([, name = ""]) => name);
+  expect(names).toEqual(expect.arrayContaining(["packing", "spread", "hash", "greenest"]));
+  expect(names.filter((name) => !(name in POLICIES))).toEqual([]);
 });
 
 test("every objective of the engine has words", () => {
