@@ -1,5 +1,5 @@
 /** Pretended decisions of placement, and what would happen if. Errors by special names: a new workload called `error-500`. */
-import type { ChangeRequest, Finding, Miss, Preview, Result, Where, Workload } from "../src/api/__generated__";
+import type { ChangeRequest, Finding, Miss, PlacementPolicies, Preview, QueueOrders, Result, Where, Workload } from "../src/api/__generated__";
 import { clusters, type MockNode } from "./fleet.ts";
 import { allocations, projects, tenants, workloads } from "./work.ts";
 
@@ -89,3 +89,14 @@ export function simulated(pool: string, { workloads: asked = [], quotas = [], cl
   };
 }
 
+const named = (name: string) => ({ name, title: name, description: `The server's own words about ${name}.` });
+
+export const policies: PlacementPolicies = {
+  default: "packing",
+  example: "utilisation:1+money:0.5",
+  most_weight: 1000,
+  policies: "packing fgd best-fit spread random round-robin least-loaded weighted hash shedding cheapest greenest brand-new".split(" ").map((name) => ({ ...named(name), objectives: ["utilisation"] })),
+  objectives: "utilisation waiting fairness shedding money energy".split(" ").map(named),
+};
+
+export const orders: QueueOrders = { default: "priority", orders: "priority fifo fair-share earliest-deadline shortest-predicted".split(" ").map((name) => ({ ...named(name), starves: "" })) };

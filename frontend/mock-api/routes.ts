@@ -4,7 +4,7 @@ import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connectio
 import { deviceOf, devicesOn, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
-import { decisionOf, previewed, simulated } from "./placement.ts";
+import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -204,6 +204,8 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     const refused = refusals(body);
     return refused.length > 0 ? invalid(refused) : { status: 200, body: tried(body) };
   }
+  if (noun === "placement-policies") return { status: 200, body: policies };
+  if (noun === "queue-orders") return { status: 200, body: orders };
   if (noun === "workloads" && id === "preview") return { status: 200, body: previewed(body) };
   if (noun === "workloads" && id === "counts") return { status: 200, body: counted(workloads, (each) => each.state).map(({ name, count }) => ({ state: name, count })) };
   const rows = TABLES[noun]?.() as Row[] | undefined;

@@ -4,18 +4,18 @@ import { Button, Group, Radio, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import type { PatchedPoolChangeRequest, Pool } from "~/api/__generated__";
+import type { Pool } from "~/api/__generated__";
 import { poolsPartialUpdateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { fieldErrors } from "~/api/problem";
 import { isCombination, parseWeights, printWeights, type Weights as WeightOf } from "~/lib/combination";
-import { useOrderWords, usePolicyWords } from "~/parts/policies";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { Panel } from "~/ui/Panel";
+import { useOrders, usePolicies } from "./choices";
 import { Weights } from "./Weights";
 
 interface Values {
   name: string;
-  queue_order: string;
+  queue_order: Pool["queue_order"];
   policy: string;
   /** Of several aims; kept while another policy is looked at. */
   weights: WeightOf;
@@ -23,18 +23,15 @@ interface Values {
 
 const SEVERAL = "several";
 const FIRST_WEIGHTS: Values["weights"] = { utilisation: 1 };
-/** What the server takes today; of others only what a pool has already is offered. */
-const OFFERED_POLICIES = ["packing", "fgd", "best-fit", "spread", "round-robin", "least-loaded", "weighted", "hash", "cheapest", "greenest"];
-const OFFERED_ORDERS = ["priority", "fifo"];
 
 export function PlacementForm({ pool }: { pool: Pool }) {
   const { t } = useLingui();
   const client = useQueryClient();
-  const policyWords = usePolicyWords();
-  const orderWords = useOrderWords();
-  const start = isCombination(pool.policy) ? { policy: SEVERAL, weights: parseWeights(pool.policy) } : { policy: String(pool.policy), weights: FIRST_WEIGHTS };
+  const policies = usePolicies(pool.policy);
+  const orders = useOrders(pool.queue_order);
+  const start = isCombination(pool.policy) ? { policy: SEVERAL, weights: parseWeights(pool.policy) } : { policy: pool.policy, weights: FIRST_WEIGHTS };
   const form = useForm<Values>({
-    initialValues: { name: pool.name, queue_order: String(pool.queue_order), ...start },
+    initialValues: { name: pool.name, queue_order: pool.queue_order, ...start },
     validate: {
       name: (value) => (value.trim() ? null : t`Give it a name`),
       weights: (value, { policy }) => (policy !== SEVERAL ? null : printWeights(value) === "" ? t`Give one of them a weight` : value.waiting && value.fairness ? t`Of waiting and fairness choose one: both decide on the site` : null),
@@ -53,11 +50,8 @@ export function PlacementForm({ pool }: { pool: Pool }) {
   });
   const submit = form.onSubmit(({ name, queue_order, policy, weights }) => {
     const chosen = policy === SEVERAL ? printWeights(weights) : policy;
-    const body = { name: name.trim(), queue_order, policy: chosen } as PatchedPoolChangeRequest;
-    save.mutate({ path: { id: pool.id }, body, headers: { "If-Match": `"${pool.version}"` } });
+    save.mutate({ path: { id: pool.id }, body: { name: name.trim(), queue_order, policy: chosen }, headers: { "If-Match": `"${pool.version}"` } });
   });
-  const policies = new Set([...OFFERED_POLICIES, ...(start.policy === SEVERAL ? [] : [start.policy])]);
-  const orders = new Set([...OFFERED_ORDERS, String(pool.queue_order)]);
   return (
     <Panel title={<Trans>How work is placed</Trans>}>
       <form onSubmit={submit}>
@@ -66,20 +60,14 @@ export function PlacementForm({ pool }: { pool: Pool }) {
           <TextInput label={t`Name`} maw={420} {...form.getInputProps("name")} />
           <Radio.Group label={t`Which of the nodes that fit is taken`} {...form.getInputProps("policy")}>
             <div className="aq-choices">
-              {[...policies].map((name) => {
-                const { title, description } = policyWords(name);
-                return <Radio key={name} value={name} label={title} description={description} />;
-              })}
+              {policies.map(({ name, title, description }) => <Radio key={name} value={name} label={title} description={description} />)}
               <Radio value={SEVERAL} label={t`Several aims at once`} description={t`Weigh utilisation, waiting, fairness, money and energy yourself.`} />
             </div>
           </Radio.Group>
           {form.values.policy === SEVERAL && <Weights value={form.values.weights} onChange={(weights) => form.setFieldValue("weights", weights)} error={form.errors.weights} />}
           <Radio.Group label={t`Order of the queue`} {...form.getInputProps("queue_order")}>
             <div className="aq-choices">
-              {[...orders].map((name) => {
-                const { title, description } = orderWords(name);
-                return <Radio key={name} value={name} label={title} description={description} />;
-              })}
+              {orders.map(({ name, title, description }) => <Radio key={name} value={name} label={title} description={description} />)}
             </div>
           </Radio.Group>
           <Group justify="space-between">
