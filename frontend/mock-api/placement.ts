@@ -1,5 +1,5 @@
 /** Pretended decisions of placement, and what would happen if. Errors by special names: a new workload called `error-500`. */
-import type { ChangeRequest, Finding, Miss, PlacementPolicies, Preview, QueueOrders, Result, Where, Workload } from "../src/api/__generated__";
+import type { ChangeRequest, Explanation, Finding, Miss, NearestMiss, PlacementPolicies, Preview, QueueOrders, Result, Where, Workload } from "../src/api/__generated__";
 import { clusters, type MockNode } from "./fleet.ts";
 import { allocations, projects, tenants, workloads } from "./work.ts";
 
@@ -8,34 +8,38 @@ const FREE_IN_MOCK = 3;
 const nodeAt = (at: number): MockNode => clusters[0]?.nodes[at] as MockNode;
 const nodesInAll = () => clusters.reduce((sum, { nodes }) => sum + nodes.length, 0);
 
+const missAt = (at: number, rest: Omit<NearestMiss, "node" | "name" | "where">): NearestMiss => ({ node: nodeAt(at).row.id, name: nodeAt(at).row.name, where: "", ...rest });
+
 /** Names in the order in which a database of JSON gives them back: by length. */
-const REFUSALS: Record<string, () => object> = {
+const REFUSALS: Record<string, () => Pick<Explanation, "is_final" | "filters" | "miss">> = {
   NotEnoughFreeAccelerators: () => ({
     is_final: false,
     filters: { model: 200, closed: 13, accelerators: nodesInAll() - 213 },
-    miss: { node: nodeAt(16).row.id, filter: "accelerators", wanted: 4, has: 2, unit: "devices" },
+    miss: missAt(16, { filter: "accelerators", wanted: 4, has: 2, unit: "devices" }),
   }),
   QuotaExhausted: () => ({ is_final: false, filters: { model: 200, quota: nodesInAll() - 213, closed: 13 }, miss: null }),
   NoMatchingModel: () => ({ is_final: true, filters: { model: nodesInAll() - 13, closed: 13 }, miss: null }),
   NeverFits: () => ({
     is_final: true,
     filters: { cpu: 30, model: 200, memory: nodesInAll() - 231, closed: 1 },
-    miss: { node: nodeAt(2).row.id, filter: "memory", wanted: 4_194_304, has: 1_048_576, unit: "mib" },
+    miss: missAt(2, { filter: "memory", wanted: 4_194_304, has: 1_048_576, unit: "mib" }),
   }),
 };
 
-export function decisionOf(workload: Workload): object {
+const UNDECIDED: Explanation = { outcome: "none", policy: "", candidates: [], reason: "", message: "", is_final: false, filters: {}, nearest: "", miss: null };
+
+export function decisionOf(workload: Workload): Explanation {
   const refusal = REFUSALS[workload.reason];
-  if (workload.state === "queued" && refusal) return { outcome: "refused", reason: workload.reason, message: workload.message, nearest: "", ...refusal() };
-  if (workload.state === "queued") return {};
+  if (workload.state === "queued" && refusal) return { ...UNDECIDED, outcome: "refused", reason: workload.reason, message: workload.message, ...refusal() };
+  if (workload.state === "queued") return UNDECIDED;
   const best = [...(clusters[0]?.nodes.slice(0, 4) ?? []), ...(clusters[1]?.nodes.slice(0, 2) ?? [])];
   const isInParts = workload.name === "llama-finetune";
   const candidates = best.map(({ row }, at) => {
-    const parts = { money: -(12 + 7 * (at % 3)), energy: -(4 + at), utilisation: 96 - 11 * at };
-    const score = isInParts ? parts.utilisation + parts.money + parts.energy : -64 * (at + 1) - 3 * at;
-    return { node: row.id, score, ...(isInParts ? { parts } : {}) };
+    const parts: Record<string, number> = isInParts ? { money: -(12 + 7 * (at % 3)), energy: -(4 + at), packing: -64 * Math.floor(at / 2), fullness: 0.25, fragmentation: 21 - 6 * at } : {};
+    const score = isInParts ? Object.values(parts).reduce((sum, each) => sum + each, 0) : -64 * (at + 1) - 3 * at;
+    return { node: row.id, name: row.name, site: "shanghai", score, parts };
   });
-  return { outcome: "placed", policy: isInParts ? "utilisation:1+money:0.5+energy:0.2" : "packing", candidates: candidates.toSorted((a, b) => b.score - a.score) };
+  return { ...UNDECIDED, outcome: "placed", policy: isInParts ? "utilisation:1+money:0.5+energy:0.2" : "packing", candidates: candidates.toSorted((a, b) => b.score - a.score) };
 }
 
 const whereOf = ({ row }: MockNode, members = 1): Where => ({ site: "shanghai", cluster: row.cluster_name, node: row.name, members });

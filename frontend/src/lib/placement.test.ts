@@ -35,10 +35,16 @@ test("every policy of the engine has them", () => {
 
 test("every objective of the engine has words", () => {
   const text = readFileSync(join(FEDERATION, "placement/policies.py"), "utf-8");
-  const listed = /^OBJECTIVES = \((.*?)\)/m.exec(text)?.[1];
-  const names = [...(listed ?? text).matchAll(listed ? /"(\w+)"/g : /Objective\("(\w+)"/g)].map(([, name = ""]) => name);
+  const names = [...text.matchAll(/Objective\("(\w+)"/g)].map(([, name = ""]) => name);
   expect(names.length).toBeGreaterThan(3);
   expect(names.filter((name) => !(name in OBJECTIVES))).toEqual([]);
+});
+
+test("every part of a score has words", () => {
+  const text = readFileSync(join(FEDERATION, "placement/parts.py"), "utf-8");
+  const names = [...text.matchAll(/modes\.\w+: "([a-z-]+)"|found\["([a-z-]+)"\]|\{"([a-z-]+)": loss/g)].flatMap((found) => found.slice(1).filter(Boolean));
+  expect(names).toEqual(expect.arrayContaining(["emptiness", "waiting", "money", "packing"]));
+  expect(names.filter((name) => !(name in PARTS))).toEqual([]);
 });
 
 test("all of it is there in Chinese", () => {

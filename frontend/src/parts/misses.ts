@@ -1,22 +1,12 @@
 /** How near the nearest node came, in the reader's words, from what the server says for programs. */
 import { useLingui } from "@lingui/react/macro";
+import type { NearestMiss } from "~/api/__generated__";
 import { formatMemory, formatMilli } from "~/lib/format";
 import { MODES } from "~/lib/words";
 import { useWord } from "./words";
 
-/** `has` of the `wanted`, in `unit`: devices, milli (1/1000 of a device), mib, cpu-milli, labels or members. */
-export interface NearMiss {
-  /** Empty: it is not about one node. */
-  node: string;
-  filter: string;
-  wanted: number;
-  has: number;
-  unit: string;
-  /** The place with the most room for members, or what is there instead of what is asked for by name. */
-  where?: string;
-}
-
-type Amounts = Omit<NearMiss, "node">;
+/** `where`: the place with the most room for members, or what is there instead of what is asked for by name. */
+type Amounts = Pick<NearestMiss, "filter" | "wanted" | "has" | "unit"> & Partial<Pick<NearestMiss, "where">>;
 
 /** `isFinal`: it has that much when it is empty. */
 export function useMissText(): (miss: Amounts, isFinal: boolean) => string {

@@ -2,6 +2,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Badge, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import type { Explanation } from "~/api/__generated__";
 import { nodesRetrieveOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { FILTERS, PARTS } from "~/lib/placement";
 import { pb } from "~/lib/path-builder";
@@ -11,28 +12,29 @@ import { usePolicyWords } from "~/parts/policies";
 import { useWord } from "~/parts/words";
 import { Funnel } from "~/ui/Funnel";
 import { ScoreBars } from "~/ui/ScoreBars";
-import type { Placed, Refused } from "./decision";
+import { filtersOf, partsOf } from "./decision";
 
-export function WhyNot({ refused }: { refused: Refused }) {
+export function WhyNot({ refused }: { refused: Explanation }) {
   const { t } = useLingui();
   const word = useWord();
   const missText = useMissText();
   const { miss } = refused;
+  const filters = filtersOf(refused);
   return (
     <>
       {miss && (
         <Text size="sm" mt="sm">
           {miss.node ? (
-            <Trans>Nearest: <NodeLink id={miss.node} isInText /> – {missText(miss, refused.isFinal)}.</Trans>
+            <Trans>Nearest: <NodeLink id={miss.node} name={miss.name} isInText /> – {missText(miss, refused.is_final)}.</Trans>
           ) : (
-            <Trans>Nearest: {missText(miss, refused.isFinal)}.</Trans>
+            <Trans>Nearest: {missText(miss, refused.is_final)}.</Trans>
           )}
         </Text>
       )}
-      {refused.filters.length > 0 && (
+      {filters.length > 0 && (
         <>
           <Text size="sm" c="dimmed" mt="md"><Trans>Nodes looked at, and why each was left out</Trans></Text>
-          <Funnel label={t`Nodes left after each filter`} steps={refused.filters.map(([name, removed]) => ({ key: name, label: word(FILTERS, name), removed }))} />
+          <Funnel label={t`Nodes left after each filter`} steps={filters.map(([name, removed]) => ({ key: name, label: word(FILTERS, name), removed }))} />
         </>
       )}
     </>
@@ -48,7 +50,7 @@ export function WaitsBadge({ isFinal }: { isFinal: boolean }) {
   );
 }
 
-export function WhyThere({ placed, isPast }: { placed: Placed; isPast: boolean }) {
+export function WhyThere({ placed, isPast }: { placed: Explanation; isPast: boolean }) {
   const { t } = useLingui();
   const word = useWord();
   const policy = usePolicyWords()(placed.policy).title;
@@ -60,7 +62,7 @@ export function WhyThere({ placed, isPast }: { placed: Placed; isPast: boolean }
       <ScoreBars
         label={t`Nodes by score`}
         nameOf={(part) => word(PARTS, part)}
-        rows={placed.candidates.map((each, at) => ({ ...each, key: each.node, label: <NodeLink id={each.node} name={each.name} isChosen={at === 0} /> }))}
+        rows={placed.candidates.map((each, at) => ({ key: each.node, score: each.score, parts: partsOf(each), label: <NodeLink id={each.node} name={each.name} isChosen={at === 0} /> }))}
       />
     </>
   );

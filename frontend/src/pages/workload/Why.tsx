@@ -14,7 +14,6 @@ import { Age } from "~/ui/Age";
 import { Notice } from "~/ui/Notice";
 import { Panel } from "~/ui/Panel";
 import { StateMark } from "~/ui/StateMark";
-import { readDecision } from "./decision";
 import { WaitsBadge, WhyNot, WhyThere } from "./Evidence";
 
 export function Why({ workload }: { workload: Workload }) {
@@ -23,7 +22,7 @@ export function Why({ workload }: { workload: Workload }) {
   const reason = useReason();
   const explanation = useQuery(workloadsExplanationOptions({ path: { id: workload.id } }));
   const hint = REASONS[workload.reason]?.hint;
-  const decision = explanation.data && readDecision(explanation.data);
+  const decision = explanation.data;
   const isQueued = workload.state === "queued";
   // A refusal of an earlier time says nothing about what has been placed or ended since.
   const refused = decision?.outcome === "refused" && isQueued ? decision : undefined;
@@ -35,7 +34,7 @@ export function Why({ workload }: { workload: Workload }) {
       {workload.reason && !PLAIN_REASONS.has(workload.reason) && (
         <Group gap="xs">
           <Text size="lg" fw={600}>{reason(workload.reason)}</Text>
-          {refused && <WaitsBadge isFinal={refused.isFinal} />}
+          {refused && <WaitsBadge isFinal={refused.is_final} />}
         </Group>
       )}
       {/* The server's sentence is English; where the facts are told for programs, ours says the same. */}
