@@ -8,7 +8,7 @@ from rest_framework import serializers
 from federation import whatif
 from federation.actions import workloads
 from federation.models import Node, Pool, Site, Workload
-from federation.placement.types import NodeFree, Placement
+from federation.placement.types import NodeFree, Placement, Refusal
 from federation.reconcile.snapshot import fleet_of
 from portal.errors import Invalid
 from portal.http.scope import project_here, tenant_here
@@ -17,6 +17,7 @@ from portal.models import ResourceFlavor
 MOST_FINDINGS = 500
 OUTCOMES = [("placed", "placed"), ("waiting", "waiting")]
 MOST_COPIES, MOST_ADDED = 1000, 20_000
+_WHERE = ("site", "cluster", "node")
 
 
 # -- questions --------------------------------------------------------------------------------------
@@ -66,6 +67,18 @@ class WhereSerializer(serializers.Serializer[Any]):
     members = serializers.IntegerField()
 
 
+class MissSerializer(serializers.Serializer[Any]):
+    """What came nearest, and what it lacks: `has` of the `wanted`, both in `unit`. No node: it is not about one."""
+
+    site = serializers.CharField()
+    cluster = serializers.CharField()
+    node = serializers.CharField()
+    filter = serializers.CharField()
+    wanted = serializers.IntegerField()
+    has = serializers.IntegerField()
+    unit = serializers.CharField(help_text="devices, milli (1/1000 of a device), mib or cpu-milli")
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     """`placed` now, or `waiting` with the reason; `ahead` wait before it."""
 
@@ -75,6 +88,7 @@ class PreviewSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True)
     nearest = serializers.CharField(allow_blank=True)
+    miss = MissSerializer(allow_null=True, help_text="The same for programs, where a node came near.")
     is_final = serializers.BooleanField(help_text="It could not even run where all is free.")
 
 
@@ -92,6 +106,7 @@ class FindingSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True)
     nearest = serializers.CharField(allow_blank=True)
+    miss = MissSerializer(allow_null=True)
     is_final = serializers.BooleanField()
 
 
@@ -171,7 +186,7 @@ def _outcome(finding: whatif.Finding, nodes: Any) -> dict[str, Any]:
     if not isinstance(now, Placement):
         return {
             "outcome": "waiting", "where": [], "reason": now.reason, "message": now.message, "nearest": now.nearest,
-            "is_final": now.is_final,
+            "miss": _miss(now, nodes), "is_final": now.is_final,
         }  # fmt: skip
     members: dict[str, int] = {}
     for member in now.members:
@@ -180,7 +195,19 @@ def _outcome(finding: whatif.Finding, nodes: Any) -> dict[str, Any]:
         {"site": nodes[pk].site, "cluster": nodes[pk].cluster, "node": nodes[pk].name, "members": count}
         for pk, count in members.items()
     ]
-    return {"outcome": "placed", "where": where, "reason": "", "message": "", "nearest": "", "is_final": False}
+    return {
+        "outcome": "placed", "where": where, "reason": "", "message": "", "nearest": "", "miss": None,
+        "is_final": False,
+    }  # fmt: skip
+
+
+def _miss(refusal: Refusal, nodes: Any) -> dict[str, Any] | None:
+    miss = refusal.miss
+    if miss is None:
+        return None
+    node = nodes.get(miss.node)  # a miss need not be about one node
+    where = {"site": node.site, "cluster": node.cluster, "node": node.name} if node else dict.fromkeys(_WHERE, "")
+    return {**where, "filter": miss.filter, "wanted": miss.wanted, "has": miss.has, "unit": miss.unit}
 
 
 def _asked(user: Any, pool: Pool, items: list[dict[str, Any]]) -> list[Workload]:

@@ -118,7 +118,7 @@ export const siteId = (name: string) => {
   sites.set(name, made);
   return made;
 };
-export const siteNames = () => [...sites].map(([name, id]) => ({ id, name }));
+export const siteNames = () => [...sites].map(([name, id]) => ({ id, name, slug: name.toLowerCase() }));
 
 export const clusters: MockCluster[] = PLANS.map((plan) => {
   const row: Cluster = {

@@ -1,9 +1,10 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
-import type { Cluster, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
+import type { ChangeRequest, Cluster, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
 import { deviceOf, devicesOn, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
+import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -26,7 +27,7 @@ const PERMISSIONS =
   "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release tenant.suspend token.edit invoice.issue price.edit".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -87,6 +88,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   "usage-records": () => usage,
   invoices: () => invoices,
   tokens: () => tokens,
+  flavors: () => MODELS.map((model) => ({ id: model.name, name: model.name, unit: "device", vendor: model.vendor, model: model.name, version: 1 })),
   "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
 };
 
@@ -156,6 +158,21 @@ function create(noun: string, body: Row): Answer {
   return problem(404, "not-found", "There is no such thing here");
 }
 
+function simulate(pool: string, body: ChangeRequest): Answer {
+  if (body.workloads?.some((each) => each.name === "error-500")) return { status: 500, body: "<html>" };
+  if (body.workloads?.some((each) => each.name === "error-400")) {
+    const refused = invalid([{ pointer: "/workloads", detail: "At most 1000 workloads in all.", code: "too-many" }]);
+    return { ...refused, body: { ...(refused.body as object), detail: "At most 1000 workloads in all." } };
+  }
+  return { status: 200, body: simulated(pool, body) };
+}
+
+function edit(row: Row, body: Row): Answer {
+  if (body.name === "error-409") return problem(412, "version-stale", "This has changed since you read it");
+  Object.assign(row, body, { version: Number(row.version) + 1 });
+  return { status: 200, body: row, changed: ["pool", String(row.id)] };
+}
+
 export function answer({ method, path, query, body, isSignedIn }: Call): Answer {
   const [noun = "", id, verb] = path;
   if (noun === "session") {
@@ -187,6 +204,9 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     const refused = refusals(body);
     return refused.length > 0 ? invalid(refused) : { status: 200, body: tried(body) };
   }
+  if (noun === "placement-policies") return { status: 200, body: policies };
+  if (noun === "queue-orders") return { status: 200, body: orders };
+  if (noun === "workloads" && id === "preview") return { status: 200, body: previewed(body) };
   if (noun === "workloads" && id === "counts") return { status: 200, body: counted(workloads, (each) => each.state).map(({ name, count }) => ({ state: name, count })) };
   const rows = TABLES[noun]?.() as Row[] | undefined;
   if (!id) return method === "POST" ? create(noun, body) : rows ? listed(rows, query) : problem(404, "not-found", "There is no such thing here");
@@ -194,6 +214,8 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (!row) return problem(404, "not-found", "There is no such thing here");
   if (method === "GET") return look(noun, row, verb, query);
   if (noun === "clusters" && verb === "connect") return connect(row, body);
+  if (noun === "pools" && verb === "simulate") return simulate(String(id), body);
+  if (noun === "pools" && method === "PATCH") return edit(row, body);
   if (verb) {
     const [state, reason] = AFTER[verb] ?? ["", ""];
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
@@ -208,10 +230,7 @@ function look(noun: string, row: Row, part: string | undefined, query: URLSearch
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");
   if (part === "history") return { status: 200, body: historyOf(workload) };
-  if (part === "explanation") {
-    if (workload.state === "queued") return { status: 200, body: { outcome: "refused", is_final: false, filters: { closed: 60, model: 140, accelerators: 120 } } };
-    return { status: 200, body: { outcome: "placed", policy: "best-fit", candidates: clusters[0]?.nodes.slice(0, 3).map(({ row: node }, at) => ({ node: node.id, score: 0.93 - at / 20 })) } };
-  }
+  if (part === "explanation") return { status: 200, body: decisionOf(workload) };
   if (part === "events") return { status: 200, body: notesOf(workload) };
   return { status: 200, body: logChunk(workload, query) };
 }

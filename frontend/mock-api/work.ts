@@ -16,7 +16,7 @@ export const projects: Project[] = tenants.flatMap((tenant, at) =>
 );
 
 export const pools: Pool[] = ["Everything", "H100 only"].map((name, at) => ({
-  ...row(), slug: `pool-${at}`, name, clusters: [], model_names: at ? ["H100"] : [], policy: "best-fit", queue_order: "priority",
+  ...row(), slug: `pool-${at}`, name, clusters: at ? [] : clusters.map(({ row: each }) => each.id), model_names: at ? ["H100"] : [], policy: at ? "best-fit" : "packing", queue_order: at ? "fifo" : "priority",
 }));
 
 export const quotas: Quota[] = [...tenants.map((tenant) => ({ tenant, project: undefined })), ...projects.map((project) => ({ tenant: tenants.find((each) => each.id === project.tenant), project }))].flatMap(
@@ -33,10 +33,10 @@ export const quotas: Quota[] = [...tenants.map((tenant) => ({ tenant, project: u
 type Case = [name: string, state: Workload["state"], reason: string, message: string];
 const CASES: Case[] = [
   ["llama-finetune", "running", "Running", ""],
-  ["risk-batch-7", "queued", "NotEnoughFreeAccelerators", "8 H100 on one node. Best is k8s-prod-017 with 4."],
+  ["risk-batch-7", "queued", "NotEnoughFreeAccelerators", "4 H100 free on one node wanted. Best is k8s-prod-017 with 2."],
   ["vision-eval", "queued", "QuotaExhausted", "Left: 0.5 H100."],
   ["old-model", "queued", "NoMatchingModel", "There are H100, Ascend 910B and A10."],
-  ["huge-gang", "queued", "NeverFits", "Even empty, there is room for only 120 of 200 members."],
+  ["huge-memory", "queued", "NeverFits", "4194304 MiB of memory beside 4 H100 on one node: no node has that, even when empty."],
   ["notebook-lin", "admitted", "WaitingForSite", "1 of 1 not yet accepted by the site."],
   ["nightly-train", "succeeded", "Finished", ""],
   ["broken-image", "failed", "NonZeroExit", "Exit code 1."],

@@ -177,3 +177,15 @@ def test_a_member_sees_what_would_become_of_their_own_work(desk: Desk) -> None:
     second = desk.preview()
     assert (second["outcome"], second["ahead"], second["is_final"]) == ("waiting", 2, False) and second["message"]
     assert desk.preview(accelerators=5)["is_final"]
+
+
+def test_the_nearest_miss_is_told_for_programs_too(desk: Desk) -> None:
+    miss = desk.preview(accelerators=5)["miss"]
+    assert miss["node"] in ("left", "right") and miss["cluster"] and miss["site"]
+    assert (miss["filter"], miss["wanted"], miss["has"], miss["unit"]) == ("accelerators", 5, 4, "devices")
+    assert desk.preview()["miss"] is None
+    asked = [{"project": str(desk.project.pk), "accelerators": cards} for cards in (5, 4, 4, 4)]
+    found = desk.ask(workloads=asked)["findings"]
+    assert {**found[0]["miss"], "node": ""} == {**miss, "node": ""}
+    # The quota is used up after two: no node came near, the quota is what lacks.
+    assert [f["miss"] for f in found[1:]] == [None, None, None] and found[3]["reason"] == "QuotaExhausted"

@@ -90,6 +90,21 @@ const allocations = createRoute({
   path: "/allocations",
   component: lazyRouteComponent(() => import("~/pages/allocations/AllocationsPage"), "AllocationsPage"),
 });
+const pools = createRoute({
+  getParentRoute: () => inside,
+  path: "/pools",
+  component: lazyRouteComponent(() => import("~/pages/pools/PoolsPage"), "PoolsPage"),
+});
+const pool = createRoute({
+  getParentRoute: () => inside,
+  path: "/pools/$id",
+  component: lazyRouteComponent(() => import("~/pages/pools/PoolPage"), "PoolPage"),
+});
+const poolWhatIf = createRoute({
+  getParentRoute: () => inside,
+  path: "/pools/$id/what-if",
+  component: lazyRouteComponent(() => import("~/pages/pools/WhatIfPage"), "WhatIfPage"),
+});
 const tenants = createRoute({
   getParentRoute: () => inside,
   path: "/tenants",
@@ -120,7 +135,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     login,
     loginOnce,
-    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, allocations, tenants, tenant, billing, invoice, tokens]),
+    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, pools, pool, poolWhatIf, allocations, tenants, tenant, billing, invoice, tokens]),
   ]),
   context: { queryClient },
   defaultPreload: "intent",

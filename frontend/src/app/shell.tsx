@@ -10,6 +10,7 @@ import {
   IconListDetails,
   IconMapPin,
   IconReceipt,
+  IconStack2,
 } from "@tabler/icons-react";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { useCan } from "~/api/session";
@@ -29,6 +30,7 @@ export function Shell() {
     { label: t`Overview`, path: pb.overview(), icon: IconLayoutDashboard, may: can("overview.view") },
     { label: t`Sites`, path: pb.sites(), icon: IconMapPin, may: can("cluster.view"), also: "/clusters" },
     { label: t`Workloads`, path: pb.workloads(), icon: IconListDetails, may: can("workload.view") },
+    { label: t`Pools`, path: pb.pools(), icon: IconStack2, may: can("catalogue.view") },
     { label: t`Allocations`, path: pb.allocations(), icon: IconCpu, may: can("allocation.view") },
     { label: t`Tenants`, path: pb.tenants(), icon: IconBuildingCommunity, may: can("tenant.view") },
     { label: t`Billing`, path: pb.billing(), icon: IconReceipt, may: can("price.view") },

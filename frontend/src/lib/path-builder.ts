@@ -30,6 +30,10 @@ export const pb = {
   }) => withQuery("/workloads", query),
   workloadNew: (query?: { project?: string; pool?: string }) => withQuery("/workloads/new", query),
   workload: (workload: string) => `/workloads/${id(workload)}`,
+  pools: () => "/pools",
+  pool: (pool: string) => `/pools/${id(pool)}`,
+  /** `change`: what is asked, in JSON as the API takes it, so that an address can be handed on. */
+  poolWhatIf: (pool: string, query?: { change?: string }) => withQuery(`/pools/${id(pool)}/what-if`, query),
   allocations: (query?: {
     state?: string;
     cluster?: string;

@@ -500,6 +500,7 @@ export type Finding = {
     reason: string;
     message: string;
     nearest: string;
+    miss: Miss | null;
     is_final: boolean;
 };
 
@@ -710,6 +711,22 @@ export type MembershipOfMe = {
     tenant_id: string | null;
     tenant_name: string | null;
     project_id: string | null;
+};
+
+/**
+ * What came nearest, and what it lacks: `has` of the `wanted`, both in `unit`. No node: it is not about one.
+ */
+export type Miss = {
+    site: string;
+    cluster: string;
+    node: string;
+    filter: string;
+    wanted: number;
+    has: number;
+    /**
+     * devices, milli (1/1000 of a device), mib or cpu-milli
+     */
+    unit: string;
 };
 
 /**
@@ -1274,6 +1291,10 @@ export type Preview = {
     reason: string;
     message: string;
     nearest: string;
+    /**
+     * The same for programs, where a node came near.
+     */
+    miss: Miss | null;
     /**
      * It could not even run where all is free.
      */

@@ -22,8 +22,8 @@ export function Ports({ workload }: { workload: Workload }) {
           <>
             <Text size="sm">
               <Trans>
-                Brings a port of the work to your own computer, while it runs. Needs Python and <Anchor href="/aquifer-forward" download inherit>the script aquifer-forward</Anchor>, which asks for a token from{" "}
-                <AppLink path={pb.tokens()}>API tokens</AppLink>.
+                Brings a port of the work to your own computer, while it runs. Needs Python and <Anchor href="/aquifer-forward" download inherit underline="always">the script aquifer-forward</Anchor>, which asks for a token from{" "}
+                <AppLink path={pb.tokens()} underline="always">API tokens</AppLink>.
               </Trans>
             </Text>
             {workload.ports.map((port) => (

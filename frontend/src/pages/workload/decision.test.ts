@@ -1,23 +1,11 @@
 import { expect, test } from "vitest";
-import { readDecision } from "./decision";
+import { filtersOf, partsOf } from "./decision";
 
-test("a refusal tells what each filter removed, in order", () => {
-  expect(readDecision({ outcome: "refused", is_final: true, filters: { closed: 2, accelerators: 7, odd: "x" } })).toEqual({
-    outcome: "refused",
-    isFinal: true,
-    filters: [["closed", 2], ["accelerators", 7]],
-  });
+test("what each filter removed comes in the order they are asked, whatever order the database gives", () => {
+  expect(filtersOf({ filters: { cpu: 3, later: 1, closed: 2, accelerators: 7 } })).toEqual([["closed", 2], ["accelerators", 7], ["cpu", 3], ["later", 1]]);
+  expect(filtersOf({ filters: {} })).toEqual([]);
 });
 
-test("a placement tells the best candidates", () => {
-  expect(readDecision({ outcome: "placed", policy: "best-fit", candidates: [{ node: "n", score: 0.5 }, null] })).toEqual({
-    outcome: "placed",
-    policy: "best-fit",
-    candidates: [{ node: "n", score: 0.5 }],
-  });
-});
-
-test("nothing decided yet, and what a later server may say, are no decision", () => {
-  expect(readDecision({})).toBeUndefined();
-  expect(readDecision({ outcome: "postponed" })).toBeUndefined();
+test("the parts of a score come in one order for all candidates", () => {
+  expect(partsOf({ parts: { money: -1, later: 0, packing: 1.5 } })).toEqual([["packing", 1.5], ["money", -1], ["later", 0]]);
 });

@@ -1,35 +1,16 @@
-/** What placement wrote down of its last look. Free-form in the schema, so each part is looked at before it is used. */
-export interface Refused {
-  outcome: "refused";
-  isFinal: boolean;
-  /** How many nodes each filter removed, in the order the filters are tried. */
-  filters: [name: string, nodes: number][];
+/** The last look of placement, in the order in which people read it. */
+import type { Candidate, Explanation } from "~/api/__generated__";
+import { FILTERS, PARTS } from "~/lib/placement";
+
+/** The database does not keep the order of names. One that is not known yet comes last. */
+function inOrder(found: Record<string, number>, words: Record<string, unknown>): [string, number][] {
+  const order = Object.keys(words);
+  const place = (name: string) => (name in words ? order.indexOf(name) : order.length);
+  return Object.entries(found).toSorted(([a], [b]) => place(a) - place(b));
 }
 
-export interface Placed {
-  outcome: "placed";
-  policy: string;
-  candidates: { node: string; score: number }[];
-}
+/** How many nodes each filter removed, in the order the filters are tried. */
+export const filtersOf = ({ filters }: Pick<Explanation, "filters">) => inOrder(filters, FILTERS);
 
-export function readDecision(decision: Record<string, unknown>): Refused | Placed | undefined {
-  if (decision.outcome === "refused") {
-    const filters = typeof decision.filters === "object" && decision.filters !== null ? Object.entries(decision.filters) : [];
-    return {
-      outcome: "refused",
-      isFinal: decision.is_final === true,
-      filters: filters.filter((entry): entry is [string, number] => typeof entry[1] === "number"),
-    };
-  }
-  if (decision.outcome === "placed") {
-    const candidates = Array.isArray(decision.candidates) ? decision.candidates : [];
-    return {
-      outcome: "placed",
-      policy: typeof decision.policy === "string" ? decision.policy : "",
-      candidates: candidates.filter(
-        (each): each is { node: string; score: number } => typeof each?.node === "string" && typeof each?.score === "number",
-      ),
-    };
-  }
-  return undefined;
-}
+/** Points by what they are for; none where the server of the time did not keep them. */
+export const partsOf = ({ parts }: Pick<Candidate, "parts">) => inOrder(parts, PARTS);
