@@ -7,6 +7,7 @@ from federation.placement.columns import I32, Columns
 from federation.placement.filters import Filter, Wish
 from federation.placement.modes import STEP
 from federation.placement.refusals import Missed
+from federation.placement.terms import PREFERENCES
 from federation.placement.types import CPU_FLAVOR, Candidate, DeviceShare, MemberPlacement, Outcome, Request
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Decision:
     """One decision among answers."""
 
     def __init__(self, columns: Columns, wish: Wish, answers: "Answers", m: int) -> None:
-        self._columns, self._answers, self._m = columns, answers, m
+        self._columns, self._answers, self._m, self._wish = columns, answers, m, wish
         self.missed = None if answers.node[m] >= 0 else self._missed(wish)
 
     def _missed(self, wish: Wish) -> Missed:
@@ -43,14 +44,15 @@ class Decision:
         return MemberPlacement(node.id, flavor, devices)
 
     def candidates(self) -> Sequence[Candidate]:
-        return Ranking(self._columns, self._answers, self._m)
+        return Ranking(self._columns, self._answers, self._m, self._wish.terms.prefer)
 
 
 class Ranking(Sequence[Candidate]):
     """The nodes that are named for a placement, best first."""
 
-    def __init__(self, columns: Columns, answers: "Answers", m: int) -> None:
+    def __init__(self, columns: Columns, answers: "Answers", m: int, prefer: str) -> None:
         self._columns, self._answers, self._m = columns, answers, m
+        self._first = PREFERENCES.index(prefer)
 
     def __len__(self) -> int:
         return int(self._answers.candidates[self._m])
@@ -66,9 +68,13 @@ class Ranking(Sequence[Candidate]):
     def _candidate(self, at: int) -> Candidate:
         a, m, scale = self._answers, self._m, self._columns.scale
         assert scale is not None
-        node = self._columns.node(a.candidate[m, at])
+        position = a.candidate[m, at]
+        node = self._columns.node(position)
         score, site, shedding = (float(v) / STEP for v in (a.value[m, at], a.added[m, at, 0], a.added[m, at, 1]))
-        parts = scale.parts(score, site, shedding, node.price, node.carbon)
+        preference = float(self._columns.nodes.preferred[self._first - 1, position]) / STEP if self._first else 0.0
+        parts = scale.parts(score - preference, site, shedding, node.price, node.carbon)
+        if self._first:
+            parts["preference"] = preference
         return Candidate(node.id, score, node.name, node.site, parts)
 
     def __eq__(self, other: object) -> bool:

@@ -37,6 +37,7 @@ class Nodes(NamedTuple):
     kinds_held: I32  # bits: which sizes of requests the plan has put here (for gpu-clustering)
     merit: F64  # what the policy thinks of the node whatever is on it
     alike: I32  # nodes with the same number were equal when the plan began
+    preferred: F64  # (2, N): what a wish that prefers money, or energy, adds to the score
 
 
 class Groups(NamedTuple):
@@ -62,6 +63,7 @@ class Layout(NamedTuple):
 
     number: int
     site: str
+    region: str
     is_open: bool
     slots: tuple[DeviceFree, ...]  # amounts blanked
 
@@ -126,6 +128,7 @@ class Columns:
             kinds_held=np.zeros(count, np.int32),
             merit=np.zeros(count, np.float64),
             alike=np.zeros(count, np.int32),
+            preferred=np.zeros((2, count), np.float64),
         )
         self.content = np.fromiter(map(self._content, nodes), np.int64, count)
         self.group_kind = np.fromiter((k for p in plans for k in p.kinds), np.int32, len(sizes))
@@ -145,14 +148,14 @@ class Columns:
 
     def _layout(self, node: NodeFree) -> "_Plan":
         # Nodes made in bulk share one tuple of devices, and then need no look at each.
-        quick = (node.site, node.is_open, id(node.devices))
+        quick = (node.site, node.region, node.is_open, id(node.devices))
         if (found := self._by_identity.get(quick)) is not None:
             return found
         slots = tuple(map(_blank, node.devices))
-        key = (node.site, node.is_open, slots)
+        key = (node.site, node.region, node.is_open, slots)
         plan = self._layouts.get(key)
         if plan is None:
-            layout = Layout(len(self.layouts), node.site, node.is_open, slots)
+            layout = Layout(len(self.layouts), node.site, node.region, node.is_open, slots)
             self.layouts.append(layout)
             for slot in slots:
                 if slot.can_share:
@@ -229,7 +232,8 @@ def _emptied(node: NodeFree) -> NodeFree:
         cpu_milli=max(node.total_cpu_milli, node.cpu_milli) if node.total_cpu_milli else ANY_AMOUNT,
         memory_mib=max(node.total_memory_mib, node.memory_mib) if node.total_memory_mib else ANY_AMOUNT,
         devices=tuple(_empty_device(d) for d in node.devices), rack=node.rack, labels=node.labels, is_open=True,
-        total_cpu_milli=node.total_cpu_milli, total_memory_mib=node.total_memory_mib,
+        total_cpu_milli=node.total_cpu_milli, total_memory_mib=node.total_memory_mib, region=node.region,
+        network=node.network,
     )  # fmt: skip
 
 

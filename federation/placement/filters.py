@@ -1,9 +1,11 @@
 """Which filters there are, and those that look only at what does not change while a plan is made."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from federation.placement.columns import Layout
+from federation.placement.terms import NO_TERMS, Terms, is_in
 from federation.placement.types import CPU_FLAVOR, DeviceFree
 
 
@@ -12,15 +14,26 @@ class Filter(StrEnum):
 
     CLOSED = "closed"
     SITE = "site"
+    REGION = "region"
+    LABEL = "label"
+    NETWORK = "network-class"
     MODEL = "model"
+    MODE = "mode"
     QUOTA = "quota"
     ACCELERATORS = "accelerators"
     DEVICE_MEMORY = "device-memory"
     CPU = "cpu"
     MEMORY = "memory"
+    SPREAD = "spread"  # of nodes that fit a member of a gang, when no place holds enough members so far apart,
+    TOPOLOGY = "topology"  # or together
 
 
 ORDER = {found: place for place, found in enumerate(Filter)}
+
+
+def removed(counts: Sequence[int]) -> dict[str, int]:
+    """How many nodes each filter removed, in their order. `counts` begins with the nodes that fit."""
+    return {found.value: int(counts[place + 1]) for found, place in ORDER.items() if counts[place + 1]}
 
 
 class Wish(NamedTuple):
@@ -40,6 +53,7 @@ class Wish(NamedTuple):
     sites: frozenset[str]
     flavors: frozenset[str] | None
     too_coarse: frozenset[tuple[str, int]] = frozenset()
+    terms: Terms = NO_TERMS
 
     @property
     def is_share(self) -> bool:
@@ -49,6 +63,7 @@ class Wish(NamedTuple):
         """Does it suit, and has quota room for it?"""
         return (
             suits(self, kind)
+            and (not self.terms.modes or kind.mode in self.terms.modes)
             and (self.flavors is None or kind.flavor in self.flavors)
             and (kind.flavor, kind.step_milli) not in self.too_coarse
         )
@@ -78,10 +93,15 @@ def screen(wish: Wish, layout: Layout) -> Filter | None:
         return Filter.CLOSED
     if wish.sites and layout.site not in wish.sites:
         return Filter.SITE
+    terms = wish.terms
+    if terms.regions and not any(is_in(layout.region, wanted) for wanted in terms.regions):
+        return Filter.REGION
     if not wish.devices:
         return None if wish.flavors is None or CPU_FLAVOR in wish.flavors else Filter.QUOTA
     if not any(suits(wish, slot) for slot in layout.slots):
         return Filter.MODEL
+    if terms.modes and not any(suits(wish, slot) and slot.mode in terms.modes for slot in layout.slots):
+        return Filter.MODE
     if not any(wish.may_have(slot) for slot in layout.slots):
         return Filter.QUOTA
     return None

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from federation.placement.columns import I32, I64, Devices, Groups, Nodes
 from federation.placement.compiled import compiled
 from federation.placement.filters import ORDER, Filter
+from federation.placement.masks import I16, MASKED, WIDTH
 
 ACCELERATORS = ORDER[Filter.ACCELERATORS] + 1
 DEVICE_MEMORY = ORDER[Filter.DEVICE_MEMORY] + 1
@@ -20,9 +21,12 @@ class Wishes(NamedTuple):
     devices: I64
     milli: I64
     size: I32  # a bit for each size of request (for gpu-clustering); 0 for work without devices
-    verdict: I32  # (wishes, L): 0, or the number of the filter that refuses the layout
+    verdict: I32  # (wishes, L): 0, or the number of the filter that refuses the layout, and with it MASKED * (1 + the
+    # row of `masks` that has a word about each node)
     takes: I32  # (wishes, K): 1/1000 needed of such a device; -1: not to be had
     needs: I64  # (wishes, K): MiB needed on such a device
+    prefer: I32  # which of Nodes.preferred comes first, from 1; 0 for none
+    masks: I16  # see masks.py
 
 
 @compiled
@@ -33,7 +37,13 @@ def fit(n: int, w: int, nodes: Nodes, groups: Groups, devices: Devices, wishes: 
     """
     verdict = wishes.verdict[w, nodes.layout[n]]
     if verdict:
-        return verdict, 0, -1
+        if verdict >= MASKED:
+            entry = int(wishes.masks[verdict // MASKED - 1, n])
+            verdict %= MASKED
+            if entry and (verdict == 0 or entry // WIDTH < verdict):
+                return entry // WIDTH, entry % WIDTH, -1
+        if verdict:
+            return verdict, 0, -1
     wanted = wishes.devices[w]
     chosen = -1
     if wanted:

@@ -21,7 +21,7 @@ _MEASURE = {
 _SITE = {
     modes.ROUND_ROBIN: "turn", modes.LEAST_LOADED: "waiting", modes.WEIGHTED: "fairness", modes.HASH: "hash",
 }  # fmt: skip
-NAMES = ("packing", "fullness", *_MEASURE.values(), *_SITE.values(), "shedding", "money", "energy")
+NAMES = ("packing", "fullness", *_MEASURE.values(), *_SITE.values(), "shedding", "money", "energy", "preference")
 
 
 class Scale(NamedTuple):

@@ -4,8 +4,8 @@ Pure and deterministic: the same fleet, requests, policy, seed and mix give the 
 the plan goes on. A gang gets all of its members or none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -18,11 +18,12 @@ from federation.placement.columns import Columns
 from federation.placement.filters import Wish, step_up
 from federation.placement.mix import Mix
 from federation.placement.refusals import Missed, never, no_nodes, not_now
+from federation.placement.shortfalls import gang_never, gang_not_now
+from federation.placement.terms import NO_TERMS
+from federation.placement.terms import check as _check
 from federation.placement.types import (
-    Candidate,
     DeviceFree,
     Fleet,
-    MemberPlacement,
     NodeFree,
     Outcome,
     Placement,
@@ -32,7 +33,7 @@ from federation.placement.types import (
 )
 
 if TYPE_CHECKING:
-    from federation.placement.kernel import Answers
+    from federation.placement.gangs import Gangs
     from federation.placement.state import State
 
 
@@ -64,7 +65,8 @@ class Planner:
         self._quick: dict[tuple[object, ...], int] = {}
         self._emptied: Planner | None = None
         self._positions: dict[str, int] | None = None  # of nodes, by id
-        self._finals: dict[tuple[Wish, int], Refusal | None] = {}
+        self._finals: dict[tuple[object, ...], Refusal | None] = {}
+        self._gangs: Gangs | None = None
 
     def place(self, request: Request) -> Outcome:
         """Grant all members of a request, or say why not and hold nothing."""
@@ -117,7 +119,7 @@ class Planner:
 
     def _number(self, request: Request) -> int:
         """Of its wish. Most requests of a queue are like another."""
-        if request.flavors is not None:
+        if request.flavors is not None or request.terms is not None:
             _check(request)
             return self.state.number_of(self._wish(request, request.flavors))
         key = (
@@ -134,48 +136,28 @@ class Planner:
         """A decision in words and names."""
         if decision.missed is None:
             return Placement(request.id, (decision.member(),), self._policy.name, decision.candidates())
-        return self._refusal(request, decision.missed, 0)
+        return self._refusal(request, decision.missed)
 
-    def _refusal(self, request: Request, missed: Missed, placed: int) -> Refusal:
+    def _refusal(self, request: Request, missed: Missed) -> Refusal:
         final = self._never(request)  # even where all is free, open and healthy?
-        return final or not_now(request, missed, self.columns, placed)
+        return final or not_now(request, missed, self.columns)
 
     def _place_gang(self, request: Request) -> Outcome:
-        attempt = self._attempt(request)
-        if attempt.stuck is None:
-            return Placement(request.id, tuple(attempt.members), self._policy.name, attempt.best)
-        refusal = self._refusal(request, attempt.stuck, len(attempt.members))
-        self._undo(attempt)
-        return refusal
+        gangs = self.gangs()
+        held = gangs.place(request)
+        if held is not None:
+            return Placement(request.id, held.members, self._policy.name, held.best)
+        final = self._never(request)
+        return final or gang_not_now(request, gangs.shortfall(request), self.columns)
 
-    def _attempt(self, request: Request) -> "_Attempt":
-        """Hold one member after the other until all are placed or one finds no node."""
-        attempt = _Attempt()
-        room = None if request.flavors is None else dict(request.flavors)
-        key = np.array([crc32(request.id.encode())], np.int64)
-        for _ in range(request.replicas):
-            w = self.state.number_of(self._wish(request, room))
-            answers = self.state.decide(np.array([w], np.int32), key)
-            decision = Decision(self.columns, self.state.wishes[w], answers, 0)
-            if decision.missed is not None:
-                attempt.stuck = decision.missed
-                break
-            if not attempt.members:
-                attempt.best = decision.candidates()
-            member = decision.member()
-            attempt.held.append((answers, w))
-            attempt.members.append(member)
-            if room is not None:
-                room[member.flavor] -= member.milli if request.wants_accelerators else request.cpu_milli
-        return attempt
-
-    def _undo(self, attempt: "_Attempt") -> None:
-        for answers, w in reversed(attempt.held):
-            self.state.give_back(answers, w)
+    def gangs(self) -> "Gangs":
+        if self._gangs is None:
+            self._gangs = _gangs(self.columns, self.state, self._wish)
+        return self._gangs
 
     def _never(self, request: Request) -> Refusal | None:
         """The refusal that the empty fleet gives, quota aside; None when waiting may help."""
-        key = (self._wish(request, None), request.replicas)
+        key = (self._wish(request, None), request.replicas, request.least, request.topology, request.spread)
         if key not in self._finals:
             if self._emptied is None:
                 self._emptied = Planner(self.columns.emptied(), "best-fit")
@@ -184,14 +166,20 @@ class Planner:
         return None if final is None else replace(final, request=request.id)
 
     def _refusal_when_empty(self, request: Request) -> Refusal | None:
-        # Members are equal and no quota counts here, so how many a node takes does not depend on their
-        # order: if this finds no room for all, there is none.
-        attempt = self._attempt(request)
-        refusal = None
-        if attempt.stuck is not None:
-            refusal = never(request, attempt.stuck, self.columns, len(attempt.members))
-        self._undo(attempt)
-        return refusal
+        if request.replicas > 1:
+            gangs = self.gangs()
+            held = gangs.place(request)
+            if held is None:
+                return gang_never(request, gangs.shortfall(request), self.columns)
+            gangs.give_back(held)
+            return None
+        w = self.state.number_of(self._wish(request, None))
+        answers = self.state.decide(np.array([w], np.int32), np.zeros(1, np.int64))
+        missed = Decision(self.columns, self.state.wishes[w], answers, 0).missed
+        if missed is not None:
+            return never(request, missed, self.columns)
+        self.state.give_back(answers, w)
+        return None
 
     def _wish(self, request: Request, room: Mapping[str, int] | None) -> Wish:
         # A share counts as what it is rounded up to, at most a whole device: only then steps decide.
@@ -215,6 +203,7 @@ class Planner:
                 for step in self.columns.steps.get(flavor, ())
                 if room is not None and step_up(needed, step) > room[flavor]
             ),
+            request.terms or NO_TERMS,
         )
 
 
@@ -225,33 +214,25 @@ def _state(columns: Columns, policy: policies.Policy, mix: Mix, seed: int) -> "S
     return State(columns, policy, mix, seed)
 
 
+def _gangs(columns: Columns, state: "State", wish_of: "Callable[[Request, Mapping[str, int] | None], Wish]") -> "Gangs":
+    from federation.placement.gangs import Gangs  # as above
+
+    return Gangs(columns, state, wish_of)
+
+
 def warm() -> None:
     """Have the loops compiled, or read from disk, before somebody waits for a plan."""
-    node = NodeFree("n", "n", "c", "s", 1000, 1, (DeviceFree(0, "f", "m", "v", 1000, 1, 1, can_share=True),))
+    devices = tuple(DeviceFree(i, f"f{i}", "m", "v", 1000, 9, 9, can_share=True) for i in range(2))
+    node = NodeFree("n", "n", "c", "s", 9000, 9, devices)
     request = Request("r", 1000, 1, devices=1, milli=500)
     planner = Planner(Fleet((node,)), mix=Mix.of((request,)))
     planner.place(request)
-    planner.place(replace(request, replicas=2))  # one finds no place, and the other is given back
+    # Of two flavors with little quota left; then more than there is room for: what was placed is given back.
+    planner.place(replace(request, replicas=2, flavors={"f0": 500, "f1": 500}))
+    planner.place(replace(request, replicas=9, flavors={"f0": 500, "f1": 500}))
     planner.renew((node,))
-
-
-@dataclass(slots=True)
-class _Attempt:
-    members: list[MemberPlacement] = field(default_factory=list)
-    best: Sequence[Candidate] = ()
-    held: list[tuple["Answers", int]] = field(default_factory=list)
-    stuck: Missed | None = None  # what the next member, which found no node, missed
 
 
 def _counted(request: Request) -> int:
     """What one member counts against quota at least: 1/1000 of devices, or of cores when it wants none."""
     return request.devices * request.milli if request.wants_accelerators else request.cpu_milli
-
-
-def _check(request: Request) -> None:
-    """A request that makes no sense is a mistake of the caller, not a refusal."""
-    amounts = (request.cpu_milli, request.memory_mib, request.devices, request.device_memory_mib)
-    if min(amounts) < 0 or request.replicas < 1 or not 1 <= request.milli <= 1000:
-        raise ValueError(f"Request {request.id} asks for an amount that cannot be.")
-    if request.milli < 1000 and request.devices > 1:
-        raise ValueError(f"Request {request.id} asks for shares of several devices; a share is of one device.")

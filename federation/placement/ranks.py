@@ -9,14 +9,16 @@ from typing import NamedTuple
 
 from federation.placement.columns import F64, I32, I64
 from federation.placement.compiled import compiled
+from federation.placement.filters import Filter
 from federation.placement.fit import Wishes, fit
+from federation.placement.masks import MASKED
 from federation.placement.scores import Fleet, Rule, score
 from federation.placement.tables import Table
 
 MISS = -1e15
 FILTER = 1e13  # the width of one filter's band; amounts stay below
 FITS = -5e14  # a key above this is a score
-FILTERS = 9  # 0: it fits
+FILTERS = len(Filter) + 1  # 0: it fits
 BEST = 6  # nodes named for a placement: the chosen one and the five next
 
 
@@ -54,7 +56,16 @@ def judge(n: int, w: int, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule
     found, amount, g = fit(n, w, fleet.nodes, fleet.groups, fleet.devices, wishes)
     if found:
         return MISS + FILTER * found + min(amount, int(FILTER) - 1)
-    return score(n, w, g, fleet, wishes, table, rule)
+    value = score(n, w, g, fleet, wishes, table, rule)
+    first = wishes.prefer[w]
+    return value + fleet.nodes.preferred[first - 1, n] if first else value
+
+
+@compiled
+def is_masked(n: int, w: int, fleet: Fleet, wishes: Wishes) -> bool:
+    """Do its labels tell the node from others that are equal in all else?"""
+    verdict = wishes.verdict[w, fleet.nodes.layout[n]]
+    return verdict >= MASKED and wishes.masks[verdict // MASKED - 1, n] != 0
 
 
 @compiled
@@ -107,12 +118,13 @@ def catch_up(r: int, w: int, rows: Rows, log: Log, fleet: Fleet, wishes: Wishes,
         elif log.last[n] < start:
             continue
         alike = fleet.nodes.alike[n]
-        if is_new and log.last[n] < 0 and rows.known_by[alike] == stamp:
+        is_common = is_new and log.last[n] < 0 and not is_masked(n, w, fleet, wishes)
+        if is_common and rows.known_by[alike] == stamp:
             key = rows.known[alike]
         else:
             key = judge(n, w, fleet, wishes, table, rule)
         if is_new:
-            if log.last[n] < 0:
+            if is_common:
                 rows.known[alike], rows.known_by[alike] = key, stamp
             rows.key[r, n] = key
             rows.counts[r, filter_of(key)] += 1

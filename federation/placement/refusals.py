@@ -5,12 +5,17 @@ from dataclasses import dataclass
 
 from federation.placement.columns import Columns
 from federation.placement.filters import Filter, Wish, step_up, suits
+from federation.placement.terms import NETWORK_CLASS_LABEL
 from federation.placement.types import CPU_FLAVOR, Miss, NodeFree, Refusal, Request
 
-_REASONS = {
+REASONS = {
     Filter.CLOSED: "NoOpenNodes",
     Filter.SITE: "NoOpenNodes",
+    Filter.REGION: "NoOpenNodes",
+    Filter.LABEL: "NoOpenNodes",
+    Filter.NETWORK: "NoOpenNodes",
     Filter.MODEL: "NoMatchingModel",
+    Filter.MODE: "NoMatchingModel",
     Filter.QUOTA: "QuotaExhausted",
     Filter.ACCELERATORS: "NotEnoughFreeAccelerators",
     Filter.DEVICE_MEMORY: "NotEnoughFreeAccelerators",
@@ -34,12 +39,13 @@ def no_nodes(request: Request) -> Refusal:
     return Refusal(request.id, "NoOpenNodes", "There is no node yet.")
 
 
-def not_now(request: Request, missed: Missed, columns: Columns, placed: int) -> Refusal:
+def not_now(request: Request, missed: Missed, columns: Columns, placed: int = 0) -> Refusal:
     """It has to wait. `placed` members of it had found a node."""
-    gang = f"There is room for {placed} of {request.replicas} members now. " if request.replicas > 1 else ""
+    members = f"at least {request.least}" if request.least < request.replicas else f"{request.replicas}"
+    gang = f"There is room for {placed} of {members} members now. " if request.replicas > 1 else ""
     return Refusal(
         request.id,
-        _REASONS[missed.last],
+        REASONS[missed.last],
         gang + _MESSAGES[missed.last](request),
         filters=missed.filters,
         nearest=_nearest(request, missed, columns),
@@ -47,14 +53,12 @@ def not_now(request: Request, missed: Missed, columns: Columns, placed: int) -> 
     )
 
 
-def never(request: Request, missed: Missed, columns: Columns, placed: int) -> Refusal:
-    """Not even the empty fleet has room; `columns` are those of that empty fleet."""
+def never(request: Request, missed: Missed, columns: Columns) -> Refusal:
+    """No node of the empty fleet fits; `columns` are those of that empty fleet."""
     last = missed.last
-    if placed:
-        message = f"Even empty, there is room for only {placed} of {request.replicas} members."
-        return Refusal(request.id, "NeverFits", message, is_final=True, filters=missed.filters)
-    if last in (Filter.SITE, Filter.MODEL):
-        reason, message = ("NoMatchingModel" if last == Filter.MODEL else "NeverFits"), _MESSAGES[last](request)
+    if last in _BY_NAME:
+        named = last in (Filter.MODEL, Filter.MODE)
+        reason, message = ("NoMatchingModel" if named else "NeverFits"), _MESSAGES[last](request)
     else:
         reason, message = "NeverFits", f"{_want(request, last)} on one node: no node has that, even when empty."
     nearest = _nearest(request, missed, columns)
@@ -64,14 +68,26 @@ def never(request: Request, missed: Missed, columns: Columns, placed: int) -> Re
 
 
 def _miss(missed: Missed) -> Miss | None:
-    wish, last = missed.wish, missed.last
+    wish, last, node = missed.wish, missed.last, missed.node
+    if last in (Filter.REGION, Filter.NETWORK, Filter.MODE):
+        return Miss(node.id, last.value, 1, 0, last.value, _instead(missed))
     wanted = {
+        Filter.LABEL: (len(wish.terms.labels), "labels"),
         Filter.ACCELERATORS: (_step(missed), "milli") if wish.is_share else (wish.devices, "devices"),
         Filter.DEVICE_MEMORY: (wish.device_memory_mib, "mib"),
         Filter.CPU: (wish.cpu_milli, "cpu-milli"),
         Filter.MEMORY: (wish.memory_mib, "mib"),
     }.get(last)
-    return None if wanted is None else Miss(missed.node.id, last.value, wanted[0], missed.amount, wanted[1])
+    return None if wanted is None else Miss(node.id, last.value, wanted[0], missed.amount, wanted[1])
+
+
+def _instead(missed: Missed) -> str:
+    """What the nearest node has of what is asked for by name."""
+    if missed.last == Filter.REGION:
+        return missed.node.region
+    if missed.last == Filter.NETWORK:
+        return missed.node.labels.get(NETWORK_CLASS_LABEL, "")
+    return ", ".join(sorted({d.mode for d in missed.node.devices if suits(missed.wish, d)}))
 
 
 def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
@@ -80,8 +96,19 @@ def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
         return _closed(columns)
     if last == Filter.SITE:
         return f"There are nodes at {_words(sorted({s.site for s in columns.layouts if s.is_open}))}."
+    if last == Filter.REGION:
+        regions = sorted({layout.region for layout in columns.layouts if layout.is_open and layout.region})
+        return f"There are nodes in {_words(regions)}." if regions else "No site says in which region it is."
+    if last == Filter.LABEL:
+        return _labels_there(missed)
+    if last == Filter.NETWORK:
+        there = missed.node.labels.get(NETWORK_CLASS_LABEL)
+        return f"{missed.node.name} has {there or 'none'}."
     if last == Filter.MODEL:
         return _models_there(wish, columns)
+    if last == Filter.MODE:
+        slots = {slot for layout in columns.layouts if layout.is_open for slot in layout.slots if suits(wish, slot)}
+        return f"Those there are handed out {_words(sorted({slot.mode for slot in slots}))}."
     if last == Filter.QUOTA:
         return _quota_left(request, columns)
     stepped = ""
@@ -95,6 +122,12 @@ def _step(missed: Missed) -> int:
     wish = missed.wish
     steps = {step_up(wish.milli, d.step_milli) for d in missed.node.devices if d.is_healthy and wish.may_have(d)}
     return min((step for step in steps if step > missed.amount), default=wish.milli)
+
+
+def _labels_there(missed: Missed) -> str:
+    node, labels = missed.node, sorted(missed.wish.terms.labels)
+    other = next(f"{name} is {node.labels.get(name) or 'not set'}" for name, v in labels if node.labels.get(name) != v)
+    return f"Best is {node.name} with {missed.amount} of {len(labels)}: its {other}."
 
 
 def _closed(columns: Columns) -> str:
@@ -148,6 +181,13 @@ def _want(request: Request, last: Filter) -> str:
     return _devices(request)
 
 
+def amounts(request: Request) -> str:
+    """What one member wants."""
+    if request.wants_accelerators:
+        return _devices(request)
+    return f"{_thousandths(request.cpu_milli)} cores and {request.memory_mib} MiB of memory"
+
+
 def _devices(request: Request) -> str:
     if not request.wants_accelerators:
         return "No accelerator"
@@ -161,12 +201,18 @@ def _beside(request: Request) -> str:
     return f" beside {_devices(request)}" if request.wants_accelerators else ""
 
 
+_BY_NAME = {Filter.SITE, Filter.REGION, Filter.LABEL, Filter.NETWORK, Filter.MODEL, Filter.MODE}  # not by amount
+
 _MESSAGES: dict[Filter, Callable[[Request], str]] = {
     Filter.CLOSED: lambda _: "No node takes new work.",
     Filter.SITE: lambda r: f"No open node at {_words(sorted(r.sites))}.",
+    Filter.REGION: lambda r: f"No open node in {_words(sorted(r.regions))}.",
+    Filter.LABEL: lambda r: f"No open node has {' and '.join(f'{k} = {v}' for k, v in sorted(r.labels.items()))}.",
+    Filter.NETWORK: lambda r: f"No open node is on a network of the class {r.network_class}.",
     Filter.MODEL: lambda r: (
         f"{_devices(r)} wanted; no open node has such a model{' to share' if r.milli < 1000 else ''}."
     ),
+    Filter.MODE: lambda r: f"{_devices(r)} wanted, handed out {_words(sorted(r.modes))}; no open node does so.",
     Filter.QUOTA: lambda r: f"The quota left does not cover {_quota_want(r)}.",
     Filter.ACCELERATORS: lambda r: f"{_devices(r)} free on one node wanted.",
     Filter.DEVICE_MEMORY: lambda r: f"{_want(r, Filter.DEVICE_MEMORY)} free on one node wanted.",

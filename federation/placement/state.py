@@ -1,6 +1,6 @@
 """All that one plan in the making holds, as columns that grow: wishes, their rows, answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,14 @@ from federation.placement import gaps, kernel, modes, ranks, scores, sites, tabl
 from federation.placement.columns import F64, I32, I64, Columns
 from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
+from federation.placement.masks import MASKED, Masks
 from federation.placement.mix import Mix
 from federation.placement.parts import Scale
 from federation.placement.policies import Policy
+from federation.placement.terms import ENERGY, MONEY, PREFERENCES
 from federation.placement.types import NodeFree, SiteFacts
 
+BEFORE_ALL = 1e14  # of a score: more than a policy's weights, which are for what the pool prefers (1e12 for each)
 ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
 
 
@@ -34,7 +37,9 @@ class State:
         self._measure(target)
         if (merits := policy.merits(columns.fleet)) is not None:
             nodes.merit[:] = np.asarray(merits)[columns.index]
+        nodes.preferred[:] = _preferred(columns)
         nodes.alike[:] = _alike(columns)
+        self._masks = Masks(columns)
         self._rule(policy, columns)
         self._room(policy, columns, seed)
         self.log = ranks.Log(np.zeros(max(count, 64), np.int32), np.full(count, -1, np.int64), np.zeros(1, np.int64))
@@ -117,6 +122,7 @@ class State:
             np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64),
             np.zeros(count, np.int32), np.zeros((count, self._layouts), np.int32),
             np.zeros((count, self._kinds), np.int32), np.zeros((count, self._kinds), np.int64),
+            np.zeros(count, np.int32), self._masks.rows,
         )  # fmt: skip
 
     def _grow_wishes(self, count: int) -> None:
@@ -147,27 +153,33 @@ class State:
             is_fine = wish.may_have(kind)
             a.takes[w, number] = step_up(wish.milli, kind.step_milli) if is_fine else -1
             a.needs[w, number] = wish.memory_on(kind) if is_fine else 0
+        a.prefer[w] = PREFERENCES.index(wish.terms.prefer)
+        a.verdict[w] += MASKED * self._masks.number_of(wish.terms)
+        if a.masks is not self._masks.rows:
+            self.arrays = a._replace(masks=self._masks.rows)
         return w
 
     def decide(self, which: I32, keys: I64) -> kernel.Answers:
         """An answer for each wish, held against all later ones."""
-        count = len(which)
-        self._make_room(count)
-        parts = int(self.arrays.devices[which].sum())
-        answers = kernel.Answers(
+        self.make_room(len(which))
+        answers = self.answers(len(which), int(self.arrays.devices[which].sum()))
+        kernel.decide(which, keys, self.fleet, self.arrays, self.table, self.rule, self.rows, self.seats, self.log,
+                      self.room, answers)  # fmt: skip
+        return answers
+
+    def answers(self, count: int, parts: int) -> kernel.Answers:
+        """Room for so many decisions that take so many devices at most."""
+        return kernel.Answers(
             np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int64),
             np.empty((count, ranks.FILTERS), np.int32), np.empty((count, ranks.BEST), np.int32),
             np.empty((count, ranks.BEST)), np.zeros((count, ranks.BEST, 2)), np.empty(count, np.int32),
             np.empty(count, np.int32), np.zeros(count + 1, np.int64),
             np.empty(parts, np.int32), np.empty(parts, np.int32), np.empty(parts, np.int64),
         )  # fmt: skip
-        kernel.decide(which, keys, self.fleet, self.arrays, self.table, self.rule, self.rows, self.seats, self.log,
-                      self.room, answers)  # fmt: skip
-        return answers
 
     def give_back(self, answers: kernel.Answers, w: int) -> None:
         """Undo the only decision of some answers."""
-        self._make_room(1)
+        self.make_room(1)
         end = int(answers.first_part[1])
         kernel.give_back(int(answers.node[0]), w, int(answers.held[0]), answers.device[:end], answers.milli[:end],
                          answers.memory[:end], self.fleet, self.arrays, self.table, self.log, self.room)  # fmt: skip
@@ -185,14 +197,15 @@ class State:
             if not self.columns.renew(position, was, node):
                 return False
             self.room.sites.used[nodes.site[position]] += before - int(free[first:last].sum())
-        self._make_room(len(changed))
+        self.make_room(len(changed))
         kernel.touch_all(
             np.fromiter((position for position, _, _ in changed), np.int32, len(changed)),
             self.fleet, self.log, self.table,
         )  # fmt: skip
         return True
 
-    def _make_room(self, entries: int) -> None:
+    def make_room(self, entries: int) -> None:
+        """For so many more entries of the log: one for each change of a node."""
         end, touched = int(self.log.end[0]), self.log.touched
         if end + entries > len(touched):
             grown = np.zeros(max(2 * len(touched), end + entries), np.int32)
@@ -200,12 +213,28 @@ class State:
             self.log = self.log._replace(touched=grown)
 
 
+def _preferred(columns: Columns) -> F64:
+    """(2, N): what a wish that prefers money, or energy, adds for a node: from 0 down to -BEFORE_ALL.
+
+    Relative to the dearest and the dirtiest node, as the weights of policies are.
+    """
+    nodes = [columns.fleet.nodes[i] for i in columns.index.tolist()]
+    facts: dict[str, Callable[[NodeFree], float]] = {MONEY: lambda n: n.price, ENERGY: lambda n: n.carbon}
+    found = np.zeros((len(facts), len(nodes)))
+    for name, fact in facts.items():
+        row = np.fromiter(map(fact, nodes), np.float64, len(nodes))
+        if most := row.max(initial=0.0):
+            found[PREFERENCES.index(name) - 1] = row * (-BEFORE_ALL / most)
+    return found
+
+
 def _alike(columns: Columns) -> I32:
     """A number for each node, the same for those that are equal in all that is looked at."""
     nodes = columns.nodes
     if not len(nodes.cpu):
         return np.zeros(0, np.int32)
-    keys = np.stack([nodes.layout, nodes.cpu, nodes.memory, columns.content, nodes.merit.view(np.int64)])
+    worth = [nodes.merit, *(row for row in nodes.preferred if row.any())]
+    keys = np.stack([nodes.layout, nodes.cpu, nodes.memory, columns.content, *(w.view(np.int64) for w in worth)])
     numbers: I32 = np.unique(keys, axis=1, return_inverse=True)[1].astype(np.int32)
     return numbers.reshape(-1)
 

@@ -5,9 +5,12 @@ Compute is in 1/1000 of a device, memory in MiB, CPU in 1/1000 of a core. No dat
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from federation.accelerators.catalogue import EXCLUSIVE
+from federation.placement.terms import NO_TERMS, SITE, Terms
 
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 CPU_FLAVOR = "cpu"  # what quota counts work without accelerators as, in 1/1000 of a core
 
 
@@ -45,6 +48,8 @@ class NodeFree:
     total_memory_mib: int = 0
     price: float = 0.0  # of power there, in any one currency
     carbon: float = 0.0  # grams of CO2 for a kWh there
+    region: str = ""  # of its site
+    network: str = ""  # nodes of a site with the same one reach each other over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One workload: `replicas` equal members, all or nothing, each wanting `devices` devices on one node.
+    """One workload: `replicas` equal members, each wanting `devices` devices on one node; all (see `min_replicas`)
+    or nothing.
 
     `milli` below 1000 asks for a share of one device (`devices` is then 1), and gets the next step of that device
     that is no less. `models` empty means any model.
@@ -84,10 +90,39 @@ class Request:
     sites: frozenset[str] = frozenset()
     flavors: Mapping[str, int] | None = None
     replicas: int = 1
+    min_replicas: int = 0  # of a gang: as many members as fit now, but no fewer than this; 0: all of them
+    topology: str = SITE  # where members must be together, and
+    spread: str = ""  # where no two may be; see terms.py
+    network_class: str = ""  # of nodes; "" means any, as do empty modes, regions and labels
+    modes: frozenset[str] = frozenset()  # how a device is handed out
+    regions: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)  # that a node must have, all of them
+    prefer: str = ""  # what comes before what the policy prefers: money or energy
+    deadline: float | None = None  # when it should be done, in seconds since 1970; changes nothing about where
+    terms: Terms | None = field(init=False, compare=False, repr=False)  # of one member; None: no terms at all
+
+    def __post_init__(self) -> None:
+        # Most requests have none of these: whoever plans many of them looks at one thing, not at nine.
+        is_plain = self.topology == SITE and not (
+            self.network_class or self.modes or self.regions or self.labels or self.prefer or self.spread
+            or self.min_replicas or self.deadline is not None
+        )  # fmt: skip
+        object.__setattr__(self, "terms", None if is_plain else self._terms())
+
+    def _terms(self) -> Terms:
+        wanted = (self.modes, self.regions, self.labels, self.network_class, self.prefer)
+        if not any(wanted):
+            return NO_TERMS
+        return Terms(self.modes, self.regions, frozenset(self.labels.items()), self.network_class, self.prefer)
 
     @property
     def wants_accelerators(self) -> bool:
         return self.devices > 0
+
+    @property
+    def least(self) -> int:
+        """Members without which nothing is placed."""
+        return self.min_replicas or self.replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +165,18 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """The nearest miss for programs: what a node lacked. Units: devices, 1/1000, MiB, or 1/1000 of cores."""
+    """The nearest miss for programs: what a node lacked, or for a gang what the place with most room lacked.
 
-    node: str  # NodeFree.id
+    Units: `devices`, `milli` (1/1000 of one), `mib`, `cpu-milli` (1/1000 of cores), `members`, `labels`; and where the
+    filter does not count, the word of what is looked at, of which 1 is wanted and 0 there.
+    """
+
+    node: str  # NodeFree.id; "" when it is not about one node
     filter: str
     wanted: int
     has: int
     unit: str
+    where: str = ""  # site, site/cluster, site/cluster/rack or site/network for members; else what is there instead
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from federation.placement.plan import Planner, plan
-from federation.placement.types import DeviceShare, Fleet, Placement
+from federation.placement.types import DeviceShare, Fleet, Miss, Placement
 from tests.federation.placing import GIB, cards, device, node, one, refused, want, where
 
 
@@ -181,8 +181,9 @@ class TestGang:
         refusal = refused(planner.place(want(4, replicas=4)))
         assert refusal.reason == "NotEnoughFreeAccelerators"
         assert not refusal.is_final
-        assert refusal.message == "There is room for 3 of 4 members now. 4 accelerators free on one node wanted."
-        assert refusal.nearest == "Best is a with 2."
+        assert refusal.message == "4 members at one site wanted, each with 4 accelerators."
+        assert refusal.nearest == "Best is site s with room for 3."
+        assert refusal.miss == Miss("", "topology", 4, 3, "members", "s")
         assert where(planner.place(want(6))) == ["a"]  # all of it is still free
         assert where(planner.place(want(8))) == ["b"]
 
@@ -199,4 +200,4 @@ class TestGang:
     def test_larger_than_the_empty_fleet_is_final(self) -> None:
         refusal = refused(one(want(8, replicas=3), node("a", *cards(8, busy=8)), node("b", *cards(8))))
         assert (refusal.reason, refusal.is_final) == ("NeverFits", True)
-        assert refusal.message == "Even empty, there is room for only 2 of 3 members."
+        assert refusal.message == "Even empty, there is room for only 2 of 3 members at one site."
