@@ -7,7 +7,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation.accelerators.catalogue import SLICING_MODES
 from federation.models import AcceleratorModel, Pool, QueueOrder, Site, Workload, WorkloadKind
+from federation.placement import terms
 from federation.reconcile import waiting
 from federation.reconcile import workloads as flow
 from federation.states import WorkloadState as W
@@ -74,6 +76,33 @@ def check(pool: Pool, spec: dict[str, Any]) -> None:
             raise Invalid.field("site_slugs", f"There is no site {', '.join(unknown)}.", "unknown-site")
     if pool.model_names and not devices:
         raise Invalid.field("pool", f"{pool.name} is for accelerators only.", "pool-for-accelerators")
+    _check_terms(spec)
+
+
+def _check_terms(spec: dict[str, Any]) -> None:
+    """What is wanted of where it goes; see placement/terms.py."""
+    replicas, least = spec.get("replicas", 1), spec.get("min_replicas") or 0
+    if least > replicas:
+        raise Invalid.field(
+            "min_replicas", f"At least {least} members are wanted, of {replicas} in all.", "more-than-all"
+        )
+    topology, spread = spec.get("topology", terms.SITE), spec.get("spread", "")
+    if terms.contradict(topology, spread):
+        raise Invalid.field(
+            "spread",
+            f"Members on one {topology} cannot be each on another {spread}: choose a wider topology, such as any.",
+            "contradiction",
+        )
+    modes = set(spec.get("slicing_modes", ()))
+    if unknown := sorted(modes - set(SLICING_MODES)):
+        raise Invalid.field("slicing_modes", f"There is no slicing mode {', '.join(unknown)}.", "unknown-mode")
+    if modes and not spec.get("accelerators", 0):
+        raise Invalid.field(
+            "slicing_modes", "A slicing mode is named, but no accelerators are asked for.", "no-accelerators"
+        )
+    deadline = spec.get("deadline_at")
+    if deadline is not None and deadline <= timezone.now():
+        raise Invalid.field("deadline_at", "The deadline has to be in the future.", "in-the-past")
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from federation import whatif
 from federation.actions import workloads
+from federation.api.terms import TermsSerializer
 from federation.models import Node, Pool, Site, Workload
 from federation.placement.types import NodeFree, Placement, Refusal
 from federation.reconcile.snapshot import fleet_of
@@ -23,7 +24,7 @@ _WHERE = ("site", "cluster", "node")
 # -- questions --------------------------------------------------------------------------------------
 
 
-class AskedSerializer(serializers.Serializer[Any]):
+class AskedSerializer(TermsSerializer):
     project = serializers.UUIDField()
     name = serializers.CharField(max_length=100, required=False, default="what-if")
     count = serializers.IntegerField(min_value=1, max_value=MOST_COPIES, required=False, default=1)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from federation.actions import allocations, arrays, workloads
 from federation.api.explanations import ExplanationSerializer, explained
 from federation.api.outputs import OutputMixin
+from federation.api.terms import TERMS, TermsSerializer
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.api.whatif import PreviewSerializer, preview
 from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
@@ -37,7 +38,7 @@ _VERBS = {
 _ACCESS = {"shell": ("workload.shell", frozenset({W.RUNNING}))}
 _SPEC = [
     "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
-    "model_names", "site_slugs", "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
+    "model_names", "site_slugs", *TERMS, "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
     "max_seconds", "max_retries", "grace_seconds", "ports", "volumes", "secret_env", "pull_secrets",
 ]  # fmt: skip
 
@@ -64,7 +65,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
         return allowed_verbs(self.context["request"].user, workload, _VERBS | _ACCESS)
 
 
-class NewWorkloadSerializer(serializers.ModelSerializer[Workload]):
+class NewWorkloadSerializer(TermsSerializer, serializers.ModelSerializer[Workload]):
     project = serializers.UUIDField()
     pool = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=WorkloadKind.choices, required=False)

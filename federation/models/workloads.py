@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from federation.models.inventory import Pool
+from federation.placement import terms
 from federation.states import WORKLOAD_ARROWS, WORKLOAD_ENDED, WorkloadState
 from portal.models.base import ScopedQuerySet, StatefulRow
 from portal.models.tenants import Project, Tenant
@@ -25,13 +26,40 @@ class WorkloadKind(models.TextChoices):
     SERVER = "server"
 
 
+class Topology(models.TextChoices):
+    """Where the members of a gang are together."""
+
+    ANY = terms.ANY
+    SITE = terms.SITE
+    CLUSTER = terms.CLUSTER
+    RACK = terms.RACK
+    NETWORK = terms.NETWORK
+    NODE = terms.NODE
+
+
+class Spread(models.TextChoices):
+    """Where no two members of a gang are."""
+
+    NODE = terms.NODE
+    RACK = terms.RACK
+    SITE = terms.SITE
+
+
+class Preference(models.TextChoices):
+    """What comes before what the pool's policy prefers."""
+
+    MONEY = terms.MONEY
+    ENERGY = terms.ENERGY
+
+
 class WorkloadQuerySet(ScopedQuerySet["Workload"]):
     def waiting(self) -> "WorkloadQuerySet":
         return self.filter(state=WorkloadState.QUEUED)
 
 
 class Workload(StatefulRow):
-    """`replicas` equal members, all or nothing; each wants accelerators, CPU and memory on one node.
+    """`replicas` equal members, or at least `min_replicas` of them, or nothing; each wants accelerators, CPU and
+    memory on one node. An attempt runs with the members that it was granted: they are its allocations.
 
     `accelerator_milli` below 1000 asks for a share of one device. `attempt` rises each time it returns to
     the queue; allocations belong to one attempt.
@@ -51,11 +79,31 @@ class Workload(StatefulRow):
     )
     priority = models.SmallIntegerField(default=0)
     replicas = models.PositiveSmallIntegerField(default=1)
+    min_replicas = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="No fewer members than this, as many as fit; none: all."
+    )
+    topology = models.CharField(
+        max_length=8, choices=Topology, default=Topology.SITE, help_text="Where members are together."
+    )
+    spread = models.CharField(
+        max_length=8, choices=Spread, blank=True, default="", help_text="Where no two members are."
+    )
     accelerators = models.PositiveSmallIntegerField(default=0, help_text="Devices of each member.")
     accelerator_milli = models.PositiveSmallIntegerField(default=1000, help_text="Of each device.")
     accelerator_memory_mib = models.PositiveIntegerField(default=0, help_text="Of each device; 0: its share.")
     model_names = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     site_slugs = ArrayField(models.CharField(max_length=63), default=list, blank=True)
+    regions = ArrayField(
+        models.CharField(max_length=100), default=list, blank=True, help_text="Of sites; CN takes CN-SH too."
+    )
+    slicing_modes = ArrayField(
+        models.CharField(max_length=16), default=list, blank=True, help_text="How accelerators are handed out."
+    )
+    node_labels = models.JSONField(default=dict, blank=True, help_text="That a node must have, all of them.")
+    network_class = models.CharField(max_length=63, blank=True, default="", help_text="Of nodes; empty: any.")
+    prefer = models.CharField(
+        max_length=8, choices=Preference, blank=True, default="", help_text="Before what the pool prefers."
+    )
     cpu_milli = models.PositiveIntegerField(default=1000)
     memory_mib = models.PositiveIntegerField(default=1024)
     image = models.CharField(max_length=500, blank=True, default="")
@@ -103,6 +151,10 @@ class Workload(StatefulRow):
                 | Q(accelerator_milli__gte=1, accelerator_milli__lt=1000, accelerators=1),
             ),
             models.CheckConstraint(name="workload_has_members", condition=Q(replicas__gte=1)),
+            models.CheckConstraint(
+                name="workload_least_members",
+                condition=Q(min_replicas=None) | Q(min_replicas__lte=models.F("replicas")),
+            ),
         ]
 
     @property

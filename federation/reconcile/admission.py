@@ -52,7 +52,7 @@ def run(pk: str) -> bool:
 def admit(pool: Pool) -> Found:
     """Plan and reserve for each workload of the queue in turn."""
     started = time.monotonic()
-    fields = ("pk", "version", "reason", "message", "tenant_id", *ASKED)
+    fields = ("pk", "version", "reason", "message", "tenant_id", "deadline_at", *ASKED)
     rows: Iterator[Any] = waiting.rows(pool, fields, MOST_WAITING, _READ)
     if (first := next(rows, None)) is None:
         return Found.NOTHING
@@ -84,7 +84,7 @@ class _Look:
         self.room.know((row.tenant_id, row.project_id) for row in rows)
         for row in rows:
             # Capacity and quota only shrink within one look, so what was refused stays refused.
-            same = repr(row[5:])
+            same = repr(row[6:])
             outcome = self.refused.get(same)
             if outcome is None:
                 found = self.desk.planner.place(request_of(row, self.room.of(row.tenant_id, row.project_id)))

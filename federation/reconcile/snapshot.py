@@ -10,6 +10,7 @@ from django.db.models import Q
 from federation.models import Accelerator, Node, Pool, Workload
 from federation.placement.mix import Mix
 from federation.placement.policies import named
+from federation.placement.terms import network_of
 from federation.placement.types import DeviceFree, Fleet, NodeFree, Request
 from federation.reconcile.loads import facts_of
 from federation.states import CLUSTER_PLACEABLE, NODE_PLACEABLE, NodeState
@@ -84,7 +85,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
     columns: Any = nodes.order_by("id").values_list(
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
         "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib", "rack", "labels", "state", "cluster__state",
-        "cluster__site__power_price_per_kwh", "cluster__site__carbon_grams_per_kwh",
+        "cluster__site__power_price_per_kwh", "cluster__site__carbon_grams_per_kwh", "cluster__site__region",
     )  # fmt: skip
     for row in columns:
         (
@@ -104,6 +105,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
             cluster_state,
             price,
             carbon,
+            region,
         ) = row
         if pool.model_names and pk not in devices:
             continue
@@ -129,6 +131,8 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
                 total_memory_mib=memory,
                 price=float(price),
                 carbon=float(carbon),
+                region=region,
+                network=network_of(labels),
             )
         )
     return Fleet(tuple(found), {} if only is not None else facts_of(pool))
@@ -196,14 +200,15 @@ class QuotaRoom:
                 self._free[(tenant, owner, flavor)] -= milli
 
 
-# The fields of a workload that `request_of` looks at, and whose it is.
+# The fields of a workload that decide where it fits, and whose it is. `request_of` looks at its deadline, too.
 ASKED = ("project_id", "cpu_milli", "memory_mib", "accelerators", "accelerator_milli", "accelerator_memory_mib",
-         "model_names", "site_slugs", "replicas")  # fmt: skip
+         "model_names", "site_slugs", "replicas", "min_replicas", "topology", "spread", "network_class",
+         "slicing_modes", "regions", "node_labels", "prefer")  # fmt: skip
 
 
 def request_of(workload: Any, room: dict[str, int]) -> Request:
-    """What the planner is asked for one workload, or a row with its id and `ASKED`. Work without accelerators is
-    counted in cores."""
+    """What the planner is asked for one workload, or a row with its id, deadline and `ASKED`. Work without
+    accelerators is counted in cores."""
     return Request(
         id=str(workload.pk),
         cpu_milli=workload.cpu_milli,
@@ -215,4 +220,13 @@ def request_of(workload: Any, room: dict[str, int]) -> Request:
         sites=frozenset(workload.site_slugs),
         flavors=room if workload.accelerators else {CPU: room.get(CPU, 0)},
         replicas=workload.replicas,
+        min_replicas=workload.min_replicas or 0,
+        topology=workload.topology,
+        spread=workload.spread,
+        network_class=workload.network_class,
+        modes=frozenset(workload.slicing_modes),
+        regions=frozenset(workload.regions),
+        labels=workload.node_labels,
+        prefer=workload.prefer,
+        deadline=workload.deadline_at.timestamp() if workload.deadline_at else None,
     )

@@ -27,7 +27,7 @@ def spec_of(allocation: Allocation) -> WorkloadSpec:
         command=tuple(workload.command),
         env=dict(workload.env),
         replica=allocation.replica,
-        replicas=workload.replicas,
+        replicas=members_of(workload, allocation.attempt),
         run_seconds=workload.run_seconds,
         max_seconds=workload.max_seconds,
         grace_seconds=workload.grace_seconds,
@@ -42,6 +42,13 @@ def spec_of(allocation: Allocation) -> WorkloadSpec:
         secret_env=tuple(workload.secret_env),
         pull_secrets=tuple(workload.pull_secrets),
     )
+
+
+def members_of(workload: Workload, attempt: int) -> int:
+    """How many members an attempt has: those it was granted, where it may have fewer than it asks for."""
+    if not workload.min_replicas or workload.min_replicas == workload.replicas:
+        return workload.replicas
+    return workload.allocations.filter(attempt=attempt).count()
 
 
 def must_wait(workload: Workload, attempt: int) -> bool:

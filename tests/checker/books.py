@@ -48,14 +48,16 @@ GROUP BY workload_id HAVING count(DISTINCT attempt) > 1"""
 _HALF_GANGS = """
 SELECT 'workload ' || w.id || ' has ' || count(*) || ' of ' || w.replicas || ' members in attempt ' || a.attempt
 FROM federation_allocation a JOIN federation_workload w ON w.id = a.workload_id
-GROUP BY w.id, a.attempt HAVING count(*) <> w.replicas"""
+GROUP BY w.id, a.attempt
+HAVING count(*) NOT BETWEEN coalesce(nullif(w.min_replicas, 0), w.replicas) AND w.replicas"""
 _UNHELD = """
 SELECT 'workload ' || w.id || ' is ' || w.state || ' with ' || live || ' live of ' || w.replicas || ' members'
 FROM federation_workload w CROSS JOIN LATERAL (
   SELECT count(*) FILTER (WHERE a.state IN ('reserved', 'starting', 'active')) AS live,
-         count(*) FILTER (WHERE a.exit_code IS NOT NULL OR a.state = 'lost') AS done
+         count(*) FILTER (WHERE a.exit_code IS NOT NULL OR a.state = 'lost') AS done,
+         greatest(count(*), coalesce(nullif(w.min_replicas, 0), w.replicas)) AS granted
   FROM federation_allocation a WHERE a.workload_id = w.id AND a.attempt = w.attempt) s
-WHERE (w.state IN ('admitted', 'running') AND live + done < w.replicas)
+WHERE (w.state IN ('admitted', 'running') AND live + done < granted)
    OR (w.state NOT IN ('admitted', 'running') AND live > 0)"""
 _LOCKS = """
 SELECT 'backend ' || pid || ' (' || application_name || ', ' || state || ') holds a ' || mode || ' on '

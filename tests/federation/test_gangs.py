@@ -35,7 +35,7 @@ def gang(sent: list[str]) -> Workload:
     pool = factories.pool(factories.cluster(*nodes[:2]), factories.cluster(nodes[2]))
     project = factories.project()
     factories.quota(project)
-    made = factories.workload(project, pool, replicas=3)
+    made = factories.workload(project, pool, replicas=3, topology="any")
     admission.run(str(pool.pk))
     return made
 

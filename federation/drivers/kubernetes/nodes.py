@@ -13,6 +13,7 @@ from federation.drivers.kubernetes.pods import PodHeld
 from federation.drivers.kubernetes.shapes import rows, table, word
 from federation.drivers.kubernetes.sights import Sight, storable
 
+OUR_LABELS = "aquifer.io/"  # what people give their nodes for work to ask for
 RACK_LABELS = ("topology.kubernetes.io/rack",)
 KEPT_LABELS = frozenset({
     "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.kubernetes.io/block",
@@ -107,7 +108,11 @@ def node_seen(
         name, cpu, memory, tuple(_device(sight) for sight in devices.sights),
         is_ready=not reasons, message=_message(reasons, _pressures(status), crowded, problems),
         rack=next((text for key in rack_labels if (text := word(labels.get(key), 64))), ""),
-        labels={key: text for key in kept if (text := word(labels.get(key), 63))},
+        labels={
+            key: text
+            for key, value in labels.items()
+            if (key in kept or key.startswith(OUR_LABELS)) and (text := word(value, 63))
+        },
         foreign_cpu_milli=min(foreign_cpu, cpu), foreign_memory_mib=min(foreign_memory, memory),
     )  # fmt: skip
 

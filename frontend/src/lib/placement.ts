@@ -99,4 +99,5 @@ export const PARTS: Record<string, MessageDescriptor> = {
   shedding: msg`Relief of hot sites`,
   money: msg`Money`,
   energy: msg`Energy`,
+  preference: msg`What it prefers itself`,
 };

@@ -18,6 +18,8 @@ export const REASONS: Record<string, ReasonWords> = {
   ResumedByUser: say(msg`Resumed by a user`),
   QuotaExhausted: say(msg`The quota is used up`, msg`It starts when work of the same tenant or project ends, or when the quota is raised.`),
   NotEnoughFreeAccelerators: say(msg`Not enough free accelerators on one node just now`, msg`Ask for fewer per member, let it run on another model, or wait for work to end.`),
+  NotEnoughTogether: say(msg`Not enough room in one place just now`, msg`Let its members be further apart, allow fewer of them, or wait for work to end.`),
+  NotEnoughApart: say(msg`Not enough places for members that are to be apart`, msg`Let members share a node, a rack or a site, or wait for work to end.`),
   NotEnoughCpu: say(msg`Not enough free CPU cores`, msg`Ask for fewer cores, or wait for work to end.`),
   NotEnoughMemory: say(msg`Not enough free memory`, msg`Ask for less memory, or wait for work to end.`),
   NoMatchingModel: say(msg`No accelerator of this model is there`, msg`Choose another model, or leave the model open.`),

@@ -21,10 +21,10 @@ from portal.permissions import Role
 
 SITES = (
     # slug, name, region, kind, devices, price of a kWh, grams of CO2 per kWh
-    ("shanghai", "Shanghai AI Centre", "cn-east", "kubernetes", 900, "0.68", "581"),
-    ("beijing", "Beijing Research Cloud", "cn-north", "openstack", 520, "0.74", "604"),
-    ("shenzhen", "Shenzhen KVM Hall", "cn-south", "kvm", 360, "0.71", "448"),
-    ("guiyang", "Guiyang Bare Metal", "cn-west", "baremetal", 220, "0.39", "495"),
+    ("shanghai", "Shanghai AI Centre", "CN-SH", "kubernetes", 900, "0.68", "581"),
+    ("beijing", "Beijing Research Cloud", "CN-BJ", "openstack", 520, "0.74", "604"),
+    ("shenzhen", "Shenzhen KVM Hall", "CN-GD", "kvm", 360, "0.71", "448"),
+    ("guiyang", "Guiyang Bare Metal", "CN-GZ", "baremetal", 220, "0.39", "495"),
 )
 TENANTS = (
     ("bank", "Riverbank Bank", ("risk", "Risk models"), ("assistant", "Assistant")),
@@ -120,10 +120,11 @@ def _workload(random: Random, number: int, project: Project, pool: Pool) -> None
     milli = random.choice((125, 250, 500, 1000)) if kind in ("inference", "notebook") else 1000
     names = random.choice(((), (), ("A100-80G",), ("H100", "H200"), ("910B",))) if milli == 1000 else ()
     known = set(AcceleratorModel.objects.filter(name__in=names).values_list("name", flat=True))
+    members = random.choice((1, 1, 1, 2, 4)) if devices == 8 else 1
     workloads.submit(
         by=SYSTEM, project=project, pool=pool, name=f"{kind}-{project.slug}-{number:03d}", kind=kind,
         accelerators=devices, accelerator_milli=milli, model_names=[n for n in names if n in known],
-        replicas=random.choice((1, 1, 1, 2, 4)) if devices == 8 else 1,
+        replicas=members, topology="rack" if members == 2 else "site",
         cpu_milli=random.choice((2000, 4000, 8000)) * devices, memory_mib=random.choice((8192, 16384)) * devices,
         priority=random.choice((0, 0, 0, 10)), command=["python", f"{kind}.py"],
         run_seconds=random.choice((None, 600.0, 1800.0, 7200.0, 43200.0)) if kind != "inference" else None,
@@ -136,6 +137,8 @@ def _never_placed(project: Project, pool: Pool) -> None:
     common["command"] = ["python", "train.py"]
     workloads.submit(**common, name="too-many-cards", accelerators=64)
     workloads.submit(**common, name="beyond-quota", accelerators=8, replicas=200)
+    workloads.submit(**common, name="not-on-one-rack", accelerators=8, replicas=12, topology="rack")
+    workloads.submit(**common, name="no-such-region", accelerators=1, regions=["US"])
     workloads.submit(**common, name="too-much-memory", accelerators=1, memory_mib=64 * 1024 * 1024)
     no_quota = Quota.objects.filter(project=project, flavor=ResourceFlavor.objects.filter(model="T4").first()).first()
     if no_quota is not None:

@@ -119,13 +119,13 @@ def test_whether_new_work_may_go_there(given: dict[str, Any], is_ready: bool, to
 def test_labels_that_matter_are_kept_and_the_rack_is_where_it_is_said() -> None:
     labels = {
         "topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/rack": "r7", "nvidia.com/gpu.clique": "7b.1",
-        "example.com/row": "4", "feature.node.kubernetes.io/cpu-cpuid.AVX": "true",
+        "example.com/row": "4", "feature.node.kubernetes.io/cpu-cpuid.AVX": "true", "aquifer.io/network": "ib-1",
     }  # fmt: skip
     shown = seen(node(labels=labels))
     assert shown.rack == "r7"
     assert set(shown.labels) == {
         "topology.kubernetes.io/zone", "topology.kubernetes.io/rack", "nvidia.com/gpu.clique", "kubernetes.io/hostname",
-        "kubernetes.io/arch",
+        "kubernetes.io/arch", "aquifer.io/network",
     }  # fmt: skip
     other = node_seen(
         node(labels=labels), (), (), (), rack_labels=("none", "example.com/row"), keep=("example.com/row",)

@@ -229,6 +229,44 @@ export type Allocation = {
 export type AllocationState = 'reserved' | 'starting' | 'active' | 'stopping' | 'released' | 'lost';
 
 export type AskedRequest = {
+    /**
+     * As many members as fit now, but no fewer than this; none or 0: all of them.
+     */
+    min_replicas?: number | null;
+    /**
+     * Where members are together; on one site if not said.
+     */
+    topology?: TopologyEnum;
+    /**
+     * No two members on the same one of these.
+     */
+    spread?: SpreadEnum | BlankEnum;
+    /**
+     * Sites in one of these; CN takes CN-SH too. Empty: anywhere.
+     */
+    regions?: Array<string>;
+    /**
+     * How accelerators are handed out. Empty: in any way.
+     */
+    slicing_modes?: Array<SlicingModesEnum>;
+    /**
+     * That a node must have, all of them.
+     */
+    node_labels?: {
+        [key: string]: string;
+    };
+    /**
+     * The node's label aquifer.io/network-class.
+     */
+    network_class?: string;
+    /**
+     * What comes before what the pool prefers: cheap power, or clean.
+     */
+    prefer?: PreferEnum | BlankEnum;
+    /**
+     * When it should be done.
+     */
+    deadline_at?: string | null;
     project: string;
     name?: string;
     count?: number;
@@ -255,6 +293,8 @@ export type AuditEntry = {
     target_name: string;
     detail: unknown;
 };
+
+export type BlankEnum = '';
 
 /**
  * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
@@ -942,6 +982,44 @@ export type NewWorkloadRequest = {
     accelerator_memory_mib?: number;
     model_names?: Array<string>;
     site_slugs?: Array<string>;
+    /**
+     * As many members as fit now, but no fewer than this; none or 0: all of them.
+     */
+    min_replicas?: number | null;
+    /**
+     * Where members are together; on one site if not said.
+     */
+    topology?: TopologyEnum;
+    /**
+     * No two members on the same one of these.
+     */
+    spread?: SpreadEnum | BlankEnum;
+    /**
+     * Sites in one of these; CN takes CN-SH too. Empty: anywhere.
+     */
+    regions?: Array<string>;
+    /**
+     * How accelerators are handed out. Empty: in any way.
+     */
+    slicing_modes?: Array<SlicingModesEnum>;
+    /**
+     * That a node must have, all of them.
+     */
+    node_labels?: {
+        [key: string]: string;
+    };
+    /**
+     * The node's label aquifer.io/network-class.
+     */
+    network_class?: string;
+    /**
+     * What comes before what the pool prefers: cheap power, or clean.
+     */
+    prefer?: PreferEnum | BlankEnum;
+    /**
+     * When it should be done.
+     */
+    deadline_at?: string | null;
     cpu_milli?: number;
     memory_mib?: number;
     image?: string;
@@ -974,6 +1052,44 @@ export type NewWorkloadsRequest = {
     accelerator_memory_mib?: number;
     model_names?: Array<string>;
     site_slugs?: Array<string>;
+    /**
+     * As many members as fit now, but no fewer than this; none or 0: all of them.
+     */
+    min_replicas?: number | null;
+    /**
+     * Where members are together; on one site if not said.
+     */
+    topology?: TopologyEnum;
+    /**
+     * No two members on the same one of these.
+     */
+    spread?: SpreadEnum | BlankEnum;
+    /**
+     * Sites in one of these; CN takes CN-SH too. Empty: anywhere.
+     */
+    regions?: Array<string>;
+    /**
+     * How accelerators are handed out. Empty: in any way.
+     */
+    slicing_modes?: Array<SlicingModesEnum>;
+    /**
+     * That a node must have, all of them.
+     */
+    node_labels?: {
+        [key: string]: string;
+    };
+    /**
+     * The node's label aquifer.io/network-class.
+     */
+    network_class?: string;
+    /**
+     * What comes before what the pool prefers: cheap power, or clean.
+     */
+    prefer?: PreferEnum | BlankEnum;
+    /**
+     * When it should be done.
+     */
+    deadline_at?: string | null;
     cpu_milli?: number;
     memory_mib?: number;
     image?: string;
@@ -1281,6 +1397,8 @@ export type Pool = {
     version: number;
 };
 
+export type PreferEnum = 'money' | 'energy';
+
 /**
  * `placed` now, or `waiting` with the reason; `ahead` wait before it.
  */
@@ -1535,6 +1653,10 @@ export type SiteEvents = {
     message: string;
 };
 
+export type SlicingModesEnum = 'exclusive' | 'shared' | 'sliced' | 'partitioned' | 'vgpu-mdev' | 'passthrough' | 'remote';
+
+export type SpreadEnum = 'node' | 'rack' | 'site';
+
 export type StateChange = {
     readonly id: number;
     at: string;
@@ -1593,6 +1715,8 @@ export type TokenWithSecret = {
     version: number;
     secret: string;
 };
+
+export type TopologyEnum = 'any' | 'site' | 'cluster' | 'rack' | 'network' | 'node';
 
 export type Totals = {
     by_project: Array<ProjectTotal>;
@@ -1724,6 +1848,39 @@ export type Workload = {
     accelerator_memory_mib: number;
     model_names: Array<string>;
     site_slugs: Array<string>;
+    /**
+     * No fewer members than this, as many as fit; none: all.
+     */
+    min_replicas: number | null;
+    /**
+     * Where members are together.
+     */
+    topology: TopologyEnum;
+    /**
+     * Where no two members are.
+     */
+    spread: SpreadEnum | BlankEnum;
+    /**
+     * Of sites; CN takes CN-SH too.
+     */
+    regions: Array<string>;
+    /**
+     * How accelerators are handed out.
+     */
+    slicing_modes: Array<string>;
+    /**
+     * That a node must have, all of them.
+     */
+    node_labels: unknown;
+    /**
+     * Of nodes; empty: any.
+     */
+    network_class: string;
+    /**
+     * Before what the pool prefers.
+     */
+    prefer: PreferEnum | BlankEnum;
+    deadline_at: string | null;
     cpu_milli: number;
     memory_mib: number;
     image: string;
@@ -2424,6 +2581,39 @@ export type WorkloadWritable = {
     accelerator_memory_mib: number;
     model_names: Array<string>;
     site_slugs: Array<string>;
+    /**
+     * No fewer members than this, as many as fit; none: all.
+     */
+    min_replicas: number | null;
+    /**
+     * Where members are together.
+     */
+    topology: TopologyEnum;
+    /**
+     * Where no two members are.
+     */
+    spread: SpreadEnum | BlankEnum;
+    /**
+     * Of sites; CN takes CN-SH too.
+     */
+    regions: Array<string>;
+    /**
+     * How accelerators are handed out.
+     */
+    slicing_modes: Array<string>;
+    /**
+     * That a node must have, all of them.
+     */
+    node_labels: unknown;
+    /**
+     * Of nodes; empty: any.
+     */
+    network_class: string;
+    /**
+     * Before what the pool prefers.
+     */
+    prefer: PreferEnum | BlankEnum;
+    deadline_at: string | null;
     cpu_milli: number;
     memory_mib: number;
     image: string;
