@@ -1,5 +1,7 @@
 """The planner's answers, case by case. Pure: no database."""
 
+from dataclasses import replace
+
 import pytest
 
 from federation.placement.plan import Planner, plan
@@ -201,3 +203,12 @@ class TestGang:
         refusal = refused(one(want(8, replicas=3), node("a", *cards(8, busy=8)), node("b", *cards(8))))
         assert (refusal.reason, refusal.is_final) == ("NeverFits", True)
         assert refusal.message == "Even empty, there is room for only 2 of 3 members at one site."
+
+
+def test_a_living_plan_takes_what_is_free_now_however_often() -> None:
+    nodes = [node(name, device(0, model)) for name, model in (("a", "A100"), ("b", "V100"))]
+    planner = Planner(Fleet(tuple(nodes)))
+    for free in range(1, 200):
+        for one_ in nodes:  # made for the moment, as from rows; no sooner gone than the next is in its place
+            assert planner.renew([replace(one_, devices=(replace(one_.devices[0], free_milli=free),))])
+    assert refused(planner.place(want(1, 500))).miss == Miss("a", "accelerators", 500, 199, "milli")
