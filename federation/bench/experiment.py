@@ -50,7 +50,8 @@ def allocation(fleet: Fleet, arrivals: Sequence[Request], mix: Mix, policy: str,
 def speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dict[str, Any]:
     """In a batch, then the same arrivals one request a call; the compiler's time is not in it.
 
-    Each is done `PASSES` times from an empty fleet and the quickest told: others may use the machine.
+    Each is done `PASSES` times from an empty fleet and the quickest told, since others may use the machine. Decisions a
+    second are by the CPU time of this thread, percentiles by the clock on the wall.
     """
     mix, seed, policy = Mix.of(pods), seeds_of(options["seeds"])[0], options["policy"]
     asked = arrivals(fleet, pods, seed, options)
@@ -59,11 +60,12 @@ def speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dic
     with Clock() as building:
         planner = Planner(fleet, policy, seed, mix)
     batch, batch_seconds = _in_a_batch(planner, asked)
-    outcomes, took = _one_by_one(Planner(fleet, policy, seed, mix), asked)
+    outcomes, took, single_seconds = _one_by_one(Planner(fleet, policy, seed, mix), asked)
     memory = memory_mib("VmHWM")
     for _ in range(PASSES - 1):
         batch_seconds = min(batch_seconds, _in_a_batch(Planner(fleet, policy, seed, mix), asked)[1])
-        again = _one_by_one(Planner(fleet, policy, seed, mix), asked)[1]
+        _, again, seconds = _one_by_one(Planner(fleet, policy, seed, mix), asked)
+        single_seconds = min(single_seconds, seconds)
         took = again if again.sum() < took.sum() else took
     assert [line(r, o) for r, o in zip(asked[:2000], batch[:2000], strict=True)] == [
         line(r, o) for r, o in zip(asked[:2000], outcomes[:2000], strict=True)
@@ -74,7 +76,7 @@ def speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dic
         "first_call_seconds": round(first.seconds, 2),
         "fleet_seconds": round(building.seconds, 3),
         "decisions_per_s": round(len(asked) / batch_seconds),
-        "single_per_s": round(len(asked) / float(took.sum())),
+        "single_per_s": round(len(asked) / single_seconds),
         "p50_us": round(1e6 * percentile(took.tolist(), 50), 1),
         "p99_us": round(1e6 * percentile(took.tolist(), 99), 1),
         "max_us": round(1e6 * float(took.max()), 1),
@@ -83,20 +85,22 @@ def speed(fleet: Fleet, pods: Sequence[Request], options: dict[str, Any]) -> dic
 
 
 def _in_a_batch(planner: Planner, asked: Sequence[Request]) -> tuple[Sequence[Outcome], float]:
-    with Clock() as clock:
-        found = planner.place_all(asked)
-    return found, clock.seconds
+    """The outcomes, and CPU seconds."""
+    began = time.thread_time()
+    found = planner.place_all(asked)
+    return found, time.thread_time() - began
 
 
-def _one_by_one(planner: Planner, asked: Sequence[Request]) -> tuple[list[Outcome], npt.NDArray[np.float64]]:
-    """The outcomes, and the seconds that each call took."""
+def _one_by_one(planner: Planner, asked: Sequence[Request]) -> tuple[list[Outcome], npt.NDArray[np.float64], float]:
+    """The outcomes, the seconds that each call took, and CPU seconds of all."""
     took = np.empty(len(asked))
     outcomes: list[Outcome] = []
+    all_began = time.thread_time()
     for at, request in enumerate(asked):
         began = time.perf_counter()
         outcomes.append(planner.place(request))
         took[at] = time.perf_counter() - began
-    return outcomes, took
+    return outcomes, took, time.thread_time() - all_began
 
 
 def line(request: Request, outcome: Outcome) -> dict[str, Any]:

@@ -131,7 +131,10 @@ def _tables(results: Results, seeds: Sequence[int], ratio: float, speeds: list[d
           f"{100 * fmean(_paired(results[name], 'packing')) / (bound - fmean(results[name]['fgd'])):.0f} %"]
          for name, bound in BOUND.items() if name in results),
     )  # fmt: skip
-    yield "Speed on one core, the quickest of three passes, and memory of the process; seed 42, the default list:"
+    yield (
+        "Decisions by the CPU time of one core, percentiles by the clock, the quickest of three passes, and memory of "
+        "the process; seed 42, the default list:"
+    )
     columns = ["policy", "nodes", "decisions", "decisions_per_s", "single_per_s", "p50_us", "p99_us",
                "fleet_seconds", "memory_peak_mib"]  # fmt: skip
     yield _table([c.replace("_", " ") for c in columns], ([f"{row[c]:,}" if not isinstance(row[c], str) else row[c]
