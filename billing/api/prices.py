@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from billing.actions import prices
 from billing.models import Price
 from billing.policy import policy
-from portal.errors import Invalid, NotFound
+from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.scope import tenant_here
 from portal.http.viewsets import ReadViewSet
@@ -74,7 +74,7 @@ class PriceViewSet(ReadViewSet):
             raise Invalid.field("currency", f"This installation bills in {policy().currency}.", "other-currency")
         flavor = ResourceFlavor.objects.filter(name=data.pop("flavor")).first()
         if flavor is None:
-            raise NotFound("There is no such flavor.")
+            raise Invalid.field("flavor", "There is no such flavor.", "unknown-flavor")
         tenant_id = data.pop("tenant", None)
         tenant = tenant_here(self.user, tenant_id) if tenant_id else None
         return self.created(

@@ -153,7 +153,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     seq = serializers.IntegerField(min_value=0, max_value=_BIG)
     epoch = serializers.IntegerField(min_value=0, max_value=_BIG)
     sent_at = serializers.DateTimeField(required=False)
-    uptime_seconds = serializers.FloatField(required=False)
+    uptime_seconds = serializers.FloatField(required=False, min_value=0)
     inventory = AgentInventorySerializer(required=False, allow_null=True)
     site = AgentSiteSerializer(required=False, allow_null=True)
     work = AgentWorkSerializer(many=True, allow_null=True)

@@ -2,6 +2,7 @@
 
 Protocol of Weng et al. (USENIX ATC '23): the list is shuffled and pods drawn from it with replacement are appended
 until the GPU that is asked for reaches a ratio of what the cluster has; a list that asks for more loses pods by chance.
+The draws are those of the published experiment too: the same seed gives the very arrivals that it had.
 """
 
 import csv
@@ -10,9 +11,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import IO, Any
 
+from federation.bench.draws import Draws
 from federation.bench.figures import BenchError
 from federation.placement.types import DeviceFree, Fleet, NodeFree, Request
 
@@ -79,19 +80,28 @@ def capacity_milli(of: Fleet) -> int:
 
 
 def drawn(pods: Sequence[Request], wanted_milli: float, seed: int) -> list[Request]:
-    """Arrivals by the protocol, asking for `wanted_milli` (1/1000 of devices) or a little more."""
-    random = Random(f"arrivals {seed}")  # not the stream that draws the order of nodes
-    found = list(pods)
-    random.shuffle(found)
+    """Arrivals by the protocol, asking for about `wanted_milli` (1/1000 of devices).
+
+    As published: the list ends before the first pod of which one device would go beyond.
+    """
+    draws = Draws(seed)
+    draws.number()  # which the simulator writes into its log
+    listed = sorted(pods, key=lambda pod: pod.id)
+    found = list(listed)
+    draws.shuffle(found)
     asked = sum(map(asked_milli, found))
     if asked <= 0 < wanted_milli:
         raise BenchError("The list of pods asks for no GPU; no ratio can be reached.")
+    if asked > wanted_milli:
+        while asked > wanted_milli:
+            asked -= asked_milli(found.pop(draws.below(len(found))))
+        return found
     while asked < wanted_milli:
-        pod = pods[random.randrange(len(pods))]
+        pod = listed[draws.below(len(listed))]
+        if pod.devices and asked + pod.milli > wanted_milli:
+            break
         found.append(replace(pod, id=f"{pod.id}.{len(found)}"))
         asked += asked_milli(pod)
-    while asked - asked_milli(found[-1]) >= wanted_milli:
-        asked -= asked_milli(found.pop())  # the list is shuffled: the last is any
     return found
 
 

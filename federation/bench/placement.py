@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from federation.bench import experiment, openb, placement_table
+from federation.bench import experiment, federated, openb, placement_table
 from federation.bench.figures import BenchError, Clock
 from federation.placement import policies
 from federation.placement.answers import Batch
@@ -31,6 +31,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--replicate", type=int, default=1, help="so many copies of the nodes (1)")
     parser.add_argument("--table", type=Path, help="measure all policies on all lists and put the tables into a file")
+    parser.add_argument("--clusters", type=int, help="deal the nodes out to so many clusters, which are known late")
+    parser.add_argument("--staleness", type=float, default=5.0, help="with --clusters: seconds late at most (5)")
+    parser.add_argument("--rate", type=float, default=300.0, help="with --clusters: arrivals a second (300)")
+    parser.add_argument("--foreign", type=float, default=2.0, help="percent of arrivals that pass the hub by (2)")
+    parser.add_argument("--planners", type=int, default=1, help="with --clusters: planners that take turns (1)")
     parser.add_argument("--engine-only", action="store_true", help="measure speed: in a batch, and one request a call")
 
 
@@ -57,6 +62,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     try:
         if options["engine_only"]:
             return figures | experiment.speed(fleet, pods, options)
+        if options["clusters"] is not None:
+            return figures | federated.measure(fleet, pods, federated.setting_of(options), options)
         return figures | _quality(fleet, pods, options)
     except ValueError as error:  # a pod that asks for what cannot be
         raise BenchError(str(error)) from error

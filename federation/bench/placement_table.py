@@ -5,12 +5,15 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from federation.bench import openb
+from federation.bench import federated, openb
 from federation.bench.experiment import allocation, seeds_of, speed
 from federation.bench.figures import BenchError
 from federation.placement.mix import Mix
 
 POLICIES = ("random", "dotprod", "gpu-clustering", "gpu-packing", "best-fit", "fgd", "packing", "spread")
+# Clusters, percent of foreign arrivals and planners of the federations that are measured.
+FEDERATIONS = ((10, 2, 1), (50, 2, 1), (10, 5, 1), (50, 5, 1), (50, 2, 2))
+STALENESS, RATE = 5.0, 300.0
 SIZES = ((1, None), (8, None), (82, 200_000))  # copies of the nodes, and arrivals at most
 START, END = "<!-- figures: made by the command above -->", "<!-- end of figures -->"
 
@@ -48,7 +51,12 @@ def run(options: dict[str, Any], folder: Path, path: Path) -> dict[str, Any]:
     pods = openb.pods(openb.pods_path(folder, "default"))
     speeds = [_speed(nodes, pods, copies, most, policy) for copies, most in SIZES for policy in ("packing", "fgd")]
     results = measure(nodes, folder, seeds, options["ratio"])
-    tables = "\n\n".join(_tables(results, seeds, options["ratio"], speeds))
+    fleet, asked = openb.fleet(nodes), {**options, "arrivals": None, "decisions": "", "policy": "packing"}
+    federations = [
+        federated.measure(fleet, pods, federated.Setting(clusters, STALENESS, RATE, foreign / 100, planners), asked)
+        for clusters, foreign, planners in FEDERATIONS
+    ]
+    tables = "\n\n".join([*_tables(results, seeds, options["ratio"], speeds), *_federated(federations)])
     path.write_text(text[: text.index(START)] + f"{START}\n\n{tables}\n\n" + text[text.index(END) :], encoding="utf-8")
     return _short(results)
 
@@ -123,11 +131,31 @@ def _tables(results: Results, seeds: Sequence[int], ratio: float, speeds: list[d
           f"{100 * fmean(_paired(results[name], 'packing')) / (bound - fmean(results[name]['fgd'])):.0f} %"]
          for name, bound in BOUND.items() if name in results),
     )  # fmt: skip
-    yield "Speed on one core and memory of the process, seed 42, the default list:"
+    yield (
+        "Decisions by the CPU time of one core, percentiles by the clock, the quickest of three passes, and memory of "
+        "the process; seed 42, the default list:"
+    )
     columns = ["policy", "nodes", "decisions", "decisions_per_s", "single_per_s", "p50_us", "p99_us",
                "fleet_seconds", "memory_peak_mib"]  # fmt: skip
     yield _table([c.replace("_", " ") for c in columns], ([f"{row[c]:,}" if not isinstance(row[c], str) else row[c]
                                                           for c in columns] for row in speeds))  # fmt: skip
+
+
+def _federated(found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield (
+        f"Dealt out to clusters, each known up to {STALENESS:.0f} seconds late, {RATE:.0f} arrivals a second, packing, "
+        "the default list: points lost to one planner that knows all at once, on the same arrivals with the same "
+        "foreign work among them."
+    )
+    yield _table(
+        ["clusters", "foreign", "planners", "known at once", "known late", "lost", "worst seed", "planned again",
+         "lost to another planner", "refused by sites", "over-committed"],
+        ([f"{row['clusters']}", f"{row['foreign_percent']:.0f} %", f"{row['planners']}",
+          f"{row['unsplit_percent']:.2f}", f"{row['allocation_percent']:.2f}",
+          f"{row['lost_points']:+.2f}", f"{max(row['lost_by_seed']):+.2f}",
+          f"{row['retried_percent']:.2f} %", f"{row['lost_races']:,}", f"{row['refused_by_sites']:,}",
+          f"{row['over_committed']}"] for row in found),
+    )  # fmt: skip
 
 
 def _spread(values: Sequence[float]) -> str:

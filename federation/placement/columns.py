@@ -97,9 +97,9 @@ class Columns:
 
     def renew(self, position: int, was: NodeFree, node: NodeFree) -> bool:
         """Write down what is free on a node now. False, and nothing written, when more than that has changed."""
-        if _still(was) != _still(node) or self._layout(node).layout.number != self.nodes.layout[position]:
+        plan, groups = self._plan(node), self.nodes.first_group
+        if _still(was) != _still(node) or plan.layout.number != self.nodes.layout[position]:
             return False
-        plan, groups = self._layout(node), self.nodes.first_group
         first, last = self.groups.first_device[groups[position]], self.groups.first_device[groups[position + 1]]
         self.nodes.cpu[position], self.nodes.memory[position] = node.cpu_milli, node.memory_mib
         self.devices.free[first:last] = plan.free(node)
@@ -147,10 +147,14 @@ class Columns:
         )  # fmt: skip
 
     def _layout(self, node: NodeFree) -> "_Plan":
-        # Nodes made in bulk share one tuple of devices, and then need no look at each.
+        # Nodes made in bulk share one tuple of devices, and then need no look at each. Only for those of the fleet,
+        # which is kept: the identity of a tuple that is gone is soon another's.
         quick = (node.site, node.region, node.is_open, id(node.devices))
-        if (found := self._by_identity.get(quick)) is not None:
-            return found
+        if quick not in self._by_identity:
+            self._by_identity[quick] = self._plan(node)
+        return self._by_identity[quick]
+
+    def _plan(self, node: NodeFree) -> "_Plan":
         slots = tuple(map(_blank, node.devices))
         key = (node.site, node.region, node.is_open, slots)
         plan = self._layouts.get(key)
@@ -161,7 +165,6 @@ class Columns:
                 if slot.can_share:
                     self.steps.setdefault(slot.flavor, set()).add(slot.step_milli)
             plan = self._layouts[key] = _Plan(layout, [self._kind(slot) for slot in slots])
-        self._by_identity[quick] = plan
         return plan
 
     def _content(self, node: NodeFree) -> int:

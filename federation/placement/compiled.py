@@ -48,3 +48,23 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False
 def compiled(function: F) -> F:
     """Numba's njit: machine code from the first call on, with the GIL given up while it runs."""
     return cast(F, njit(**_OPTIONS)(function))
+
+
+def straight(function: F) -> F:
+    """A compiled function that is called past numba's look at the types of its arguments.
+
+    For dozens of arrays that look takes as long as a decision. So this is for a function whose arguments have the same
+    types in every call; the first one goes the usual way and settles them.
+    """
+    target: Callable[..., Any] = function
+
+    def call(*arguments: Any) -> Any:
+        nonlocal target
+        if target is not function:
+            return target(*arguments)
+        found = function(*arguments)
+        if len(known := list(cast(Any, function).overloads.values())) == 1:
+            target = known[0].entry_point
+        return found
+
+    return cast(F, call)

@@ -70,10 +70,12 @@ class Planner:
 
     def place(self, request: Request) -> Outcome:
         """Grant all members of a request, or say why not and hold nothing."""
-        if request.replicas == 1:
-            return self.place_all((request,))[0]
-        _check(request)
-        return self._place_gang(request) if self.columns.fleet.nodes else no_nodes(request)
+        if request.replicas != 1 or not self.columns.fleet.nodes:
+            _check(request)
+            return self._place_gang(request) if self.columns.fleet.nodes else no_nodes(request)
+        w = self._number(request)
+        answers = self.state.decide_one(w, crc32(request.id.encode()))
+        return self.outcome(request, Decision(self.columns, self.state.wishes[w], answers, 0))
 
     def renew(self, nodes: Iterable[NodeFree]) -> bool:
         """Go on with what is free on these nodes now, instead of what this plan left there. False when more than that

@@ -7,6 +7,7 @@ import numpy as np
 
 from federation.placement import gaps, kernel, modes, ranks, scores, sites, tables, waste
 from federation.placement.columns import F64, I32, I64, Columns
+from federation.placement.compiled import straight
 from federation.placement.filters import ORDER, Wish, screen, step_up
 from federation.placement.fit import Wishes
 from federation.placement.masks import MASKED, Masks
@@ -16,6 +17,7 @@ from federation.placement.policies import Policy
 from federation.placement.terms import ENERGY, MONEY, PREFERENCES
 from federation.placement.types import NodeFree, SiteFacts
 
+_decide = straight(kernel.decide)
 BEFORE_ALL = 1e14  # of a score: more than a policy's weights, which are for what the pool prefers (1e12 for each)
 ROW_BYTES = 512 << 20  # for keys of nodes; wishes beyond that take turns
 
@@ -46,6 +48,7 @@ class State:
         self._layouts, self._kinds = max(len(columns.layouts), 1), max(len(columns.kinds), 1)
         self.arrays = self._no_wishes(16)
         self._rows(16)
+        self._which, self._key = np.zeros(1, np.int32), np.zeros(1, np.int64)
 
     def _measure(self, target: Mix) -> None:
         """What is left on each node, against a mix."""
@@ -163,9 +166,14 @@ class State:
         """An answer for each wish, held against all later ones."""
         self.make_room(len(which))
         answers = self.answers(len(which), int(self.arrays.devices[which].sum()))
-        kernel.decide(which, keys, self.fleet, self.arrays, self.table, self.rule, self.rows, self.seats, self.log,
-                      self.room, answers)  # fmt: skip
+        _decide(which, keys, self.fleet, self.arrays, self.table, self.rule, self.rows, self.seats, self.log,
+                self.room, answers)  # fmt: skip
         return answers
+
+    def decide_one(self, w: int, key: int) -> kernel.Answers:
+        """As `decide`, for one wish."""
+        self._which[0], self._key[0] = w, key
+        return self.decide(self._which, self._key)
 
     def answers(self, count: int, parts: int) -> kernel.Answers:
         """Room for so many decisions that take so many devices at most."""

@@ -116,7 +116,7 @@ const AFTER: Record<string, [state: string, reason: string]> = {
 };
 
 function invalid(errors: { pointer: string; detail: string; code: string }[], under = ""): Answer {
-  return problem(400, "invalid", "Some of what was sent is not valid", errors.map((each) => ({ ...each, pointer: `${under}${each.pointer}` })));
+  return problem(422, "invalid", "Some of what was sent is not valid", errors.map((each) => ({ ...each, pointer: `${under}${each.pointer}` })));
 }
 
 function joinCommand(cluster: string): string {

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.actions import quotas
-from portal.errors import NotFound
+from portal.errors import Invalid
 from portal.http.scope import project_here, tenant_here
 from portal.http.viewsets import CatalogueViewSet, ReadViewSet
 from portal.models import Quota, ResourceFlavor
@@ -89,7 +89,7 @@ class QuotaViewSet(ReadViewSet):
         if data["flavor"] == quotas.CPU:
             flavor = quotas.cpu_flavor()
         if flavor is None:
-            raise NotFound(f"There is no flavor {data['flavor']}.")
+            raise Invalid.field("flavor", f"There is no flavor {data['flavor']}.", "unknown-flavor")
         data["flavor"] = flavor
         return self.created(lambda: quotas.grant(by=self.user, tenant=tenant, project=project, **data))
 

@@ -69,9 +69,9 @@ def _describe(error: Exception) -> tuple[int, str, str, str, list[Any], dict[str
         case exceptions.ValidationError():
             errors = list(islice(_fields(error.detail), _MOST_ERRORS))
             summary = "; ".join(f"{e['pointer'].strip('/') or 'request'}: {e['detail']}" for e in errors[:3])
-            return 400, "invalid", "Some of what was sent is not valid", summary, errors, {}
+            return 422, "invalid", "Some of what was sent is not valid", summary, errors, {}
         case DjangoValidationError():
-            return 400, "invalid", "Some of what was sent is not valid", "; ".join(error.messages), none, {}
+            return 422, "invalid", "Some of what was sent is not valid", "; ".join(error.messages), none, {}
         case exceptions.NotAuthenticated():
             return 401, "not-authenticated", "Sign in first", "Send a token, or sign in.", none, {}
         case exceptions.AuthenticationFailed():

@@ -205,7 +205,7 @@ def test_a_new_process_begins_to_count_anew(machine: Machine) -> None:
 def test_a_report_that_lies_or_raves_is_refused_whole(machine: Machine, more: dict[str, Any]) -> None:
     before = (Agent.objects.values().get(), Node.objects.values().get())
     answer = machine.report(**more)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert {error["pointer"].split("/")[1] for error in answer.json()["errors"]} == set(more)
     assert (Agent.objects.values().get(), Node.objects.values().get()) == before
 

@@ -189,7 +189,7 @@ def test_what_is_wrong_is_pointed_at_and_nothing_is_kept(
         (CHECK, connection, pointer),
     ):
         answer = operator.post(address, sent)
-        assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (422, "application/problem+json")
         assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [(at_, code)]
         assert "canary" not in answer.content.decode()
     assert digest_of_database() == before

@@ -43,7 +43,7 @@ def test_a_site_and_its_clusters(sign_in: SignIn) -> None:
     assert "settings" not in made.json(), "what may hold addresses and credentials is not shown"
     assert operator.post("/api/v1/clusters", body).status_code == 409
     unknown = operator.post("/api/v1/clusters", {**body, "slug": "b", "driver": "telnet"})
-    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (400, "/driver")
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/driver")
     wrong = operator.post("/api/v1/clusters", {**body, "slug": "b", "kind": "openstack", "driver": "agent"})
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "driver-kind")
 

@@ -25,7 +25,7 @@ def test_a_tenant_from_its_first_day_to_its_suspension_and_back(sign_in: SignIn)
     address = f"/api/v1/tenants/{made.json()['id']}"
 
     twice = admin.post("/api/v1/tenants", {"slug": "acme", "name": "Another"})
-    assert (twice.status_code, twice.json()["errors"][0]["pointer"]) == (400, "/slug")
+    assert (twice.status_code, twice.json()["errors"][0]["pointer"]) == (422, "/slug")
 
     read = admin.get(address)
     assert read.json() == made.json()

@@ -126,15 +126,15 @@ def test_from_price_to_paid_invoice(sign_in: Sign) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"unit_price": "1.0000001"}, 400, "invalid"),
-        ({"unit_price": "-1"}, 400, "invalid"),
-        ({"unit_price": "NaN"}, 400, "invalid"),
-        ({"flavor": "unknown"}, 404, "not-found"),
+        ({"unit_price": "1.0000001"}, 422, "invalid"),
+        ({"unit_price": "-1"}, 422, "invalid"),
+        ({"unit_price": "NaN"}, 422, "invalid"),
+        ({"flavor": "unknown"}, 422, "invalid"),
         ({"tenant": "01920000-0000-7000-8000-000000000000"}, 404, "not-found"),
         ({"currency": "USD"}, 422, "invalid"),
         ({"valid_from": "2026-11-01T00:00:00.5Z"}, 422, "invalid"),
         ({"valid_from": "2026-11-01T00:00:00Z", "valid_to": "2026-10-01T00:00:00Z"}, 422, "invalid"),
-        ({"valid_from": "2026-12-01T00:00:00Z", "valid_to": "yesterday"}, 400, "invalid"),
+        ({"valid_from": "2026-12-01T00:00:00Z", "valid_to": "yesterday"}, 422, "invalid"),
     ],
 )
 def test_a_wrong_price_is_refused_in_plain_words(sign_in: Sign, body: Any, status: int, code: str) -> None:
@@ -150,9 +150,9 @@ def test_a_wrong_price_is_refused_in_plain_words(sign_in: Sign, body: Any, statu
 def test_a_draft_of_no_month_is_refused(sign_in: Sign, period: Any) -> None:
     estate, finance = Estate(), sign_in(Role.PLATFORM_FINANCE)
     answer = finance.post("/api/v1/invoices/draft", {"tenant": str(estate.tenant.pk), "period": period}, "json")
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/period")
-    assert finance.get("/api/v1/usage-records", {"period": "2026-13"}).status_code == 400
-    assert finance.get("/api/v1/invoices", {"period": "2026-13"}).status_code == 400
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/period")
+    assert finance.get("/api/v1/usage-records", {"period": "2026-13"}).status_code == 422
+    assert finance.get("/api/v1/invoices", {"period": "2026-13"}).status_code == 422
 
 
 def test_a_tenant_sees_its_own_money_and_changes_nothing(sign_in: Sign) -> None:

@@ -1,5 +1,7 @@
 """The planner's answers, case by case. Pure: no database."""
 
+from dataclasses import replace
+
 import pytest
 
 from federation.placement.plan import Planner, plan
@@ -201,3 +203,23 @@ class TestGang:
         refusal = refused(one(want(8, replicas=3), node("a", *cards(8, busy=8)), node("b", *cards(8))))
         assert (refusal.reason, refusal.is_final) == ("NeverFits", True)
         assert refusal.message == "Even empty, there is room for only 2 of 3 members at one site."
+
+
+def test_a_living_plan_takes_what_is_free_now_however_often() -> None:
+    nodes = [node(name, device(0, model)) for name, model in (("a", "A100"), ("b", "V100"))]
+    planner = Planner(Fleet(tuple(nodes)))
+    for free in range(1, 200):
+        for one_ in nodes:  # made for the moment, as from rows; no sooner gone than the next is in its place
+            assert planner.renew([replace(one_, devices=(replace(one_.devices[0], free_milli=free),))])
+    assert refused(planner.place(want(1, 500))).miss == Miss("a", "accelerators", 500, 199, "milli")
+
+
+def test_one_call_after_the_other_answers_as_a_batch_does() -> None:
+    """However many devices each takes, and whatever is asked after it."""
+    nodes = (node("small", *cards(4)), node("large", *cards(40)), node("none"))
+    sizes = ((20, 1000), (1, 300), (3, 1000), (17, 1000), (0, 1000), (50, 1000), (1, 700), (2, 1000), (1, 1000))
+    requests = [want(count, milli, name=f"r{i}") for i, (count, milli) in enumerate(sizes)]
+    planner = Planner(Fleet(nodes))
+    one_by_one = [planner.place(request) for request in requests]
+    assert one_by_one == list(Planner(Fleet(nodes)).place_all(requests))
+    assert [isinstance(outcome, Placement) for outcome in one_by_one].count(False) == 1

@@ -21,7 +21,7 @@ test("a cluster that was prepared has our account and role", () => {
 });
 
 const problem = new Problem({
-  status: 400,
+  status: 422,
   code: "invalid",
   errors: [
     { pointer: "/slug", detail: "Taken.", code: "taken" },
@@ -33,7 +33,7 @@ const problem = new Problem({
 
 test("errors come to their fields, with the place inside a kubeconfig", () => {
   expect(connectionErrors(problem, "connection")).toEqual({ kubeconfig: "users › 0 › user › exec: Would run a program.", token: "No token." });
-  expect(connectionErrors(new Problem({ status: 400, code: "invalid", errors: [{ pointer: "/server", detail: "Bad.", code: "x" }] }))).toEqual({ server: "Bad." });
+  expect(connectionErrors(new Problem({ status: 422, code: "invalid", errors: [{ pointer: "/server", detail: "Bad.", code: "x" }] }))).toEqual({ server: "Bad." });
   expect(connectionErrors(new Error("other"), "connection")).toEqual({});
   expect(errorsUnder("connection", { token: "No token." })).toEqual({ "connection.token": "No token." });
 });

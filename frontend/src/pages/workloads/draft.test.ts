@@ -50,7 +50,7 @@ test("a line that sets nothing is named", () => {
 
 test("errors come to their fields, those in the closed section are known as such", () => {
   const errors = ["/cpu_milli", "/volumes/1/size_mib", "/volumes/0/source", "/volumes", "/ports/1", "/ports/2", "/env/X"].map((pointer) => ({ pointer, detail: pointer, code: "x" }));
-  const found = draftErrors(new Problem({ status: 400, code: "invalid", errors }));
+  const found = draftErrors(new Problem({ status: 422, code: "invalid", errors }));
   expect(found).toEqual({ cores: "/cpu_milli", "volumes.1.sizeGib": "/volumes/1/size_mib", "volumes.0.source": "/volumes/0/source", volumes: "/volumes", ports: "/ports/1", env: "/env/X" });
   expect(Object.keys(found).filter((field) => !isOfMore(field))).toEqual(["cores"]);
 });
