@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import nodes, pools
+from federation.api.defrag import DefragmentationQuestionSerializer, DefragmentationSerializer, defragmentation
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
 from federation.models import AcceleratorModel, Cluster, Node, Pool, QueueOrder
 from federation.models.inventory import policy_rule
@@ -138,6 +139,7 @@ class PoolViewSet(CatalogueViewSet):
         "create": "pool.edit",
         "partial_update": "pool.edit",
         "simulate": "pool.edit",
+        "defragmentation": "pool.edit",
     }
 
     @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
@@ -164,6 +166,15 @@ class PoolViewSet(CatalogueViewSet):
         pool = self.get_object()
         self.require()
         return Response(simulate(self.user, pool, self.valid(ChangeSerializer)))
+
+    @extend_schema(request=DefragmentationQuestionSerializer, responses=DefragmentationSerializer)
+    @action(detail=True, methods=["post"])
+    def defragmentation(self, request: Request, pk: str) -> Response:
+        """Which running work could move elsewhere, and what that would free. A plan to look at: nothing is moved or
+        written. Work moves only if it says `is_movable`; members of gangs do not move."""
+        pool = self.get_object()
+        self.require()
+        return Response(defragmentation(pool, self.valid(DefragmentationQuestionSerializer)))
 
 
 def _clusters(ids: list[UUID]) -> list[Cluster]:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Admit = Callable[[Fleet], Sequence[Placement]]  # who of those that wait would be placed on a fleet, and where
 
-__all__ = ["Admit", "Aim", "Move", "MovePlan", "Piece", "Question", "Shape", "Standing", "carried_out", "plan"]
+__all__ = [
+    "Admit", "Aim", "Move", "MovePlan", "Piece", "Question", "Shape", "Standing", "carried_out", "plan",
+    "with_placements",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class _Search:
             return nothing
         if question.aim is Aim.WAITING:
             # What fits now goes where it goes: room for it is not to be taken away, and moves are for the others.
-            rooms = Rooms(_held(question.fleet, placements, question.waiting), question.mix)
+            rooms = Rooms(with_placements(question.fleet, placements, question.waiting), question.mix)
         found = [nothing]
         for by, draft, is_best in self._drafts(rooms, before.placed):
             moves = solver.ordered(draft.moves)
@@ -167,7 +170,7 @@ def _admit(question: Question) -> Admit:
     return admit
 
 
-def _held(fleet: Fleet, placements: Sequence[Placement], waiting: Sequence[Request]) -> Fleet:
+def with_placements(fleet: Fleet, placements: Sequence[Placement], waiting: Sequence[Request]) -> Fleet:
     """The fleet with these on it."""
     by_id = {request.id: request for request in waiting}
     nodes = {node.id: node for node in fleet.nodes}
