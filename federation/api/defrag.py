@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from federation import defrag
+from federation.actions import moves
 from federation.models import Pool, Workload
 from federation.placement.defrag import Aim, Move, Piece
 from federation.placement.types import NodeFree
@@ -90,6 +91,41 @@ class DefragmentationSerializer(serializers.Serializer[Any]):
     started = StartedWorkloadSerializer(many=True, help_text="Who would start with the moves and not without.")
     found_by = serializers.ChoiceField(choices=[("greedy", "greedy"), ("solver", "solver")])
     is_best = serializers.BooleanField(help_text="Proven to be the best of all that was looked at.")
+
+
+class WishSerializer(serializers.Serializer[Any]):
+    """As in a plan."""
+
+    workload = serializers.UUIDField()
+    source: Any = serializers.UUIDField(help_text="The node that it runs on.")
+    target = serializers.UUIDField(help_text="The node that it goes to.")
+
+
+class CarryOutSerializer(serializers.Serializer[Any]):
+    moves = serializers.ListField(child=WishSerializer(), min_length=1, max_length=defrag.MOST_MOVES)
+
+    def validate_moves(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({wish["workload"] for wish in value}) < len(value):
+            raise serializers.ValidationError("Each workload once.", code="twice")
+        return value
+
+
+class SkippedSerializer(serializers.Serializer[Any]):
+    workload = serializers.UUIDField()
+    why = serializers.CharField()
+
+
+class CarriedOutSerializer(serializers.Serializer[Any]):
+    moved = serializers.ListField(child=serializers.UUIDField(), help_text="They stop now, and start elsewhere then.")
+    skipped = SkippedSerializer(many=True)
+
+
+def carry_out(user: Any, pool: Pool, data: dict[str, Any]) -> dict[str, Any]:
+    done = moves.carry_out(by=user, pool=pool, wishes=[moves.Wish(**wish) for wish in data["moves"]])
+    return {
+        "moved": [str(pk) for pk in done.moved],
+        "skipped": [{"workload": str(pk), "why": why} for pk, why in done.skipped.items()],
+    }
 
 
 def defragmentation(pool: Pool, data: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,6 @@ class _Search:
 
     def plan(self) -> MovePlan:
         # Here, not above: numba comes with it, which only processes that plan should wait for.
-        from federation.placement.moving import solver
         from federation.placement.moving.rooms import Rooms
 
         question = self.question
@@ -72,17 +71,38 @@ class _Search:
             rooms = Rooms(with_placements(question.fleet, placements, question.waiting), question.mix)
         found = [nothing]
         for by, draft, is_best in self._drafts(rooms, before.placed):
-            moves = solver.ordered(draft.moves)
-            after = carried_out(question.fleet, question.pieces, moves)
-            placed = [p.request for p in self.admit(after)] if question.waiting else []
-            found.append(
-                replace(
-                    nothing, moves=moves, after=standing(after, Rooms(after, question.mix), frozenset(placed)), by=by,
-                    is_best=is_best,
-                )
-            )  # fmt: skip
+            found.append(self._measured(replace(nothing, by=by, is_best=is_best), draft.in_order()))
         # Of equal plans the earlier: nothing, then step by step.
-        return max(found, key=lambda each: worth(each, question))
+        best = max(found, key=self.worth)
+        is_best = any(each.is_best and self.worth(each) >= self.worth(best) for each in found)
+        best = replace(best, is_best=is_best)
+        return self._shortened(best) if question.aim is Aim.WAITING else best
+
+    def worth(self, plan: MovePlan) -> float:
+        return worth(plan, self.question)
+
+    def _measured(self, plan: MovePlan, moves: tuple[Move, ...]) -> MovePlan:
+        """With these moves, and what is then free."""
+        from federation.placement.moving.rooms import Rooms
+
+        question = self.question
+        after = carried_out(question.fleet, question.pieces, moves)
+        placed = frozenset(p.request for p in self.admit(after)) if question.waiting else frozenset()
+        return replace(plan, moves=moves, after=standing(after, Rooms(after, question.mix), placed))
+
+    def _shortened(self, plan: MovePlan) -> MovePlan:
+        """With as few nodes that give, from the first on, as place as many."""
+        sources = list(dict.fromkeys(move.source for move in plan.moves))
+        few, many = 0, len(sources)
+        while few < many:
+            half = (few + many) // 2
+            kept = set(sources[:half])
+            tried = self._measured(plan, tuple(move for move in plan.moves if move.source in kept))
+            if self.worth(tried) > self.worth(plan):
+                plan, many = replace(tried, is_best=False), half
+            else:
+                few = half + 1
+        return plan
 
     def _drafts(self, rooms: "Rooms", placed: frozenset[str]) -> "Iterator[tuple[str, Draft, bool]]":
         from federation.placement.moving.options import Options
@@ -109,7 +129,8 @@ def _by_waiting(options: "Options", still: Sequence[Request], seconds: float) ->
     first = drafts.by_waiting(drafts.Draft(options), wanted, ways)
     yield "greedy", first, False
     if seconds and (choice := solver.by_waiting(first, wanted, ways, seconds)) is not None:
-        yield "solver", solver.drafted(options, choice), choice.is_best
+        # Of gangs the solver knows nothing.
+        yield "solver", solver.drafted(options, choice), choice.is_best and all(r.replicas == 1 for r in still)
 
 
 def _by_mix(options: "Options", seconds: float, may_prove: bool = True) -> "Iterator[tuple[str, Draft, bool]]":

@@ -192,5 +192,5 @@ def test_the_solver_finds_what_the_greedy_way_does_not() -> None:
         solved, greedy = plan(question), plan(replace(question, seconds=0.0))
         assert worth(solved, question) >= worth(greedy, question)
         better += solved.by == "solver"
-        assert solved.is_best or solved.by == "greedy" or not solved.moves
+        assert (solved.is_best or not solved.moves) and not greedy.is_best, "so small a question is settled"
     assert better >= 3

@@ -37,6 +37,11 @@ class Draft:
         other.given, other.taken, other.served = dict(self.given), dict(self.taken), dict(self.served)
         return other
 
+    def in_order(self) -> tuple[Move, ...]:
+        """Node by node, what promised most first. No node both gives and takes: any order fits."""
+        place = {name: number for number, name in enumerate(self.given)}
+        return tuple(sorted(self.moves, key=lambda move: (place[move.source], move.piece)))
+
     def arriving(self) -> Iterator[Arriving]:
         """What nodes take on by this plan."""
         waste = self.options.rooms.waste

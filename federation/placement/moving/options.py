@@ -18,7 +18,8 @@ from federation.placement.types import DeviceShare
 ALL_SETS = 6  # of so few movable pieces on a node all sets are tried; of more, sets that empty devices or free cores
 FEW_NODES = 12  # with movable pieces: so few that all sets are tried for what waits
 MOST_TOGETHER = 8  # pieces that leave one node
-MOST_LEAVING = 800  # ways for nodes to give
+MOST_LEAVING = 6000  # ways for nodes to give
+MOST_SOLVED = 800  # of those, for the solver
 MOST_OF_ONE = 6  # of one node
 MOST_LOOKED_AT = 64  # nodes looked at for a kind, the fullest first
 MOST_TARGETS = 12  # of those, for the solver
@@ -228,7 +229,7 @@ def most_promising(options: Options) -> list[Leaving]:
     found = [options.leaving(place, pieces) for place in options.givers() for pieces in options.sets(place)]
     found.sort(key=lambda way: (-way.gain / len(way.pieces), len(way.pieces), way.place))
     promising: list[tuple[float, Leaving]] = []
-    for way in found[: 4 * MOST_LEAVING]:
+    for way in found[: 2 * MOST_LEAVING]:
         losses = []
         for piece in way.pieces:
             targets = options.targets(options.kinds[piece.id])

@@ -5,12 +5,12 @@ fixed seed on one thread, so the same question has the same answer.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from federation.placement.moving.drafts import GIVES, MOVE_COST, TAKES, Draft
-from federation.placement.moving.options import Arriving, Leaving, Options
+from federation.placement.moving.options import MOST_SOLVED, Arriving, Leaving, Options
 from federation.placement.moving.pieces import Move, Piece
 from federation.placement.moving.rooms import Kind
 from federation.placement.moving.wanted import Clearing, Wanted
@@ -34,7 +34,9 @@ class Choice:
 
 def by_mix(draft: Draft, ways: Sequence[Leaving], seconds: float) -> Choice | None:
     """The most fragmentation gone, less what moves cost. No worse than the draft, from which it starts."""
-    model = _Model(draft, ways, [way in draft.given.values() for way in ways])
+    started = list(draft.given.values())
+    columns = started + [way for way in ways[:MOST_SOLVED] if way not in started]
+    model = _Model(draft, columns, [number < len(started) for number in range(len(columns))])
     return model.solve(model.worth(), seconds)
 
 
@@ -156,8 +158,3 @@ def drafted(options: Options, choice: Choice) -> Draft:
             piece = free[kind].pop(0)
             draft.moves.append(Move(piece.id, piece.node, arriving.place, shares))
     return draft
-
-
-def ordered(moves: Iterable[Move]) -> tuple[Move, ...]:
-    """Node by node, so that each is free as soon as may be. No node both gives and takes: any order fits."""
-    return tuple(sorted(moves, key=lambda move: (move.source, move.piece)))
