@@ -112,6 +112,28 @@ def test_it_goes_only_where_it_may(right: Any) -> None:
         carried_out(fleet, [mine], [Move("a", "left", "right", (DeviceShare(0, 500, 20 * 1024),))])
 
 
+def test_it_does_not_go_where_it_would_hold_more() -> None:
+    """Three tenths of a card whose parts are of four tenths: quota and bill would count four."""
+    mine = piece("a", "left", 0, milli=300)
+    coarse = node("right", device(0, free=500, step_milli=400))
+    fleet = Fleet((*loaded([node("left", *cards(1))], [mine]).nodes, coarse))
+    assert asked(fleet, [mine]).moves == ()
+    fine = replace(coarse, devices=(replace(coarse.devices[0], step_milli=100),))
+    assert len(asked(replace(fleet, nodes=(fleet.nodes[0], fine)), [mine]).moves) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_no_node_both_gives_and_takes(seconds: float) -> None:
+    pieces = [
+        piece("a", "left", 0, milli=300), piece("stays", "left", 1, milli=500, movable=False),
+        piece("full", "middle", 0, milli=700, movable=False), piece("c", "right", 0, milli=500),
+    ]  # fmt: skip
+    fleet = loaded([node("left", *cards(2)), node("middle", *cards(1)), node("right", *cards(1))], pieces)
+    found = asked(fleet, pieces, seconds=seconds)
+    # Either makes room for a whole card; for both, left would have to give and to take.
+    assert [(m.piece, m.target) for m in found.moves] in ([("a", "middle")], [("c", "left")])
+
+
 def test_cores_count_on_both_sides() -> None:
     """A node whose cores are gone has cards that nobody can use, until what takes the cores goes."""
     pieces = [piece("hog", "left", cpu=63)]
