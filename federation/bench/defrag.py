@@ -32,7 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any]) -> dict[str, Any]:
-    """Means over the seeds. `of_greedy` is what the plan brings to what the greedy way alone does, in the same run."""
+    """Means over the seeds. `of_greedy` is what plans bring to what the greedy way alone does, in the same run; None
+    where that brings nothing."""
     try:
         policies.named(options["policy"])
     except ValueError as error:
@@ -51,6 +52,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         "seeds": len(rows),
         "nodes": len(empty.nodes),
         **means,
+        "of_greedy": round(means["brought"] / means["greedy_brought"], 3) if means["greedy_brought"] else None,
         "memory_peak_mib": memory_mib("VmHWM"),
     }
 
@@ -80,7 +82,8 @@ def _one(empty: Fleet, pods: list[Request], seed: int, options: dict[str, Any]) 
         "greedy_moves": len(greedy.moves),
         "greedy_whole_devices_after": greedy.after.free_devices,
         "greedy_refused_that_then_fit": len(greedy.after.placed),
-        "of_greedy": _brought(found, options["aim"]) / max(_brought(greedy, options["aim"]), 1e-9),
+        "brought": _brought(found, options["aim"]),
+        "greedy_brought": _brought(greedy, options["aim"]),
     }
 
 
