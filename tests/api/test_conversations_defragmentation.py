@@ -108,7 +108,6 @@ def test_what_it_says_is_what_admission_does(desk: Desk) -> None:
     desk.work("again", site_slugs=[target.site.slug], priority=1)
     for _ in range(2):
         desk.run()
-        Pool.objects.update(admitted_at=None)
     assert desk.where()["again"] == move["target"]["name"] and desk.where()["big"] == move["source"]["name"]
 
 

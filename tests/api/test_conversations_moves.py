@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from federation.actions import workloads
-from federation.models import Allocation, Node, Pool, Workload
+from federation.models import Allocation, Node, Workload
 from federation.reconcile import admission, allocations
 from federation.states import AllocationState as A
 from federation.states import NodeState
@@ -45,7 +45,6 @@ def planned(desk: Desk) -> dict[str, Any]:
 
 
 def admit(desk: Desk) -> None:
-    Pool.objects.update(admitted_at=None)
     admission.run(str(desk.pool.pk))
 
 
@@ -66,7 +65,6 @@ def test_it_stops_and_starts_where_the_plan_says(desk: Desk) -> None:
     assert StateChange.objects.filter(object_id=moved.pk, reason="Moved").exists()
     for _ in range(2):
         desk.run()
-        Pool.objects.update(admitted_at=None)
     where = desk.where()
     assert where[moved.name] == Node.objects.get(pk=wish["target"]).name
     assert where["big"] == Node.objects.get(pk=wish["source"]).name
@@ -107,7 +105,6 @@ def test_where_its_new_place_is_gone_it_waits_like_others(desk: Desk) -> None:
     Node.objects.filter(pk=wish["target"]).update(state=NodeState.DRAINED)
     for _ in range(2):
         desk.run()
-        Pool.objects.update(admitted_at=None)
     moved = Workload.objects.get(pk=wish["workload"])
     # Its old node has room for both or for the one that waits longer: it was queued first.
     assert desk.where()[moved.name] == Node.objects.get(pk=wish["source"]).name
