@@ -112,6 +112,29 @@ def test_it_goes_only_where_it_may(right: Any) -> None:
         carried_out(fleet, [mine], [Move("a", "left", "right", (DeviceShare(0, 500, 20 * 1024),))])
 
 
+@pytest.mark.parametrize(
+    ("terms", "good", "bad"),
+    [
+        ({"regions": frozenset({"CN"})}, {"region": "CN-SH"}, {"region": "DE"}),
+        ({"labels": {"disk": "fast"}}, {"labels": {"disk": "fast", "more": "1"}}, {"labels": {"disk": "slow"}}),
+        ({"network_class": "ib"}, {"labels": {"aquifer.io/network-class": "ib"}}, {}),
+        ({"modes": frozenset({"exclusive"})}, {}, {"mode": "shared"}),
+    ],
+    ids=["region", "label", "network", "mode"],
+)
+def test_it_goes_only_where_its_terms_are_met(terms: Any, good: Any, bad: Any) -> None:
+    mine = piece("a", "left", 0, milli=500)
+    mine = replace(mine, request=replace(mine.request, **terms))
+    left = loaded([node("left", *cards(1), **good)], [mine]).nodes[0]
+    for facts, count in ((good, 1), (bad, 0)):
+        more = {name: value for name, value in facts.items() if name != "mode"}
+        right = node("right", device(0, free=500, mode=facts.get("mode", "exclusive")), **more)
+        fleet = Fleet((left, right))
+        assert len(asked(fleet, [mine]).moves) == count
+    with pytest.raises(ValueError, match="a may not go"):
+        carried_out(fleet, [mine], [Move("a", "left", "right", (DeviceShare(0, 500, 20 * 1024),))])
+
+
 def test_it_does_not_go_where_it_would_hold_more() -> None:
     """Three tenths of a card whose parts are of four tenths: quota and bill would count four."""
     mine = piece("a", "left", 0, milli=300)

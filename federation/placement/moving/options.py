@@ -219,7 +219,8 @@ def _facts(place: Place, slot: int) -> tuple[object, ...]:
 def _in_order(kind: Kind) -> tuple[object, ...]:
     """Large ones first; an order that does not hang on how sets lie in memory."""
     wish = kind.wish
-    names = (sorted(wish.models), sorted(wish.vendors), sorted(wish.sites), sorted(wish.flavors or ()))
+    terms = (sorted(wish.terms.modes), sorted(wish.terms.regions), sorted(wish.terms.labels), wish.terms[3:])
+    names = (sorted(wish.models), sorted(wish.vendors), sorted(wish.sites), sorted(wish.flavors or ()), *terms)
     return (-wish.devices * wish.milli, -wish.cpu_milli, -wish.memory_mib, wish.device_memory_mib, *names,
             kind.held_milli, kind.cluster or ("", ""))  # fmt: skip
 

@@ -9,6 +9,7 @@ from federation.placement.columns import NO_LIMIT
 from federation.placement.filters import Wish, step_up
 from federation.placement.mix import Mix
 from federation.placement.moving.pieces import Piece
+from federation.placement.terms import NETWORK_CLASS_LABEL, NO_TERMS, Terms, is_in
 from federation.placement.types import CPU_FLAVOR, DeviceFree, DeviceShare, Fleet, NodeFree, Request
 
 
@@ -146,7 +147,7 @@ class Place:
 
     def _look(self, kind: Kind) -> list[list[tuple[int, int, int]]] | None:
         wish, node = kind.wish, self.node
-        if not node.is_open or (wish.sites and node.site not in wish.sites):
+        if not node.is_open or (wish.sites and node.site not in wish.sites) or not meets(wish.terms, node):
             return None
         if kind.cluster is not None and kind.cluster != (node.site, node.cluster):
             return None
@@ -237,7 +238,17 @@ def wish_of(request: Request) -> Wish:
         request.cpu_milli, request.memory_mib, request.devices, request.milli, request.device_memory_mib,
         request.models, request.vendors, request.sites,
         None if flavors is None else frozenset(f for f, left in flavors.items() if left >= needed),
+        terms=request.terms or NO_TERMS,
     )  # fmt: skip
+
+
+def meets(terms: Terms, node: NodeFree) -> bool:
+    """Region, labels and network class; how devices are handed out is theirs to tell."""
+    return (
+        (not terms.regions or any(is_in(node.region, wanted) for wanted in terms.regions))
+        and all(node.labels.get(name) == value for name, value in terms.labels)
+        and terms.network_class in ("", node.labels.get(NETWORK_CLASS_LABEL))
+    )
 
 
 def has_quota(wish: Wish) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from federation.placement.filters import step_up
 from federation.placement.moving.pieces import Move, Piece
+from federation.placement.terms import NETWORK_CLASS_LABEL, is_in
 from federation.placement.types import DeviceFree, DeviceShare, Fleet, NodeFree
 
 
@@ -36,6 +37,12 @@ def _check(piece: Piece, source: NodeFree, target: NodeFree, shares: tuple[Devic
         problem = "it is closed"
     elif wanted.sites and target.site not in wanted.sites:
         problem = "its site was not asked for"
+    elif wanted.regions and not any(is_in(target.region, region) for region in wanted.regions):
+        problem = "its region was not asked for"
+    elif any(target.labels.get(name) != value for name, value in wanted.labels.items()):
+        problem = "it lacks a label"
+    elif wanted.network_class and target.labels.get(NETWORK_CLASS_LABEL) != wanted.network_class:
+        problem = "it is of another network class"
     elif piece.is_bound and (source.site, source.cluster) != (target.site, target.cluster):
         problem = "it is another cluster"
     elif sorted(s.milli for s in shares) != sorted(s.milli for s in piece.devices):
@@ -53,6 +60,8 @@ def _unsuitable(piece: Piece, device: DeviceFree, share: DeviceShare) -> str:
         return f"device {device.index} is not healthy"
     if device.flavor != piece.flavor or (wanted.models and device.model not in wanted.models):
         return f"device {device.index} is of another kind"
+    if wanted.modes and device.mode not in wanted.modes:
+        return f"device {device.index} is handed out in another way"
     if wanted.vendors and device.vendor not in wanted.vendors:
         return f"device {device.index} is of another vendor"
     if step_up(wanted.milli, device.step_milli) != share.milli or (share.milli < 1000 and not device.can_share):
