@@ -52,13 +52,13 @@ def look(pool: Pool, change: Change) -> Result:
     queue = waiting.head(pool, MOST_WAITING, "tenant", "project")
     displaced, held = _displaced(pool, change.closed_sites)
     pairs = {(w.tenant_id, w.project_id) for w in (*queue, *displaced, *change.asked)}
-    was = _plan(Planner(fleet, pool.policy, mix=mix), queue, QuotaRoom(pairs))
+    was = planned(Planner(fleet, pool.policy, mix=mix), queue, QuotaRoom(pairs))
     after = _changed(fleet, change, held)
     room = QuotaRoom(pairs)
     _change_room(room, change.quotas, held)
     # What is displaced comes by when it was first queued, what is new last of its equals.
     later = waiting.arranged(pool, [*queue, *displaced, *change.asked], freed=held)
-    now = _plan(Planner(after, pool.policy, mix=mix), later, room)
+    now = planned(Planner(after, pool.policy, mix=mix), later, room)
     gone = {w.pk for w in displaced}
     return Result(
         [Finding(w, now[w.pk], was.get(w.pk), w.pk in gone) for w in later],
@@ -66,7 +66,7 @@ def look(pool: Pool, change: Change) -> Result:
     )
 
 
-def _plan(planner: Planner, queue: Sequence[Workload], room: QuotaRoom) -> dict[UUID, Outcome]:
+def planned(planner: Planner, queue: Sequence[Workload], room: QuotaRoom) -> dict[UUID, Outcome]:
     """As admission does it, but for the commit."""
     found: dict[UUID, Outcome] = {}
     for workload in queue:

@@ -119,7 +119,7 @@ def cancel(*, by: Actor, workload: Workload) -> Workload:
 def suspend(*, by: Actor, workload: Workload) -> Workload:
     """Stop for now; `resume` queues it again, to start from where the work itself saved."""
     workload = flow.lock(workload.pk)
-    move(workload, W.SUSPENDED, by=by, reason="SuspendedByUser", attempt=F("attempt") + 1)
+    move(workload, W.SUSPENDED, by=by, reason="SuspendedByUser", attempt=F("attempt") + 1, preferred_node=None)
     workload.refresh_from_db(fields=["attempt"])
     flow.stop_allocations(workload, by=by, reason="SuspendedByUser")
     audit.record(by=by, what="workload.suspend", target=workload)
@@ -150,6 +150,7 @@ def _queue_again(by: Actor, workload: Workload, verb: str, reason: str) -> Workl
         started_at=None,
         finished_at=None,
         exit_code=None,
+        preferred_node=None,
     )
     workload.refresh_from_db(fields=["attempt", "queued_at"])
     audit.record(by=by, what=f"workload.{verb}", target=workload)

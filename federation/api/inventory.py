@@ -11,6 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.actions import nodes, pools
+from federation.api.defrag import (
+    CarriedOutSerializer,
+    CarryOutSerializer,
+    DefragmentationQuestionSerializer,
+    DefragmentationSerializer,
+    carry_out,
+    defragmentation,
+)
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
 from federation.models import AcceleratorModel, Cluster, Node, Pool, QueueOrder
 from federation.models.inventory import policy_rule
@@ -138,6 +146,8 @@ class PoolViewSet(CatalogueViewSet):
         "create": "pool.edit",
         "partial_update": "pool.edit",
         "simulate": "pool.edit",
+        "defragmentation": "pool.edit",
+        "apply_defragmentation": "pool.edit",
     }
 
     @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
@@ -164,6 +174,24 @@ class PoolViewSet(CatalogueViewSet):
         pool = self.get_object()
         self.require()
         return Response(simulate(self.user, pool, self.valid(ChangeSerializer)))
+
+    @extend_schema(request=DefragmentationQuestionSerializer, responses=DefragmentationSerializer)
+    @action(detail=True, methods=["post"])
+    def defragmentation(self, request: Request, pk: str) -> Response:
+        """Which running work could move elsewhere, and what that would free. A plan to look at: nothing is moved or
+        written. Work moves only if it says `is_movable`; members of gangs do not move."""
+        pool = self.get_object()
+        self.require()
+        return Response(defragmentation(pool, self.valid(DefragmentationQuestionSerializer)))
+
+    @extend_schema(request=CarryOutSerializer, responses={202: CarriedOutSerializer})
+    @action(detail=True, methods=["post"], url_path="defragmentation/apply")
+    def apply_defragmentation(self, request: Request, pk: str) -> Response:
+        """Carry moves out: each workload is stopped, keeps its place in the queue, and starts on its new node if that
+        still has room, else where it fits. What cannot be moved any more is skipped, and the answer says why."""
+        pool = self.get_object()
+        self.require()
+        return Response(carry_out(self.user, pool, self.valid(CarryOutSerializer)), status=202)
 
 
 def _clusters(ids: list[UUID]) -> list[Cluster]:

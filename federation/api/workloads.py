@@ -40,6 +40,7 @@ _SPEC = [
     "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
     "model_names", "site_slugs", *TERMS, "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
     "max_seconds", "max_retries", "grace_seconds", "ports", "volumes", "secret_env", "pull_secrets",
+    "is_movable",
 ]  # fmt: skip
 
 

@@ -116,8 +116,10 @@ class Workload(StatefulRow):
     volumes = models.JSONField(default=list, blank=True)
     secret_env = ArrayField(models.CharField(max_length=253), default=list, blank=True)
     pull_secrets = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    is_movable = models.BooleanField(default=False, help_text="May be stopped and started again elsewhere.")
     max_retries = models.PositiveSmallIntegerField(default=0)
     retries = models.PositiveSmallIntegerField(default=0, editable=False)
+    preferred_node = models.UUIDField(null=True, editable=False, help_text="Where a move sends it: tried first.")
     attempt = models.PositiveIntegerField(default=1, editable=False)
     submitted_by = models.CharField(max_length=150)
     queued_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -143,6 +145,7 @@ class Workload(StatefulRow):
             models.Index(fields=["project", "state"], name="workload_project_state"),
             models.Index(fields=["state", "-id"], name="workload_state"),
             models.Index(fields=["project", "-finished_at"], name="workload_runs", condition=Q(state="succeeded")),
+            models.Index(fields=["pool"], name="workload_moved", condition=Q(preferred_node__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from federation.models import Pool, Workload
 from federation.placement.types import Placement, Refusal
-from federation.reconcile import desks, grants, waiting
+from federation.reconcile import desks, grants, moves, waiting
 from federation.reconcile.snapshot import ASKED, QuotaRoom, request_of
 from federation.states import WorkloadState
 from portal.leases import seconds_from_now
@@ -52,11 +52,13 @@ def run(pk: str) -> bool:
 def admit(pool: Pool) -> Found:
     """Plan and reserve for each workload of the queue in turn."""
     started = time.monotonic()
+    moved, kept = moves.first(pool)
     fields = ("pk", "version", "reason", "message", "tenant_id", "deadline_at", *ASKED)
     rows: Iterator[Any] = waiting.rows(pool, fields, MOST_WAITING, _READ)
     if (first := next(rows, None)) is None:
-        return Found.NOTHING
-    look = _Look(desks.of(pool))
+        return Found.WORK if moved else Found.NOTHING
+    look = _Look(desks.of(pool, kept))
+    look.found = Found.WORK if moved else Found.NOTHING
     rows = chain([first], rows)
     while some := list(islice(rows, _READ)):
         look.take(some)

@@ -7,6 +7,7 @@ was still open then, or by a later one. Once a minute all is read anew all the s
 
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,12 +26,13 @@ _MOST_KEPT = 8  # pools; one of 100,000 nodes takes some hundred MiB
 _kept: "OrderedDict[UUID, Desk]" = OrderedDict()
 
 
-def of(pool: Pool) -> "Desk":
-    """A desk whose planner knows what is free now."""
+def of(pool: Pool, kept: Sequence[NodeFree] = ()) -> "Desk":
+    """A desk whose planner knows what is free now. On the nodes `kept` that is as they say, for this look."""
     desk = _kept.pop(pool.pk, None)
-    if desk is None or not desk.renew(pool):
+    if desk is None or not desk.renew(pool) or not desk.keep(kept):
         desk = None  # the old one's memory goes before the new one comes
         desk = Desk(pool)
+        desk.keep(kept)
     _kept[pool.pk] = desk
     while len(_kept) > _MOST_KEPT:
         _kept.popitem(last=False)
@@ -64,6 +66,11 @@ class Desk:
     def note(self, placement: Placement) -> None:
         """What was planned may come to nothing: its nodes are read again by the next look."""
         self._planned.update(member.node for member in placement.members)
+
+    def keep(self, nodes: Sequence[NodeFree]) -> bool:
+        """Go by these for what is free on some nodes; they are read again by the next look. False as of `renew`."""
+        self._planned.update(node.id for node in nodes)
+        return not nodes or self.planner.renew(nodes)
 
     def renew(self, pool: Pool) -> bool:
         """Bring the planner up to date. False when it has to be made anew."""

@@ -139,9 +139,12 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
 
 
 def mix_of(pool: Pool) -> Mix:
-    """What is asked of the pool: its newest waiting and running work, for policies that look at it."""
-    if not named(pool.policy).needs_mix:
-        return Mix()
+    """What is asked of the pool, for policies that look at it."""
+    return asked_of(pool) if named(pool.policy).needs_mix else Mix()
+
+
+def asked_of(pool: Pool) -> Mix:
+    """What is asked of the pool: its newest waiting and running work."""
     live = (W.QUEUED, W.ADMITTED, W.RUNNING)
     rows = (
         Workload.objects.filter(pool=pool, state__in=live)

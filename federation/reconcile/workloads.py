@@ -150,6 +150,7 @@ def _requeue(workload: Workload, *, reason: str, message: str = "", **values: An
         attempt=F("attempt") + 1,
         started_at=None,
         exit_code=None,
+        preferred_node=None,
         **values,
     )
     workload.refresh_from_db(fields=["attempt"])

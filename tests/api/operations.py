@@ -86,6 +86,11 @@ _BODY: dict[str, Make] = {
         "quotas": [{"tenant": str(w.tenant.pk), "flavor": w.estate.flavor.name, "nominal_milli": 1000}],
         "closed_sites": [w.estate.site.slug], "added_nodes": [{"like": str(w.estate.node.pk), "count": 1}],
     },
+    "pools_defragmentation": lambda w: {"for": "mix", "most_share": 0.5, "seconds": 1},
+    "pools_apply_defragmentation": lambda w: {
+        "moves": [{"workload": str(w.things["workloads"].pk), "source": str(w.estate.node.pk),
+                   "target": str(uuid4())}],
+    },
     "prices_create": lambda w: {"flavor": w.estate.flavor.name, "tenant": str(w.tenant.pk), "unit_price": "1"},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},

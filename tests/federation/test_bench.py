@@ -123,6 +123,28 @@ def test_what_cannot_be_measured_is_told(trace: Path, arguments: list[str], told
         call_command("bench", "placement", "--trace", str(trace), *arguments)
 
 
+def test_moves_are_measured_beside_the_greedy_way(tmp_path: Path) -> None:
+    """Halves on four cards; a whole one was refused."""
+    (tmp_path / "openb_node_list_gpu_node.csv").write_text(
+        "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(f"n{i},8000,8000,1,T4\n" for i in range(4))
+    )
+    halves = "".join(f"h{i},1000,100,1,500,\n" for i in range(3))
+    (tmp_path / "openb_pod_list_default.csv").write_text(
+        f"name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n{halves}w0,1000,100,1,1000,\nw1,1000,100,1,1000,\n"
+    )
+    arguments = ("--trace", str(tmp_path), "--policy", "spread", "--ratio", "0.8", "--most-share", "0.5",
+                 "--seconds", "1")  # fmt: skip
+    for aim in ("mix", "waiting"):
+        figures = bench("defrag", *arguments, "--seeds", "1:5", "--for", aim)
+        assert figures["moves"] <= figures["most_moves"] and figures["brought"] >= figures["greedy_brought"]
+        assert figures["fragmentation_after"] <= figures["fragmentation_before"]
+        assert figures["refused_that_then_fit"] <= figures["refused"] and figures["refused"] > 0
+    assert figures["refused_that_then_fit"] > 0 and figures["moves"] > 0
+    for wrong in (["--most-share", "0"], ["--movable", "2"], ["--policy", "worst"], ["--pods", "none"]):
+        with pytest.raises(CommandError):
+            bench("defrag", *arguments, *wrong)
+
+
 @pytest.mark.parametrize(("percent", "value"), [(50, 50), (99, 99), (100, 100), (1, 1)])
 def test_percentiles_are_of_the_values(percent: float, value: float) -> None:
     assert percentile(list(range(1, 101)), percent) == value

@@ -39,6 +39,7 @@ export const REASONS: Record<string, ReasonWords> = {
   SuspendedByUser: say(msg`Suspended by a user`),
   ReleasedByUser: say(msg`Released by a user`),
   SuspendedByStaff: say(msg`Suspended by the platform's staff`),
+  Moved: say(msg`Stopped to start again on another node, so that free devices come together`),
   NodeDrained: say(msg`Its node was drained; it is queued for elsewhere`),
   ClusterDrained: say(msg`Its site was drained; it is queued for elsewhere`),
   // Ended badly

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from federation.bench import placement, submit, sync
+from federation.bench import defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
-BENCHES: dict[str, ModuleType] = {"placement": placement, "submit": submit, "sync": sync}
+BENCHES: dict[str, ModuleType] = {"defrag": defrag, "placement": placement, "submit": submit, "sync": sync}
 
 
 class Command(BaseCommand):

@@ -334,6 +334,18 @@ export type Candidate = {
     };
 };
 
+export type CarriedOut = {
+    /**
+     * They stop now, and start elsewhere then.
+     */
+    moved: Array<string>;
+    skipped: Array<Skipped>;
+};
+
+export type CarryOutRequest = {
+    moves: Array<WishRequest>;
+};
+
 export type CategoryEnum = 'usage' | 'adjustment';
 
 export type ChangeRequest = {
@@ -430,6 +442,67 @@ export type Counts = {
 };
 
 export type DecisionOutcome = 'none' | 'placed' | 'refused';
+
+/**
+ * Fragmentation is the part of what is free, from 0 to 1, that one of what is asked cannot use on average.
+ */
+export type Defragmentation = {
+    summary: string;
+    moves: Array<Move>;
+    most_moves: number;
+    /**
+     * Workloads that run in the pool.
+     */
+    running: number;
+    /**
+     * Their members.
+     */
+    members: number;
+    /**
+     * Members of work that does not allow it.
+     */
+    not_movable: number;
+    /**
+     * Members of movable work of several; such is not moved yet.
+     */
+    in_gangs: number;
+    free_devices_before: number;
+    free_devices_after: number;
+    fragmentation_before: number;
+    fragmentation_after: number;
+    shapes: Array<NodeShape>;
+    waiting: number;
+    /**
+     * Of those that wait, who would start without a move.
+     */
+    placed_before: number;
+    placed_after: number;
+    /**
+     * Who would start with the moves and not without.
+     */
+    started: Array<StartedWorkload>;
+    found_by: FoundByEnum;
+    /**
+     * Proven to be the best of all that was looked at.
+     */
+    is_best: boolean;
+};
+
+/**
+ * `most_moves`, or `most_share` of the running workloads; without either a tenth of them.
+ */
+export type DefragmentationQuestionRequest = {
+    /**
+     * What waits now (the default), or the mix of what is asked of the pool.
+     */
+    for?: ForEnum;
+    most_moves?: number;
+    most_share?: number;
+    /**
+     * To search; 5 by default.
+     */
+    seconds?: number;
+};
 
 export type Department = {
     readonly id: string;
@@ -563,6 +636,10 @@ export type FlavorTotal = {
     quantity: string;
     cost: string;
 };
+
+export type ForEnum = 'waiting' | 'mix';
+
+export type FoundByEnum = 'greedy' | 'solver';
 
 export type HealthEnum = 'healthy' | 'unhealthy' | 'unknown';
 
@@ -794,6 +871,28 @@ export type ModelSummary = {
 export type Money = {
     amount: string;
     currency: string;
+};
+
+/**
+ * One workload from a node to another, in the order they can be carried out; the new place is free before the old
+ * one is given up.
+ */
+export type Move = {
+    workload: string;
+    name: string;
+    tenant_name: string;
+    project_name: string;
+    source: NodeName;
+    target: NodeName;
+    /**
+     * By their index on the node.
+     */
+    source_devices: Array<number>;
+    target_devices: Array<number>;
+    /**
+     * 1/1000 of each of these devices.
+     */
+    milli: number;
 };
 
 /**
@@ -1035,6 +1134,10 @@ export type NewWorkloadRequest = {
     volumes?: Array<VolumeRequest>;
     secret_env?: Array<string>;
     pull_secrets?: Array<string>;
+    /**
+     * May be stopped and started again elsewhere.
+     */
+    is_movable?: boolean;
 };
 
 export type NewWorkloadsRequest = {
@@ -1105,6 +1208,10 @@ export type NewWorkloadsRequest = {
     volumes?: Array<VolumeRequest>;
     secret_env?: Array<string>;
     pull_secrets?: Array<string>;
+    /**
+     * May be stopped and started again elsewhere.
+     */
+    is_movable?: boolean;
     count: number;
 };
 
@@ -1131,6 +1238,25 @@ export type Node = {
     readonly created_at: string;
     version: number;
     readonly actions: Array<string>;
+};
+
+export type NodeName = {
+    id: string;
+    site: string;
+    cluster: string;
+    name: string;
+};
+
+/**
+ * Nodes with the same devices: whole free devices, and nodes of which no device is in use.
+ */
+export type NodeShape = {
+    name: string;
+    nodes: number;
+    free_devices_before: number;
+    free_devices_after: number;
+    free_nodes_before: number;
+    free_nodes_after: number;
 };
 
 export type NodeState = 'ready' | 'not-ready' | 'draining' | 'drained' | 'gone';
@@ -1653,9 +1779,19 @@ export type SiteEvents = {
     message: string;
 };
 
+export type Skipped = {
+    workload: string;
+    why: string;
+};
+
 export type SlicingModesEnum = 'exclusive' | 'shared' | 'sliced' | 'partitioned' | 'vgpu-mdev' | 'passthrough' | 'remote';
 
 export type SpreadEnum = 'node' | 'rack' | 'site';
+
+export type StartedWorkload = {
+    workload: string;
+    name: string;
+};
 
 export type StateChange = {
     readonly id: number;
@@ -1822,6 +1958,21 @@ export type Where = {
     members: number;
 };
 
+/**
+ * As in a plan.
+ */
+export type WishRequest = {
+    workload: string;
+    /**
+     * The node that it runs on.
+     */
+    source: string;
+    /**
+     * The node that it goes to.
+     */
+    target: string;
+};
+
 export type Workload = {
     readonly id: string;
     tenant: string;
@@ -1900,6 +2051,10 @@ export type Workload = {
     volumes: Array<Volume>;
     secret_env: Array<string>;
     pull_secrets: Array<string>;
+    /**
+     * May be stopped and started again elsewhere.
+     */
+    is_movable: boolean;
     state: WorkloadState;
     reason: string;
     message: string;
@@ -2633,6 +2788,10 @@ export type WorkloadWritable = {
     volumes: Array<Volume>;
     secret_env: Array<string>;
     pull_secrets: Array<string>;
+    /**
+     * May be stopped and started again elsewhere.
+     */
+    is_movable: boolean;
     state: WorkloadState;
     reason: string;
     message: string;
@@ -4798,6 +4957,60 @@ export type PoolsPartialUpdateResponses = {
 };
 
 export type PoolsPartialUpdateResponse = PoolsPartialUpdateResponses[keyof PoolsPartialUpdateResponses];
+
+export type PoolsApplyDefragmentationData = {
+    body: CarryOutRequest;
+    path: {
+        /**
+         * A UUID string identifying this pool.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/pools/{id}/defragmentation/apply';
+};
+
+export type PoolsApplyDefragmentationErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PoolsApplyDefragmentationError = PoolsApplyDefragmentationErrors[keyof PoolsApplyDefragmentationErrors];
+
+export type PoolsApplyDefragmentationResponses = {
+    202: CarriedOut;
+};
+
+export type PoolsApplyDefragmentationResponse = PoolsApplyDefragmentationResponses[keyof PoolsApplyDefragmentationResponses];
+
+export type PoolsDefragmentationData = {
+    body?: DefragmentationQuestionRequest;
+    path: {
+        /**
+         * A UUID string identifying this pool.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/pools/{id}/defragmentation';
+};
+
+export type PoolsDefragmentationErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PoolsDefragmentationError = PoolsDefragmentationErrors[keyof PoolsDefragmentationErrors];
+
+export type PoolsDefragmentationResponses = {
+    200: Defragmentation;
+};
+
+export type PoolsDefragmentationResponse = PoolsDefragmentationResponses[keyof PoolsDefragmentationResponses];
 
 export type PoolsSimulateData = {
     body?: ChangeRequest;
