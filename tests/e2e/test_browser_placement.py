@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -59,12 +60,21 @@ def test_a_pool_is_told_how_to_place(product: Product, admin: Client, page: Page
     page.get_by_role("radio", name="Spread").check()
     page.get_by_role("radio", name="First come, first served").check()
     page.get_by_role("button", name="Save").click()
-    until(lambda: admin.get(f"/pools/{pool['id']}")["policy"] == "spread", what="the pool")
-    found = admin.get(f"/pools/{pool['id']}")
+    found = until(lambda: changed_to(admin, pool["id"], "spread"), what="the pool")
     assert (found["queue_order"], found["version"]) == ("fifo", pool["version"] + 1)
     expect(page.get_by_role("button", name="Save")).to_be_disabled()
+    # Several aims, by their weights.
+    page.get_by_role("radio", name="Several aims at once").check()
+    page.get_by_label("Weight of Money, as a number").fill("0.5")
     look(page, "pool")
+    page.get_by_role("button", name="Save").click()
+    found = until(lambda: changed_to(admin, pool["id"], "utilisation:1+money:0.5"), what="the weights")
     # As it was, for those who come after.
     change = {"policy": pool["policy"], "queue_order": pool["queue_order"]}
     admin("PATCH", f"/pools/{pool['id']}", change, **{"If-Match": f'"{found["version"]}"'})
     expect(page.get_by_role("radio", name="Priority", exact=True)).to_be_checked()
+
+
+def changed_to(admin: Client, pool: str, policy: str) -> Any:
+    found = admin.get(f"/pools/{pool}")
+    return found if found["policy"] == policy else None
