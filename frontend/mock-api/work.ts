@@ -57,6 +57,7 @@ export function makeWorkload(name: string, [, state, reason, message]: Case, sec
   return {
     ...row(seconds), tenant: project.tenant, tenant_name: project.tenant_name, project: project.id, project_name: project.name, pool: pool.id, pool_name: pool.name,
     name, kind: "training", priority: 0, replicas: 1, accelerators: 4, accelerator_milli: 1000, accelerator_memory_mib: 0, model_names: ["H100"], site_slugs: [],
+    topology: "site", spread: "", min_replicas: null, regions: [], slicing_modes: [], node_labels: {}, network_class: "", prefer: "", deadline_at: null,
     cpu_milli: 16_000, memory_mib: 131_072, image: "", command: ["python", "train.py"], env: {}, run_seconds: null, max_seconds: 86_400, max_retries: 2,
     grace_seconds: 10, ports: [], volumes: [], secret_env: [], pull_secrets: [], is_movable: false, state, reason, message, state_since: ago(seconds / 2), attempt: 1, retries: 0, submitted_by: "admin", queued_at: ago(seconds),
     started_at: hasRun ? ago(seconds * 0.9) : null, finished_at: hasEnded ? ago(seconds / 2) : null, exit_code: state === "failed" ? 1 : state === "succeeded" ? 0 : null, predicted_seconds: null,
@@ -66,7 +67,7 @@ export function makeWorkload(name: string, [, state, reason, message]: Case, sec
 
 export const workloads: Workload[] = Array.from({ length: 64 }, (_, at) => {
   const found = CASES[at % CASES.length] as Case;
-  return makeWorkload(at < CASES.length ? found[0] : `${found[0]}-${at}`, found, 120 + at * 613, at === 0 ? { replicas: 3, ports: [8888, 6006] } : {});
+  return makeWorkload(at < CASES.length ? found[0] : `${found[0]}-${at}`, found, 120 + at * 613, at === 0 ? { replicas: 3, ports: [8888, 6006], topology: "cluster", spread: "node", min_replicas: 2, network_class: "infiniband", deadline_at: ago(-86_400) } : {});
 });
 
 const homes = clusters[0]?.nodes ?? [];

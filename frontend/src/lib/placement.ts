@@ -1,6 +1,7 @@
 /** The words of placement: what filters look for, how nodes are compared, who comes first in a queue. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
+import type { Workload } from "~/api/__generated__";
 
 /** What each filter removes, in the order in which they are asked; a node is counted at the first that removes it. */
 export const FILTERS: Record<string, MessageDescriptor> = {
@@ -69,6 +70,31 @@ export const ORDERS: Record<string, Ordered> = {
     description: msg`What is expected to run shortest comes first; what nothing is known of comes last.`,
     starves: msg`Long work can wait for ever while shorter work keeps coming.`,
   },
+};
+
+/** Where all members of work are together. */
+export const TOPOLOGIES: Record<Workload["topology"], MessageDescriptor> = {
+  any: msg`anywhere`,
+  site: msg`on the same site`,
+  cluster: msg`in the same cluster`,
+  rack: msg`in the same rack`,
+  network: msg`on the same fast network`,
+  node: msg`on the same node`,
+};
+
+/** Where no two members of work are. */
+export const SPREADS: Record<Workload["spread"], MessageDescriptor> = {
+  "": msg`does not matter`,
+  node: msg`on different nodes`,
+  rack: msg`in different racks`,
+  site: msg`on different sites`,
+};
+
+/** What comes before what a pool prefers. */
+export const PREFERENCES: Record<Workload["prefer"], MessageDescriptor> = {
+  "": msg`nothing`,
+  money: msg`cheap power`,
+  energy: msg`clean power`,
 };
 
 /** What a combination of policies weighs against each other, in the order of the sliders. */

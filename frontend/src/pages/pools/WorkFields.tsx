@@ -4,8 +4,13 @@ import { MultiSelect, NumberInput, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { Project } from "~/api/__generated__";
 import { acceleratorModelsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
+import { PlacementFields } from "~/pages/workloads/PlacementFields";
+import { Fold } from "~/ui/Fold";
 import { amountOf } from "./amounts";
 import type { WorkDraft } from "./change";
+
+/** Inputs of text tell of a change by an event, others by the value. */
+const valueOf = (given: unknown) => (typeof given === "object" && given !== null && "currentTarget" in given ? (given.currentTarget as HTMLInputElement).value : given);
 
 interface Props {
   row: WorkDraft;
@@ -30,6 +35,9 @@ export function WorkFields({ row, onChange, projects }: Props) {
       <NumberInput size="xs" label={t`Memory, GiB`} min={0.1} decimalScale={2} value={row.memoryGib} onChange={(memoryGib) => onChange({ memoryGib: amountOf(memoryGib) })} />
       <NumberInput size="xs" label={t`Priority`} min={-1000} max={1000} allowDecimal={false} value={row.priority} onChange={(priority) => onChange({ priority: amountOf(priority) })} />
       <TextInput size="xs" label={t`Name`} placeholder="what-if" maxLength={100} value={row.name} onChange={(event) => onChange({ name: event.currentTarget.value })} />
+      <div className="aq-whole-row">
+        <Fold label={t`Placement`}><PlacementFields isSmall field={(name) => ({ value: row[name], onChange: (given: unknown) => onChange({ [name]: valueOf(given) }) })} /></Fold>
+      </div>
     </>
   );
 }

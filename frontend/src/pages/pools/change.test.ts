@@ -3,7 +3,7 @@ import { isEmpty, newNodes, newQuota, newWork, NOTHING, printChange, readChange,
 
 const FULL = {
   ...NOTHING,
-  work: [newWork({ project: "p", name: " big ", count: 3, accelerators: 1, share: 0.25, model_names: ["H100"], cores: 1.5, memoryGib: 2, priority: -5 })],
+  work: [newWork({ project: "p", name: " big ", count: 3, accelerators: 1, share: 0.25, model_names: ["H100"], cores: 1.5, memoryGib: 2, priority: -5, topology: "rack", labels: "zone=a" })],
   quotas: [newQuota({ tenant: "t", project: "p", flavor: "H100", amount: 1.5 }), newQuota({ tenant: "t", flavor: "H100", amount: 0 })],
   closedSites: ["north"],
   nodes: [newNodes({ like: "n", count: 2 })],
@@ -11,7 +11,7 @@ const FULL = {
 
 test("people's units become the API's", () => {
   expect(toChange(FULL)).toEqual({
-    workloads: [{ project: "p", name: "big", count: 3, accelerators: 1, accelerator_milli: 250, replicas: 1, model_names: ["H100"], cpu_milli: 1500, memory_mib: 2048, priority: -5 }],
+    workloads: [{ project: "p", name: "big", count: 3, accelerators: 1, accelerator_milli: 250, replicas: 1, model_names: ["H100"], cpu_milli: 1500, memory_mib: 2048, priority: -5, topology: "rack", node_labels: { zone: "a" } }],
     quotas: [
       { tenant: "t", project: "p", flavor: "H100", nominal_milli: 1500 },
       { tenant: "t", project: null, flavor: "H100", nominal_milli: 0 },

@@ -1,8 +1,9 @@
 /** The changes of a what-if: as the form holds them, in people's units, and as the API and the address have them. */
 import type { AddedRequest, AskedRequest, ChangeRequest, QuotaChangeRequest } from "~/api/__generated__";
 import { freshKey } from "~/lib/key";
+import { ANYHOW, readTerms, type TermsDraft, toTerms } from "~/pages/workloads/terms";
 
-export interface WorkDraft {
+export interface WorkDraft extends TermsDraft {
   /** Tells rows apart while they come and go. */
   key: string;
   name: string;
@@ -43,7 +44,7 @@ export interface ChangeDraft {
 export const NOTHING: ChangeDraft = { work: [], quotas: [], closedSites: [], nodes: [] };
 
 export const newWork = (over: Partial<WorkDraft> = {}): WorkDraft => ({
-  key: freshKey(), name: "", project: "", count: 1, accelerators: 1, share: 1, replicas: 1, model_names: [], cores: 4, memoryGib: 16, priority: 0, ...over,
+  key: freshKey(), name: "", project: "", count: 1, accelerators: 1, share: 1, replicas: 1, model_names: [], cores: 4, memoryGib: 16, priority: 0, ...ANYHOW, ...over,
 });
 export const newQuota = (over: Partial<QuotaDraft> = {}): QuotaDraft => ({ key: freshKey(), tenant: "", project: "", flavor: "", amount: "", ...over });
 export const newNodes = (over: Partial<NodesDraft> = {}): NodesDraft => ({ key: freshKey(), like: "", count: 1, ...over });
@@ -76,6 +77,7 @@ function asAsked(draft: WorkDraft): AskedRequest[] {
       ...(draft.cores ? { cpu_milli: Math.round(draft.cores * 1000) } : {}),
       ...(draft.memoryGib ? { memory_mib: Math.round(draft.memoryGib * 1024) } : {}),
       ...(draft.priority ? { priority: draft.priority } : {}),
+      ...toTerms(draft),
     },
   ];
 }
@@ -99,7 +101,7 @@ export function readChange(text: string | undefined): ChangeDraft {
       return newWork({
         name: textOf(each.name), project: textOf(each.project), count: numberOf(each.count, 1), accelerators, share: numberOf(each.accelerator_milli, 1000) / 1000,
         replicas: numberOf(each.replicas, 1), model_names: texts(each.model_names), priority: numberOf(each.priority, 0),
-        cores: "cpu_milli" in each ? numberOf(each.cpu_milli, 0) / 1000 : "", memoryGib: "memory_mib" in each ? numberOf(each.memory_mib, 0) / 1024 : "",
+        cores: "cpu_milli" in each ? numberOf(each.cpu_milli, 0) / 1000 : "", memoryGib: "memory_mib" in each ? numberOf(each.memory_mib, 0) / 1024 : "", ...readTerms(each),
       });
     }),
     quotas: rows(found.quotas).map((each) => newQuota({ tenant: textOf(each.tenant), project: textOf(each.project), flavor: textOf(each.flavor), amount: numberOf(each.nominal_milli, 0) / 1000 })),

@@ -26,6 +26,7 @@ import { Logs } from "./Logs";
 import { Ports } from "./Ports";
 import { Shell } from "./Shell";
 import { SiteNotes } from "./SiteNotes";
+import { useTermFacts } from "./terms";
 import { Why } from "./Why";
 
 export function WorkloadPage() {
@@ -64,6 +65,7 @@ export function WorkloadPage() {
 function Request({ workload }: { workload: Workload }) {
   const { t, i18n } = useLingui();
   const word = useWord();
+  const terms = useTermFacts(workload);
   const minutes = (seconds: number | null) => (seconds === null ? "–" : formatLength(seconds, i18n.locale));
   return (
     <Facts
@@ -79,6 +81,7 @@ function Request({ workload }: { workload: Workload }) {
         [t`Submitted by`, workload.submitted_by],
         [t`Submitted`, <Age key="at" at={workload.created_at} />],
         [t`Ran`, <Ran key="ran" workload={workload} />],
+        ...terms,
         ...(workload.exit_code === null ? [] : [[t`Exit code`, workload.exit_code] as [string, number]]),
         ...(workload.image ? [[t`Image`, workload.image] as [string, string]] : []),
         ...(workload.command.length ? ([[t`Command`, <Code key="command">{workload.command.join(" ")}</Code>]] as [string, React.ReactNode][]) : []),

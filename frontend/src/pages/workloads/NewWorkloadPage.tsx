@@ -1,10 +1,9 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, MultiSelect, NumberInput, Select, Skeleton, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, MultiSelect, NumberInput, Select, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
-import { lazy, Suspense, useState } from "react";
+import { lazy, useState } from "react";
 import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
@@ -12,10 +11,13 @@ import { WORKLOAD_KINDS } from "~/lib/words";
 import { LinkButton, splitPath } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
+import { Fold } from "~/ui/Fold";
 import { PageHead, Panel } from "~/ui/Panel";
 import { Preview } from "./Preview";
 import { badLine, DEFAULTS, type Draft, draftErrors, isContainer, isOfMore, isPort, toBody } from "./draft";
+import { badLabel, isOfTerms } from "./terms";
 
+const PlacementFields = lazy(() => import("./PlacementFields").then((module) => ({ default: module.PlacementFields })));
 const MoreFields = lazy(() => import("./MoreFields").then((module) => ({ default: module.MoreFields })));
 
 export function NewWorkloadPage() {
@@ -24,7 +26,6 @@ export function NewWorkloadPage() {
   const navigate = useNavigate();
   const search = useSearch({ strict: false });
   const [key] = useState(freshKey);
-  const [wantsMore, setWantsMore] = useState(false);
   const projects = useQuery(projectsListOptions({ query: { limit: 200 } }));
   const pools = useQuery(poolsListOptions({ query: { limit: 200 } }));
   const models = useQuery(acceleratorModelsListOptions({ query: { limit: 200 } }));
@@ -40,6 +41,10 @@ export function NewWorkloadPage() {
         const line = badLine(value);
         return line === undefined ? null : t`This is no NAME=value: ${line}`;
       },
+      labels: (value) => {
+        const line = badLabel(value);
+        return line === undefined ? null : t`This is no name=value: ${line}`;
+      },
       volumes: { path: (value: string) => (value.trim().startsWith("/") ? null : t`An absolute path, as /data`) },
     },
   });
@@ -51,8 +56,7 @@ export function NewWorkloadPage() {
   const preview = useMutation({ ...workloadsPreviewMutation(), onError: (error) => form.setErrors(draftErrors(error)) });
   // An answer is about what was asked, not about what has been typed since.
   const [asked, setAsked] = useState("");
-  // An error must not stay hidden in a closed section.
-  const isMore = wantsMore || Object.keys(form.errors).some(isOfMore);
+  const errors = Object.keys(form.errors);
   const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
   const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
   const names = [...new Set(models.data?.results.map((model) => model.name))];
@@ -100,18 +104,8 @@ export function NewWorkloadPage() {
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
               <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
             </div>
-            <div>
-              <Button
-                variant="subtle"
-                size="compact-sm"
-                aria-expanded={isMore}
-                leftSection={isMore ? <IconChevronDown size={16} /> : <IconChevronRight size={16} />}
-                onClick={() => setWantsMore(!isMore)}
-              >
-                <Trans>More: variables, ports, storage, secrets</Trans>
-              </Button>
-            </div>
-            {isMore && <Suspense fallback={<Skeleton height={200} />}><MoreFields form={form} /></Suspense>}
+            <Fold label={t`Placement: together or apart, regions, nodes, deadline`} hasError={errors.some(isOfTerms)}><PlacementFields field={(name) => form.getInputProps(name)} /></Fold>
+            <Fold label={t`More: variables, ports, storage, secrets`} hasError={errors.some(isOfMore)}><MoreFields form={form} /></Fold>
             {preview.error && <ProblemAlert error={preview.error} />}
             {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}
             <Group justify="space-between">

@@ -1,6 +1,7 @@
 /** What the form holds, in people's units, and how it becomes a request in the API's. */
 import type { NewWorkloadRequest, VolumeRequest, Workload } from "~/api/__generated__";
 import { Problem } from "~/api/problem";
+import { ANYHOW, TERMS_FIELDS, type TermsDraft, toTerms } from "./terms";
 
 export interface VolumeDraft {
   /** Tells rows apart while they come and go. */
@@ -12,7 +13,7 @@ export interface VolumeDraft {
   isReadOnly: boolean;
 }
 
-export interface Draft {
+export interface Draft extends TermsDraft {
   name: string;
   project: string;
   pool: string;
@@ -38,6 +39,7 @@ export interface Draft {
 }
 
 export const DEFAULTS: Draft = {
+  ...ANYHOW,
   name: "",
   project: "",
   pool: "",
@@ -115,11 +117,12 @@ export function toBody(draft: Draft): NewWorkloadRequest {
     secret_env: draft.secret_env,
     pull_secrets: draft.pull_secrets,
     ...(draft.graceSeconds === "" ? {} : { grace_seconds: draft.graceSeconds }),
+    ...toTerms(draft),
   };
 }
 
 const FIELDS: Record<string, string> = {
-  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds",
+  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds", ...TERMS_FIELDS,
 };
 const VOLUME_FIELDS: Record<string, string> = { size_mib: "sizeGib", is_read_only: "isReadOnly" };
 
