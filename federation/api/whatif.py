@@ -77,7 +77,8 @@ class MissSerializer(serializers.Serializer[Any]):
     filter = serializers.CharField()
     wanted = serializers.IntegerField()
     has = serializers.IntegerField()
-    unit = serializers.CharField(help_text="devices, milli (1/1000 of a device), mib or cpu-milli")
+    unit = serializers.CharField(help_text="devices, milli (1/1000 of a device), mib, cpu-milli, members or labels")
+    where = serializers.CharField(allow_blank=True, help_text="The place it is about, or what is there instead.")
 
 
 class PreviewSerializer(serializers.Serializer[Any]):
@@ -208,7 +209,7 @@ def _miss(refusal: Refusal, nodes: Any) -> dict[str, Any] | None:
         return None
     node = nodes.get(miss.node)  # a miss need not be about one node
     where = {"site": node.site, "cluster": node.cluster, "node": node.name} if node else dict.fromkeys(_WHERE, "")
-    return {**where, "filter": miss.filter, "wanted": miss.wanted, "has": miss.has, "unit": miss.unit}
+    return {**where, **{name: getattr(miss, name) for name in ("filter", "wanted", "has", "unit", "where")}}
 
 
 def _asked(user: Any, pool: Pool, items: list[dict[str, Any]]) -> list[Workload]:

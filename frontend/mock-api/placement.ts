@@ -49,7 +49,7 @@ function waiting(reason: string, message: string, miss: Miss | null, isFinal = f
   return { outcome: "waiting" as const, where: [], reason, message, nearest: miss ? `Best is ${miss.node} with ${miss.has}.` : "", miss, is_final: isFinal };
 }
 
-const missOf = (wanted: number, has: number): Miss => ({ site: "shanghai", cluster: "k8s-prod", node: nodeAt(16).row.name, filter: "accelerators", wanted, has, unit: "devices" });
+const missOf = (wanted: number, has: number): Miss => ({ site: "shanghai", cluster: "k8s-prod", node: nodeAt(16).row.name, filter: "accelerators", wanted, has, unit: "devices", where: "" });
 
 function outcomeOf(accelerators: number, isRoom: boolean, replicas = 1) {
   if (accelerators > 8) return waiting("NeverFits", `${accelerators} accelerators on one node: no node has that, even when empty.`, missOf(accelerators, 8), true);

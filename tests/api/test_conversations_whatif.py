@@ -189,3 +189,8 @@ def test_the_nearest_miss_is_told_for_programs_too(desk: Desk) -> None:
     assert {**found[0]["miss"], "node": ""} == {**miss, "node": ""}
     # The quota is used up after two: no node came near, the quota is what lacks.
     assert [f["miss"] for f in found[1:]] == [None, None, None] and found[3]["reason"] == "QuotaExhausted"
+
+
+def test_a_gang_that_lacks_room_is_told_of_the_place_with_the_most(desk: Desk) -> None:
+    miss = desk.preview(accelerators=1, replicas=5, topology="node")["miss"]
+    assert (miss["wanted"], miss["has"], miss["unit"]) == (5, 4, "members") and miss["where"] and miss["node"]

@@ -38,4 +38,5 @@ test("what is there instead is told in words", () => {
   expect(said("en", "network-class", "network-class", 1, 0)).toBe("its class of network: none");
   expect(said("en", "mode", "mode", 1, 0, false, "shared, later")).toBe("its cards are handed out: shared in turns, later");
   expect(said("en", "topology", "members", 4, 3, false, "sh/k8s/r1")).toBe("room for 3 of 4 members (sh/k8s/r1)");
+  expect(said("en", "accelerators", "members", 4, 0)).toBe("room for 0 of 4 members");
 });

@@ -15,6 +15,7 @@ export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
   return (miss, isFinal) => {
     const [has, wanted] = amounts(miss, i18n.locale);
     const instead = miss.where || t`none`;
+    if (miss.unit === "members") return miss.where ? t`room for ${has} of ${wanted} members (${instead})` : t`room for ${has} of ${wanted} members`;
     switch (`${miss.filter} ${miss.unit}`) {
       case "accelerators devices":
         return isFinal ? t`it has ${has} of the ${wanted} accelerators wanted, even when empty` : t`${has} of the ${wanted} accelerators wanted are free`;
@@ -36,9 +37,6 @@ export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
         const modes = instead.split(", ").map((mode) => word(MODES, mode)).join(", ");
         return t`its cards are handed out: ${modes}`;
       }
-      case "spread members":
-      case "topology members":
-        return t`room for ${has} of ${wanted} members (${instead})`;
       default:
         return t`it has ${has} where ${wanted} is wanted`;
     }

@@ -1,4 +1,4 @@
-/** A section that is closed at first. What is fetched for it may show itself while it comes. */
+/** A section that can be closed. What is fetched for it may show itself while it comes. */
 import { Button, Skeleton } from "@mantine/core";
 import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
 import { type ReactNode, Suspense, useState } from "react";
@@ -7,11 +7,12 @@ interface Props {
   label: ReactNode;
   /** An error must not stay hidden in a closed section. */
   hasError?: boolean;
+  startsOpen?: boolean;
   children: ReactNode;
 }
 
-export function Fold({ label, hasError = false, children }: Props) {
-  const [wants, setWants] = useState(false);
+export function Fold({ label, hasError = false, startsOpen = false, children }: Props) {
+  const [wants, setWants] = useState(startsOpen);
   const isOpen = wants || hasError;
   return (
     <div>

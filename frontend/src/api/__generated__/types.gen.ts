@@ -841,9 +841,13 @@ export type Miss = {
     wanted: number;
     has: number;
     /**
-     * devices, milli (1/1000 of a device), mib or cpu-milli
+     * devices, milli (1/1000 of a device), mib, cpu-milli, members or labels
      */
     unit: string;
+    /**
+     * The place it is about, or what is there instead.
+     */
+    where: string;
 };
 
 /**

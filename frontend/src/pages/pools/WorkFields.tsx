@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { Project } from "~/api/__generated__";
 import { acceleratorModelsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { PlacementFields } from "~/pages/workloads/PlacementFields";
+import { toTerms } from "~/pages/workloads/terms";
 import { Fold } from "~/ui/Fold";
 import { amountOf } from "./amounts";
 import type { WorkDraft } from "./change";
@@ -36,7 +37,7 @@ export function WorkFields({ row, onChange, projects }: Props) {
       <NumberInput size="xs" label={t`Priority`} min={-1000} max={1000} allowDecimal={false} value={row.priority} onChange={(priority) => onChange({ priority: amountOf(priority) })} />
       <TextInput size="xs" label={t`Name`} placeholder="what-if" maxLength={100} value={row.name} onChange={(event) => onChange({ name: event.currentTarget.value })} />
       <div className="aq-whole-row">
-        <Fold label={t`Placement`}><PlacementFields isSmall field={(name) => ({ value: row[name], onChange: (given: unknown) => onChange({ [name]: valueOf(given) }) })} /></Fold>
+        <Fold label={t`Placement`} startsOpen={Object.keys(toTerms(row)).length > 0}><PlacementFields isSmall field={(name) => ({ value: row[name], onChange: (given: unknown) => onChange({ [name]: valueOf(given) }) })} /></Fold>
       </div>
     </>
   );
