@@ -104,7 +104,7 @@ export function NewWorkloadPage() {
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
               <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
             </div>
-            <Fold label={t`Placement: together or apart, regions, nodes, deadline`} hasError={errors.some(isOfTerms)}><PlacementFields field={(name) => form.getInputProps(name)} /></Fold>
+            <Fold label={t`Placement: where, and by when`} hasError={errors.some(isOfTerms)}><PlacementFields field={(name) => form.getInputProps(name)} /></Fold>
             <Fold label={t`More: variables, ports, storage, secrets`} hasError={errors.some(isOfMore)}><MoreFields form={form} /></Fold>
             {preview.error && <ProblemAlert error={preview.error} />}
             {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}
