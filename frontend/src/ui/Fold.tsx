@@ -19,6 +19,7 @@ export function Fold({ label, hasError = false, startsOpen = false, children }: 
       <Button
         variant="subtle"
         size="compact-sm"
+        className="aq-fold"
         aria-expanded={isOpen}
         leftSection={isOpen ? <IconChevronDown size={16} /> : <IconChevronRight size={16} />}
         onClick={() => setWants(!isOpen)}
