@@ -67,7 +67,7 @@ export function makeWorkload(name: string, [, state, reason, message]: Case, sec
 
 export const workloads: Workload[] = Array.from({ length: 64 }, (_, at) => {
   const found = CASES[at % CASES.length] as Case;
-  return makeWorkload(at < CASES.length ? found[0] : `${found[0]}-${at}`, found, 120 + at * 613, at === 0 ? { replicas: 3, ports: [8888, 6006], topology: "cluster", spread: "node", min_replicas: 2, network_class: "infiniband", deadline_at: ago(-86_400) } : {});
+  return makeWorkload(at < CASES.length ? found[0] : `${found[0]}-${at}`, found, 120 + at * 613, at === 0 ? { replicas: 3, ports: [8888, 6006], is_movable: true, topology: "cluster", spread: "node", min_replicas: 2, network_class: "infiniband", deadline_at: ago(-86_400) } : {});
 });
 
 const homes = clusters[0]?.nodes ?? [];

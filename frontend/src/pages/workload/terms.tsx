@@ -21,6 +21,7 @@ export function useTermFacts(workload: Workload): [string, ReactNode][] {
     [t`Class of network`, workload.network_class],
     [t`Labels of nodes`, labels.map(([name, value]) => `${name}=${value}`).join(", ")],
     [t`Deadline`, workload.deadline_at && formatMoment(workload.deadline_at, i18n.locale)],
+    [t`May be moved`, workload.is_movable && t`yes`],
     [t`Prefer`, workload.prefer && word(PREFERENCES, workload.prefer)],
   ];
   return facts.filter(([, value]) => Boolean(value));

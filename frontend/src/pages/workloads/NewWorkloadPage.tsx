@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, MultiSelect, NumberInput, Select, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, MultiSelect, NumberInput, Select, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -104,7 +104,10 @@ export function NewWorkloadPage() {
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />
               <NumberInput label={t`Retries`} description={t`after a failure`} min={0} max={100} allowDecimal={false} {...form.getInputProps("max_retries")} />
             </div>
-            <Fold label={t`Placement: where, and by when`} hasError={errors.some(isOfTerms)}><PlacementFields field={(name) => form.getInputProps(name)} /></Fold>
+            <Fold label={t`Placement: where, and by when`} hasError={errors.some((field) => isOfTerms(field) || field === "isMovable")}>
+              <PlacementFields field={(name) => form.getInputProps(name)} />
+              <Checkbox mt="md" label={t`May be moved`} description={t`it is stopped and started again elsewhere to make room; for work that saves its state`} {...form.getInputProps("isMovable", { type: "checkbox" })} />
+            </Fold>
             <Fold label={t`More: variables, ports, storage, secrets`} hasError={errors.some(isOfMore)}><MoreFields form={form} /></Fold>
             {preview.error && <ProblemAlert error={preview.error} />}
             {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}

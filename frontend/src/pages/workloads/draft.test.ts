@@ -37,6 +37,8 @@ test("volumes, ports and variables become the API's, each with what its kind has
   ]);
   expect(body.grace_seconds).toBe(0);
   expect(toBody(DEFAULTS)).not.toHaveProperty("grace_seconds");
+  expect(toBody(DEFAULTS)).not.toHaveProperty("is_movable");
+  expect(toBody({ ...DEFAULTS, isMovable: true }).is_movable).toBe(true);
 });
 
 test.each([["1", true], ["65535", true], ["0", false], ["65536", false], ["80a", false], ["", false], ["08", false]])("%s is a port: %s", (text, is) => {

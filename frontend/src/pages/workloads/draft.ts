@@ -36,6 +36,7 @@ export interface Draft extends TermsDraft {
   secret_env: string[];
   pull_secrets: string[];
   graceSeconds: number | "";
+  isMovable: boolean;
 }
 
 export const DEFAULTS: Draft = {
@@ -61,6 +62,7 @@ export const DEFAULTS: Draft = {
   secret_env: [],
   pull_secrets: [],
   graceSeconds: "",
+  isMovable: false,
 };
 
 /** These run in containers where the site has them, so their image is what one thinks of first. */
@@ -117,12 +119,13 @@ export function toBody(draft: Draft): NewWorkloadRequest {
     secret_env: draft.secret_env,
     pull_secrets: draft.pull_secrets,
     ...(draft.graceSeconds === "" ? {} : { grace_seconds: draft.graceSeconds }),
+    ...(draft.isMovable ? { is_movable: true } : {}),
     ...toTerms(draft),
   };
 }
 
 const FIELDS: Record<string, string> = {
-  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds", ...TERMS_FIELDS,
+  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds", is_movable: "isMovable", ...TERMS_FIELDS,
 };
 const VOLUME_FIELDS: Record<string, string> = { size_mib: "sizeGib", is_read_only: "isReadOnly" };
 
