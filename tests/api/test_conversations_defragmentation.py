@@ -192,7 +192,7 @@ def test_a_pool_on_which_nothing_runs(desk: Desk) -> None:
 )
 def test_what_makes_no_sense_is_refused_at_its_field(desk: Desk, question: dict[str, Any], at: str) -> None:
     answer = desk.post(question)
-    assert answer.status_code == 400, answer.content
+    assert answer.status_code == 422, answer.content
     assert [error["pointer"] for error in answer.json()["errors"]] == [at]
 
 

@@ -163,6 +163,6 @@ def test_one_that_cannot_go_does_not_keep_the_others(desk: Desk) -> None:
 
 def test_what_makes_no_sense_is_refused(desk: Desk) -> None:
     wish = planned(desk)
-    assert apply(desk, status=400)["errors"][0]["pointer"] == "/moves"
-    assert "once" in apply(desk, wish, wish, status=400)["detail"]
-    assert apply(desk, {**wish, "target": "there"}, status=400)["errors"][0]["pointer"].startswith("/moves")
+    assert apply(desk, status=422)["errors"][0]["pointer"] == "/moves"
+    assert "once" in apply(desk, wish, wish, status=422)["detail"]
+    assert apply(desk, {**wish, "target": "there"}, status=422)["errors"][0]["pointer"].startswith("/moves")
