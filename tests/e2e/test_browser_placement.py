@@ -28,7 +28,11 @@ def test_from_why_it_waits_to_what_would_help(product: Product, admin: Client, p
         "memory_mib": 64, "run_seconds": 5.0,
     }  # fmt: skip
     work = admin.post("/workloads", body)["id"]
-    until(lambda: admin.get(f"/workloads/{work}/explanation").get("outcome") == "refused", what="the decision")
+    until(
+        lambda: admin.get(f"/workloads/{work}/explanation").get("outcome") == "refused",
+        seconds=240,
+        what="the decision",
+    )
     sign_in(product, page)
     page.goto(f"/workloads/{work}")
     expect(page.get_by_text("never fits: waiting does not help")).to_be_visible()
