@@ -62,6 +62,8 @@ def _canary_for(field: Any) -> str:
     if field.name == "volumes":  # read by its shape
         shape = '"kind": "claim", "size_mib": 0, "is_read_only": false'
         return f"""'[{{"path": "/{CANARY}", "source": "{CANARY}", {shape}}}]'::jsonb"""
+    if field.name == "decision":  # likewise
+        return f"""'{{"outcome": "refused", "message": "{CANARY}"}}'::jsonb"""
     if isinstance(field, models.JSONField):
         return f"""'{{"k": "{CANARY}", "{CANARY}": []}}'::jsonb"""
     return text if isinstance(field, models.CharField | models.TextField) else ""
