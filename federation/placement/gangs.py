@@ -6,6 +6,7 @@ taken in the order of their best node.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -32,12 +33,23 @@ _AMPLE = 1 << 60
 class Held:
     """Members that hold what they got until it is given back."""
 
-    members: tuple[MemberPlacement, ...]
-    best: Sequence[Candidate]
+    decisions: Callable[[int], Decision]  # by number of the member
     answers: Answers
     which: I32  # the wish of each
     turns: I64  # of sites, before
     left: Room  # of quota, after
+
+    @property
+    def count(self) -> int:
+        return len(self.which)
+
+    @property
+    def members(self) -> tuple[MemberPlacement, ...]:
+        return tuple(self.decisions(m).member() for m in range(self.count))
+
+    @property
+    def best(self) -> Sequence[Candidate]:
+        return self.decisions(0).candidates()
 
 
 @dataclass(slots=True)
@@ -69,6 +81,8 @@ class Gangs:
         names = [*(kind.flavor for kind in columns.kinds), CPU_FLAVOR]
         self._flavor_of = np.array([self._flavors[name] for name in names], np.int32)
         self._keys = np.zeros(len(columns.index))
+        chunks = len(columns.index) // together.CHUNK + 1
+        self._peaks, self._tops = np.zeros(chunks), np.zeros(chunks, np.int32)
 
     def place(self, request: Request) -> Held | None:
         """Hold all members, or as many as fit if that is no fewer than its least. None: it holds nothing."""
@@ -127,7 +141,7 @@ class Gangs:
             return short
         missed = self._missed(request, held.left)
         self.give_back(held)
-        return replace(short, missed=missed, placed=len(held.members))
+        return replace(short, missed=missed, placed=held.count)
 
     def _missed(self, request: Request, room: Room) -> Missed | None:
         """What one member misses; None when it misses nothing."""
@@ -224,10 +238,10 @@ class Gangs:
     def _hold(self, look: Look, place: int, wanted: int, least: int) -> Held | None:
         """So many members in a place that holds them by count, or no fewer than `least`."""
         held = self._in_turn(look, place, wanted)
-        if len(held.members) < wanted and look.request.flavors is not None:
+        if held.count < wanted and look.request.flavors is not None:
             self.give_back(held)  # each took what was best for it, and left flavors that the last could not have
             held = self._as_planned(look, place, wanted)
-        if len(held.members) >= least:
+        if held.count >= least:
             return held
         self.give_back(held)
         return None
@@ -284,8 +298,8 @@ class _Filling:
         spots = look.spots
         added: int = together.fill(
             _same(w), row, _key(look.request), at, spots.of, bool(spots.kind), spots.seen, self._stamp, self.count, end,
-            gangs._keys, self._left, floor, gangs._flavor_of, state.fleet, state.arrays, state.table, state.rule,
-            state.rows, state.seats, state.log, state.room, self._answers,
+            gangs._keys, gangs._peaks, gangs._tops, self._left, floor, gangs._flavor_of, state.fleet, state.arrays,
+            state.table, state.rule, state.rows, state.seats, state.log, state.room, self._answers,
         )  # fmt: skip
         self._which[self.count : self.count + added] = w
         self.count += added
@@ -300,10 +314,13 @@ class _Filling:
 
     def held(self) -> Held:
         columns, state, count = self._gangs._columns, self._state, self.count
-        decisions = [Decision(columns, state.wishes[w], self._answers, m) for m, w in enumerate(self._which[:count])]
-        best = decisions[0].candidates() if decisions else ()
-        members = tuple(decision.member() for decision in decisions)
-        return Held(members, best, self._answers, self._which[:count], self._turns, self.room())
+        wishes, which, answers = state.wishes, self._which[:count], self._answers
+        decisions = partial(_decision, columns, wishes, which, answers)
+        return Held(decisions, answers, which, self._turns, self.room())
+
+
+def _decision(columns: Columns, wishes: Sequence[Wish], which: I32, answers: Answers, m: int) -> Decision:
+    return Decision(columns, wishes[which[m]], answers, m)
 
 
 def _same(w: int) -> Any:

@@ -10,6 +10,7 @@ from federation.placement.scores import Fleet, Rule
 from federation.placement.sites import add_worth, mixed
 from federation.placement.tables import Table
 
+CHUNK = 128  # nodes of which the best is kept, so that a large gang does not look at all nodes for each member
 ENDLESS = 1 << 30  # members that want nothing
 UNKNOWN = 1e300  # a key that is yet to be found: in one place, since all that is called is compiled where it is called
 
@@ -88,13 +89,15 @@ def survey(w: int, key: int, order: I32, start: I32, spot: I32, is_spread: bool,
 
 @compiled
 def fill(w: int, r: int, key: int, at: I32, spot: I32, is_spread: bool, seen: I64, stamp: int, first: int, end: int,
-         keys: F64, left: I64, floor: I64, flavor_of: I32, fleet: Fleet, wishes: Wishes, table: Table, rule: Rule,
-         rows: Rows, seats: Seats, log: Log, room: Room, answers: Answers) -> int:  # fmt: skip
+         keys: F64, peaks: F64, tops: I32, left: I64, floor: I64, flavor_of: I32, fleet: Fleet, wishes: Wishes,
+         table: Table, rule: Rule, rows: Rows, seats: Seats, log: Log, room: Room,
+         answers: Answers) -> int:  # fmt: skip
     """Hold members `first` to `end` - 1 on the nodes `at`, each on the best that is left; how many.
 
     Fewer when none fits any more, or after a member that leaves less than `floor` of its flavor's quota: then the wish
     of the next is another one. `r` is the row of the wish, -1 when nobody has judged these nodes. `keys` is room for
-    one number a node. `flavor_of` has the number of a flavor by kind of device, and last that of work without.
+    one number a node, `peaks` and `tops` for one a chunk. `flavor_of` has the number of a flavor by kind of device,
+    and last that of work without.
     """
     nodes, devices = fleet.nodes, fleet.devices
     has_worth = room.site_mode != NO_SITES or room.shed > 0.0
@@ -104,20 +107,36 @@ def fill(w: int, r: int, key: int, at: I32, spot: I32, is_spread: bool, seen: I6
             keys[i] = MISS
         else:
             keys[i] = rows.key[r, n] if r >= 0 else UNKNOWN
+    # What is added for sites, or who is too near, may change anywhere with each member.
+    looks_at_all = has_worth or is_spread or rule.mode == RANDOM
+    touched = 0
     for m in range(first, end):
         if has_worth:
             add_worth(room.worth, room.site_of_block, key, room.sites, room.site_mode, room.site_scale, room.shed)
         seats.clock[0] += 1
         draw = mixed(room.seed ^ mixed(seats.clock[0])) & 0x3FFFFFFFFFFFFFFF
         chosen, fitting, top = -1, 0, MISS
-        for i in range(at.shape[0]):
-            if keys[i] == UNKNOWN:
-                keys[i] = judge(int(at[i]), w, fleet, wishes, table, rule)
-            if keys[i] > FITS:
-                fitting += 1
-                value = keys[i] + room.worth[rows.block_of[at[i]]] if has_worth else keys[i]
-                if chosen < 0 or value > top or (value == top and nodes.rank[at[i]] < nodes.rank[at[chosen]]):
-                    chosen, top = i, value
+        for c in range((at.shape[0] + CHUNK - 1) // CHUNK):
+            if looks_at_all or m == first or c == touched:
+                tops[c], peaks[c] = -1, MISS
+                for i in range(c * CHUNK, min((c + 1) * CHUNK, at.shape[0])):
+                    if keys[i] == UNKNOWN:
+                        keys[i] = judge(int(at[i]), w, fleet, wishes, table, rule)
+                    if keys[i] > FITS:
+                        fitting += 1
+                        value = keys[i] + room.worth[rows.block_of[at[i]]] if has_worth else keys[i]
+                        best = tops[c]
+                        if (
+                            best < 0
+                            or value > peaks[c]
+                            or (value == peaks[c] and nodes.rank[at[i]] < nodes.rank[at[best]])
+                        ):
+                            tops[c], peaks[c] = i, value
+            i = tops[c]
+            if i >= 0 and (
+                chosen < 0 or peaks[c] > top or (peaks[c] == top and nodes.rank[at[i]] < nodes.rank[at[chosen]])
+            ):
+                chosen, top = i, peaks[c]
         if chosen < 0:
             return m - first
         if rule.mode == RANDOM:
@@ -127,7 +146,7 @@ def fill(w: int, r: int, key: int, at: I32, spot: I32, is_spread: bool, seen: I6
                     if wanted == 0:
                         chosen = i
                     wanted -= 1
-        n = at[chosen]
+        n, touched = at[chosen], chosen // CHUNK
         if m == 0:
             answers.candidates[0] = name_best(at, chosen, keys, nodes.rank, has_worth, rows, room, answers)
             if has_worth:

@@ -80,6 +80,14 @@ class TestTogether:
         assert where(one(want(1, topology="rack", spread="node"), node("a", *cards(1)))) == ["a"]
 
 
+@pytest.mark.parametrize("policy", ["best-fit", "packing", "spread", "least-loaded"])
+def test_members_of_a_large_gang_go_where_single_work_would_one_after_the_other(policy: str) -> None:
+    nodes = tuple(node(f"n{i}", *cards(8, busy=i * 7 % 9), cpu=40 + i % 11, site=f"s{i % 3}") for i in range(400))
+    singles = Planner(Fleet(nodes), policy)
+    one_by_one = [where(singles.place(want(1, cpu=3)))[0] for _ in range(300)]
+    assert where(Planner(Fleet(nodes), policy).place(want(1, cpu=3, replicas=300, topology="any"))) == one_by_one
+
+
 class TestApart:
     def test_each_on_its_own_node(self) -> None:
         nodes = [node(f"n{i}", *cards(8)) for i in range(3)]
