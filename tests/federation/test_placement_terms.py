@@ -125,7 +125,7 @@ class TestFewer:
 class TestQuotaOfSeveralFlavors:
     def test_a_member_leaves_a_flavor_to_the_one_that_has_no_other(self) -> None:
         both = node("both", device(0, "A100"), device(1, "T4"), device(2, "T4"), cpu=1)
-        only = node("only", *cards(1, "A100"), cpu=9)
+        only = node("only", *cards(8, "A100"), cpu=9)
         quota = {"nvidia-a100": 1000, "nvidia-t4": 1000}
         assert sorted(where(one(want(1, replicas=2, flavors=quota), both, only))) == ["both", "only"]
 
