@@ -108,7 +108,8 @@ def _submitter(answer: Connection, pool: Pool, project: Project, total: int, rat
     for number in range(total):
         at = began + number / rate
         time.sleep(max(at - time.perf_counter(), 0.0))
-        due[_submit(pool, project, number).pk] = (at, time.perf_counter())
+        pk = _submit(pool, project, number).pk
+        due[pk] = (at, time.perf_counter())
     answer.send(due)
     connections.close_all()
 

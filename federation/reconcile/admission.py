@@ -56,6 +56,7 @@ def admit(pool: Pool) -> Found:
     fields = ("pk", "version", "reason", "message", "tenant_id", "deadline_at", *ASKED)
     rows: Iterator[Any] = waiting.rows(pool, fields, MOST_WAITING, _READ)
     if (first := next(rows, None)) is None:
+        desks.of(pool, kept)  # so that who comes next does not wait for the fleet to be read
         return Found.WORK if moved else Found.NOTHING
     look = _Look(desks.of(pool, kept))
     look.found = Found.WORK if moved else Found.NOTHING
@@ -66,7 +67,6 @@ def admit(pool: Pool) -> Found:
             look.found = Found.MORE
             break
     look.close()
-    look.desk.cost = time.monotonic() - started
     return look.found
 
 

@@ -2,7 +2,7 @@
 
 A planner is a memory of rows and may be thrown away at any time. What it may have missed is found by transaction:
 rows carry the one that last changed them (migration 0014), and whatever a look could not see was written by one that
-was still open then, or by a later one. Once a minute all is read anew all the same.
+was still open then, or by a later one. Every five minutes all is read anew all the same.
 """
 
 import time
@@ -20,7 +20,7 @@ from federation.placement.types import NodeFree, Placement
 from federation.reconcile.loads import facts_of
 from federation.reconcile.snapshot import fleet_of, mix_of
 
-REREAD_SECONDS, RELEARN_SECONDS = 60.0, 5.0
+REREAD_SECONDS, RELEARN_SECONDS = 300.0, 5.0
 _NOTHING = 1 << 62  # a transaction that never comes
 _MOST_KEPT = 8  # pools; one of 100,000 nodes takes some hundred MiB
 _kept: "OrderedDict[UUID, Desk]" = OrderedDict()
@@ -39,12 +39,6 @@ def of(pool: Pool, kept: Sequence[NodeFree] = ()) -> "Desk":
     return desk
 
 
-def cost_of(pool: Pool) -> float:
-    """Seconds that the last look of this process at this queue took; 0 when it has not looked yet."""
-    desk = _kept.get(pool.pk)
-    return 0.0 if desk is None else desk.cost
-
-
 def forget() -> None:
     """Let go of all desks."""
     _kept.clear()
@@ -54,7 +48,6 @@ class Desk:
     """The planner of one pool."""
 
     def __init__(self, pool: Pool) -> None:
-        self.cost = 0.0
         self._read_at = self._learned_at = time.monotonic()
         self._sight = _sight(pool, _NOTHING)
         fleet = fleet_of(pool)
