@@ -130,7 +130,8 @@ class Product:
         self._spawn("planner", [str(ROOT / "manage.py"), "plan_queues"], AQUIFER_PROCESS="planner")
 
     def start_watcher(self) -> None:
-        self._spawn("watcher", [str(ROOT / "manage.py"), "watch_sites"], AQUIFER_PROCESS="watcher")
+        if "watcher" not in self.processes:  # several tests want one
+            self._spawn("watcher", [str(ROOT / "manage.py"), "watch_sites"], AQUIFER_PROCESS="watcher")
 
     def start_agent(self) -> None:
         """This machine as a site: enrolled by a one-time token, then dialling out."""

@@ -59,13 +59,15 @@ def test_a_pool_is_told_how_to_place(product: Product, admin: Client, page: Page
     product.manage("seed_demo", "--workloads", "20")
     pool = next(each for each in admin.get("/pools")["results"] if each["name"] == "Everything")
     sign_in(product, page)
-    page.get_by_role("link", name="Pools").click()
-    page.get_by_role("link", name="Everything").click()
+    page.get_by_role("link", name="Pools", exact=True).click()
+    expect(page.get_by_role("heading", name="Pools", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Everything", exact=True).click()
     page.get_by_role("radio", name="Spread").check()
     page.get_by_role("radio", name="First come, first served").check()
     page.get_by_role("button", name="Save").click()
     found = until(lambda: changed_to(admin, pool["id"], "spread"), what="the pool")
     assert (found["queue_order"], found["version"]) == ("fifo", pool["version"] + 1)
+    expect(page.get_by_text(re.compile("^Saved"))).to_be_visible()  # and the form is that of the new version
     expect(page.get_by_role("button", name="Save")).to_be_disabled()
     # Several aims, by their weights.
     page.get_by_role("radio", name="Several aims at once").check()
