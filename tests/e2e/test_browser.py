@@ -72,6 +72,7 @@ def test_running_work_is_looked_into(product: Product, admin: Client, page: Page
     page.goto(f"/workloads/{work}")
     expect(page.get_by_role("log", name="Logs")).to_contain_text("step")
     expect(page.get_by_text(f"python3 aquifer-forward {product.url} {work} 8888")).to_be_visible()
+    page.set_viewport_size({"width": 1400, "height": 2600})  # a terminal draws only what of it can be seen
     # Styles that the policy refuses would leave the terminal without its rows and colours.
     page.get_by_role("button", name="Open a shell").click()
     rows = page.locator(".xterm-rows")

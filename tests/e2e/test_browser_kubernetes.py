@@ -61,6 +61,7 @@ def test_a_cluster_is_connected_and_work_on_it_is_looked_into(
     # Its output comes live, and what the cluster noted of it.
     expect(page.get_by_label("Logs", exact=True).get_by_text("line 3")).to_be_visible()
     expect(page.get_by_text("Pulled").first).to_be_visible()
+    page.set_viewport_size({"width": 1400, "height": 2600})  # a terminal draws only what of it can be seen
     # A shell in it: what is typed runs there, and its exit code is told.
     page.get_by_role("button", name="Open a shell").click()
     terminal = page.locator(".aq-terminal")
