@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from federation.models import Accelerator, AcceleratorModel, Allocation, Cluster, Node, Pool, Workload
 from federation.placement.plan import Planner
-from federation.placement.types import Placement
-from federation.reconcile import admission, desks, inventory, snapshot
+from federation.placement.types import DeviceShare, MemberPlacement, Placement
+from federation.reconcile import admission, desks, grants, inventory, snapshot
 from federation.states import ClusterState, NodeState
 from portal.models import Quota
 from tests import factories
@@ -190,3 +190,24 @@ def test_the_same_refusal_is_not_written_twice() -> None:
     place.look()
     work.refresh_from_db()
     assert work.version == version
+
+
+def test_of_many_grants_only_those_lose_that_do_not_fit() -> None:
+    place = Place(nodes=3)
+    nodes = [str(pk) for pk in Node.objects.order_by("name").values_list("pk", flat=True)]
+    work = [place.ask(accelerators=1, name=f"w{number}") for number in range(5)]
+    # The third is planned onto the device that the second gets.
+    devices = [(nodes[0], 0), (nodes[0], 1), (nodes[0], 1), (nodes[1], 0), (nodes[2], 0)]
+    planned = [
+        grants.Grant(w.pk, w.version, Placement(str(w.pk), (_member(*device),), "best-fit"))
+        for w, device in zip(work, devices, strict=True)
+    ]
+    granted = grants.commit_all(planned)
+    assert granted == {w.pk for n, w in enumerate(work) if n != 2}
+    states = [Workload.objects.get(pk=w.pk).state for w in work]
+    assert states == ["admitted", "admitted", "queued", "admitted", "admitted"]
+    assert Allocation.objects.count() == 4
+
+
+def _member(node: str, device: int) -> MemberPlacement:
+    return MemberPlacement(node, FLAVOR, (DeviceShare(device, 1000, 0),))
