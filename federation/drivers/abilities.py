@@ -10,7 +10,7 @@ from enum import StrEnum
 from threading import Event
 from typing import Protocol, runtime_checkable
 
-from federation.drivers.base import NodeSeen, Observation
+from federation.drivers.base import DeviceGrant, NodeSeen, Observation
 
 
 class Power(StrEnum):
@@ -25,6 +25,70 @@ class PowerControl(Protocol):
 
     def power(self, node: str) -> Power: ...
     def set_power(self, node: str, power: Power) -> Power: ...
+
+
+@runtime_checkable
+class Suspendable(Protocol):
+    """Optional: running work can stand still where it is and go on later. It holds its devices meanwhile.
+
+    While it stands still it is RUNNING with the reason Suspended. Both are safe to repeat. Raises Unavailable,
+    Rejected (unknown, not running).
+    """
+
+    def suspend(self, ref: str) -> Observation: ...
+    def resume(self, ref: str) -> Observation: ...
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """Optional: running work can be started anew in place. `is_hard`: as by pulling the plug. Raises as above."""
+
+    def restart(self, ref: str, *, is_hard: bool = False) -> Observation: ...
+
+
+@runtime_checkable
+class DevicePlug(Protocol):
+    """Optional: a device can be given to running work, or taken from it, while it runs. Safe to repeat.
+
+    Raises Unavailable, Rejected (DeviceBusy, DeviceMissing, NotRunning; Refused with what the host says).
+    """
+
+    def plug(self, ref: str, device: DeviceGrant) -> Observation: ...
+    def unplug(self, ref: str, device: DeviceGrant) -> Observation: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where the picture of a machine's screen is served, as its host sees it."""
+
+    kind: str  # vnc, spice
+    host: str
+    port: int
+    password: str = ""
+
+
+@runtime_checkable
+class ScreenAccess(Protocol):
+    """Optional: the screen of running work. `screen` is None where it has none. Raises Unavailable, Rejected."""
+
+    def screen(self, ref: str) -> Screen | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sensor of a machine."""
+
+    name: str
+    value: float
+    unit: str  # as UCUM writes it: W, Cel, {rpm}, V
+    is_healthy: bool = True
+
+
+@runtime_checkable
+class SensorReader(Protocol):
+    """Optional: what the sensors of a node say now. Raises Unavailable."""
+
+    def sensors(self, node: str) -> Iterable[Reading]: ...
 
 
 @dataclass(frozen=True, slots=True)

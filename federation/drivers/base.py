@@ -142,6 +142,27 @@ class Volume:
     is_read_only: bool = False
 
 
+class BootFrom(StrEnum):
+    """What a leased server starts from. A virtual machine starts from its disk."""
+
+    DISK = "disk"
+    PXE = "pxe"
+    VIRTUAL_MEDIA = "virtual-media"
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How a virtual machine or a leased server starts, and who may enter it. `image` of the spec names the image."""
+
+    image_url: str = ""  # where the site fetches it; empty: the site has it, as a file, a volume or a name it knows
+    image_sha256: str = ""  # of the file, in hexadecimal; what does not match is refused
+    image_format: str = ""  # qcow2, raw, iso; empty: the site looks
+    disk_mib: int = 0  # of the first disk; 0: as large as the image
+    ssh_keys: tuple[str, ...] = ()  # public keys of those who may enter, in the form of authorized_keys
+    user_data: str = ""  # for cloud-init, beside the keys
+    boot_from: BootFrom = BootFrom.DISK
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
     """One allocation as the site is to run it. `ref` is the allocation id, written on the remote object."""
@@ -172,6 +193,7 @@ class WorkloadSpec:
     volumes: tuple[Volume, ...] = ()
     secret_env: tuple[str, ...] = ()  # secrets kept at the site, by name, whose entries become variables
     pull_secrets: tuple[str, ...] = ()  # secrets kept at the site, by name, with which images are fetched
+    boot: Boot | None = None  # of a virtual machine or a leased server
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from aquifer_agent.orders import Order
-from federation.drivers.base import DeviceGrant, Rejected, Volume, VolumeKind, WorkloadSpec
+from federation.drivers.base import Boot, BootFrom, DeviceGrant, Rejected, Volume, VolumeKind, WorkloadSpec
 
 _TEXTS = ("name", "tenant", "project", "kind", "node", "image", "workload")
 _TEXT_LISTS = ("command", "secret_env", "pull_secrets")
@@ -27,6 +27,8 @@ def spec_of(order: Order) -> WorkloadSpec:
     given["env"] = _env(given.get("env", {}))
     given["devices"] = tuple(_grant(one) for one in _list(given, "devices"))
     given["volumes"] = tuple(_volume(one) for one in _list(given, "volumes"))
+    if given.get("boot") is not None:
+        given["boot"] = _boot(given["boot"])
     given["ports"] = tuple(_list(given, "ports"))
     if not all(isinstance(port, int) and 0 < port < 65536 for port in given["ports"]):
         raise Rejected("InvalidSpec", "A port is a number from 1 to 65535.")
@@ -65,6 +67,21 @@ def _grant(found: Any) -> DeviceGrant:
         return DeviceGrant(int(found["index"]), str(found["uuid"]), int(found["milli"]), int(found["memory_mib"]))
     except (KeyError, TypeError, ValueError):
         raise Rejected("InvalidSpec", "A device is granted by index, uuid, milli and memory_mib.") from None
+
+
+def _boot(found: Any) -> Boot:
+    if not isinstance(found, dict):
+        raise Rejected("InvalidSpec", "boot must be an object.")
+    known: dict[str, Any] = {field.name: found[field.name] for field in fields(Boot) if field.name in found}
+    for name, value in known.items():
+        if name == "ssh_keys":
+            known[name] = tuple(_texts(name, value))
+        elif isinstance(value, bool) or not isinstance(value, int if name == "disk_mib" else str):
+            raise Rejected("InvalidSpec", f"boot.{name} is not of its kind.")
+    try:
+        return Boot(**{**known, "boot_from": BootFrom(known.get("boot_from", BootFrom.DISK))})
+    except ValueError:
+        raise Rejected("InvalidSpec", "A server starts from disk, pxe or virtual-media.") from None
 
 
 def _volume(found: Any) -> Volume:
