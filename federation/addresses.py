@@ -33,21 +33,29 @@ class NoAddress(BadAddress):
     """The name has no address just now; that may be different later."""
 
 
+# Where each kind of server listens if nothing is said.
+_PORTS = {"https": 443, "qemu+tls": 16514, "qemu+tcp": 16509, "qemu+ssh": 22}
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An https address taken apart; `str()` puts it together in its one form."""
+    """An address of a server taken apart; `str()` puts it together in its one form."""
 
-    host: str  # lower case, without brackets
+    host: str  # lower case, without brackets; "": a socket of this machine, at `path`
     port: int
     path: str  # "" or begins with a slash and does not end with one
+    scheme: str = "https"
+    user: str = ""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"https://{host}{'' if self.port == 443 else f':{self.port}'}{self.path}"
+        port = "" if self.port == _PORTS.get(self.scheme, 0) else f":{self.port}"
+        return f"{self.scheme}://{self.user and f'{self.user}@'}{host}{port}{self.path}"
 
 
-def server(text: str) -> Server:
-    """Read the address of an API server: https, host, perhaps a port and a path, and nothing else.
+def server(text: str, schemes: Sequence[str] = ("https",), *, what: str = "server") -> Server:
+    """Read the address of a server: scheme, host, perhaps a port and a path, and nothing else but SSH's user.
 
     Raises BadAddress.
     """
@@ -58,18 +66,24 @@ def server(text: str) -> Server:
         port, name = parts.port, parts.hostname or ""
     except ValueError:
         raise BadAddress("bad-server", "The address of the server is not like https://host:6443.") from None
-    if parts.scheme != "https":
-        raise BadAddress("not-https", "The address of the server must begin with https://.")
-    if "@" in parts.netloc:
+    if parts.scheme not in schemes:
+        words = " or ".join(f"{scheme}://" for scheme in schemes)
+        code = "not-https" if list(schemes) == ["https"] else "bad-scheme"
+        raise BadAddress(code, f"The address of the {what} must begin with {words}.")
+    user, has_user, _ = parts.netloc.rpartition("@")
+    if has_user and (parts.scheme != "qemu+ssh" or not _USER.fullmatch(user)):
         raise BadAddress("userinfo", "The address of the server must hold no name or password.")
     if "?" in text or "#" in text:
         raise BadAddress("query", "The address of the server must end with its path: no ? and no #.")
     if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
         raise BadAddress("bad-path", "The path of the server's address may hold letters, digits and ._~- only.")
+    if parts.scheme.startswith("qemu") and parts.path not in ("/system", "/session", ""):
+        raise BadAddress("bad-path", "Of libvirt there are /system and /session.")
     if port == 0 or parts.netloc.endswith(":"):
         raise BadAddress("bad-server", "The port of the server's address is a number from 1 to 65535.")
     host = checked_host(f"[{name}]" if "[" in parts.netloc else name)
-    return Server(host, port or 443, parts.path.rstrip("/"))
+    path = (parts.path or "/system") if parts.scheme.startswith("qemu") else parts.path.rstrip("/")
+    return Server(host, port or _PORTS[parts.scheme], path, parts.scheme, user)
 
 
 def checked_host(host: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from federation.connections import BadConnection, Connection, checked, from_base64
+from federation.certificates import BadConnection, from_base64
+from federation.connections import Connection, checked
 
 MOST_BYTES = 256_000
 MOST_DEPTH = 20

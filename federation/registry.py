@@ -2,9 +2,11 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -12,20 +14,23 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from federation import addresses
-from federation.connections import Connection
+from federation.connections import RULES, Connection, Machine
 from federation.drivers.base import DriverConfig, SiteDriver
 from federation.drivers.closed import ClosedDriver
 from federation.mailbox import RowMailbox
 from federation.models import Cluster, ClusterCredential
 from portal.vault import CannotOpen, Vault, read_keys
 
-# Drivers that speak to an API server of the site by themselves, with a credential that is kept here.
-CONNECTED = frozenset({"kubernetes"})
+# Drivers that speak to a site by themselves, with a credential that is kept here.
+CONNECTED = frozenset(RULES)
 # What only a connection says: given as a plain setting it could send a credential, or a file of ours, elsewhere.
 RESERVED_SETTINGS = frozenset(
     {"server", "address", "addresses", "tls_server_name", "kubeconfig", "token", "token_file", "ca_pem",
-     "client_cert_pem", "client_key_pem"}
+     "client_cert_pem", "client_key_pem", "machines", "ssh_private_key", "ssh_known_hosts", "username", "password",
+     "hook_secret"}
 )  # fmt: skip
+# The kind of site that a driver speaks to, where it goes by another name.
+KINDS = {"redfish": "baremetal"}
 _REMEMBER_SECONDS = 30.0
 
 
@@ -52,8 +57,9 @@ def driver_for(cluster: Cluster) -> SiteDriver:
 
 def driver_to_try(driver: str, way: Connection, given: dict[str, Any]) -> SiteDriver:
     """A driver that has what was typed just now and nothing else. Raises BadAddress."""
-    place = _where(way.server, way.tls_server_name, addresses.system_resolver)
-    return _class_of(driver)(DriverConfig("check", driver, 1, {**_unreserved(given), **place}, way.secrets))
+    kind = KINDS.get(driver, driver)
+    place = _where(driver, way.server, way.tls_server_name, way.machines, given, addresses.system_resolver)
+    return _class_of(driver)(DriverConfig("check", kind, 1, {**_unreserved(given), **place}, way.secrets))
 
 
 def _unreserved(given: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +87,9 @@ def _way_to(cluster: Cluster) -> tuple[str, _Way]:
     if credential is None:
         return "There is no credential for this cluster. Connect it.", _Way()
     try:
-        place = _where(credential.server, credential.tls_server_name, _remembered)
+        machines = [Machine(**one) for one in credential.machines]
+        tls_name = credential.tls_server_name
+        place = _where(cluster.driver, credential.server, tls_name, machines, cluster.settings, _remembered)
         return "", _Way(place, opened(credential))
     except addresses.BadAddress as error:
         return str(error), _Way()
@@ -89,22 +97,68 @@ def _way_to(cluster: Cluster) -> tuple[str, _Way]:
         return "The credential of this cluster cannot be opened. Connect it anew, or bring its key back.", _Way()
 
 
-def _where(server: str, tls_server_name: str, resolve: addresses.Resolve) -> dict[str, Any]:
-    """Settings that say where: the name is resolved here, looked at, and connected to as it was looked at."""
-    found = addresses.server(server)
-    each = addresses.vet_all(
+def _where(
+    driver: str,
+    server: str,
+    tls_server_name: str,
+    machines: Sequence[Machine],
+    given: Mapping[str, Any],
+    resolve: addresses.Resolve,
+) -> dict[str, Any]:
+    """Settings that say where: names are resolved here, looked at, and connected to as they were looked at.
+
+    A machine whose controller has no address just now has none here: the others are asked all the same.
+    """
+    if machines:
+        return {"machines": [_machine(one, resolve) for one in machines], "hooks": _hooks(given, resolve)}
+    scheme = server.partition("://")[0]
+    if scheme.endswith("unix"):
+        path = server.partition("://")[2]
+        if path not in settings.SITE_SOCKETS:
+            raise addresses.BadAddress(
+                "forbidden-socket", f"The operator of this installation has not allowed {path} (AQUIFER_SITE_SOCKETS)."
+            )
+        return {"server": server}
+    schemes = tuple(s for s in RULES[driver].schemes if not s.endswith("unix"))
+    each = _vetted(addresses.server(server, schemes), resolve)
+    if scheme == "qemu+tcp" and not all(ip_address(one).is_loopback for one in each):
+        raise addresses.BadAddress("not-encrypted", "qemu+tcp is not encrypted: use qemu+tls or qemu+ssh.")
+    return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+
+
+def _vetted(found: addresses.Server, resolve: addresses.Resolve) -> tuple[str, ...]:
+    return addresses.vet_all(
         found.host,
         found.port,
         allowed_networks=settings.SITE_NETWORKS,
         resolve=resolve,
         allow_loopback=settings.SITE_LOOPBACK,
     )
-    return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
 
 
-def vetted(way: Connection) -> None:
-    """The server's address is one where a site may be, now. Raises BadAddress."""
-    _where(way.server, way.tls_server_name, addresses.system_resolver)
+def _machine(one: Machine, resolve: addresses.Resolve) -> dict[str, str]:
+    try:
+        address = _vetted(addresses.server(one.server), resolve)[0]
+    except addresses.NoAddress:
+        address = ""
+    return {**asdict(one), "address": address}
+
+
+def _hooks(given: Mapping[str, Any], resolve: addresses.Resolve) -> dict[str, Any]:
+    """What an operator's own service does with servers (wipe, check, ...), and where that service is."""
+    hooks = given.get("hooks") or {}
+    if not isinstance(hooks, dict):
+        raise addresses.BadAddress("bad-hooks", "The hooks of a cluster map names to addresses.")
+    found = {}
+    for name, url in hooks.items():
+        place = addresses.server(str(url))
+        found[str(name)] = {"url": str(place), "address": _vetted(place, resolve)[0]}
+    return found
+
+
+def vetted(way: Connection, driver: str = "kubernetes") -> None:
+    """The servers' addresses are ones where a site may be, now. Raises BadAddress."""
+    _where(driver, way.server, way.tls_server_name, way.machines, {}, addresses.system_resolver)
 
 
 _answers: dict[tuple[str, int], tuple[float, list[str]]] = {}

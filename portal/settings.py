@@ -219,6 +219,8 @@ try:
     SITE_NETWORKS = [ip_network(word) for word in _words("AQUIFER_SITE_NETWORKS")]
 except ValueError as error:
     raise ImproperlyConfigured(f"AQUIFER_SITE_NETWORKS: {error}; write networks as 10.8.0.0/16.") from None
+# Sockets of this machine that may be a site: whoever can open one of these is root there.
+SITE_SOCKETS = _words("AQUIFER_SITE_SOCKETS")
 SITE_LOOPBACK = not IS_PRODUCTION  # a cluster on this very machine, for looking and developing
 FEDERATION_START_SECONDS = int(os.environ.get("AQUIFER_START_SECONDS", "600"))  # of failing, then the attempt ends
 FEDERATION_STALE_SECONDS = int(os.environ.get("AQUIFER_STALE_SECONDS", "40"))  # then no new placement

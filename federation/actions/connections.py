@@ -1,5 +1,6 @@
 """Credentials of clusters that are asked directly: kept, replaced, tried, sealed anew. None is ever shown again."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -46,15 +47,13 @@ def connect(*, by: Actor, cluster: Cluster, connection: Connection, is_same_clus
 
 def keep(*, by: Actor, cluster: Cluster, connection: Connection) -> None:
     """Seal the connection for this cluster in the place of what was there. In a transaction."""
-    other = ClusterCredential.objects.filter(server=connection.server).exclude(cluster=cluster).first()
-    if other is not None:
-        # Each of the two would take the other's work for left over, and remove it.
-        raise Conflict(f"{connection.server} is connected already, as {other.cluster}. Retire that cluster first.")
+    _check_alone(cluster, connection)
     row = ClusterCredential.objects.filter(cluster=cluster).first() or ClusterCredential(cluster=cluster, version=0)
     row.version += 1
     row.server, row.tls_server_name = connection.server, connection.tls_server_name
     row.fingerprint, row.expires_at = connection.fingerprint, connection.expires_at
-    row.is_certificate, row.has_authority = not connection.token, bool(connection.ca_pem)
+    row.machines = [asdict(machine) for machine in connection.machines]
+    row.way, row.has_authority = connection.way, bool(connection.ca_pem)
     row.replaced_at = Now()
     row.sealed = sealed(row, connection.secrets)
     row.save()
@@ -71,12 +70,28 @@ def keep(*, by: Actor, cluster: Cluster, connection: Connection) -> None:
     )
 
 
+def _check_alone(cluster: Cluster, connection: Connection) -> None:
+    """Of two clusters at one server each would take the other's work for left over, and remove it."""
+    others = ClusterCredential.objects.exclude(cluster=cluster).select_related("cluster")
+    other = others.filter(server=connection.server).first()
+    if other is not None and not connection.machines:
+        raise Conflict(f"{connection.server} is connected already, as {other.cluster}. Retire that cluster first.")
+    for machine in connection.machines:
+        for other in others.filter(machines__contains=[{"server": machine.server}]):
+            systems = {one["system"] for one in other.machines if one["server"] == machine.server}
+            if not machine.system or systems & {machine.system, ""}:
+                raise Conflict(f"{machine.name} is connected already, in {other.cluster}. Retire that cluster first.")
+
+
 def _is_elsewhere(old: ClusterCredential, new: Connection) -> bool:
     try:
         authority = opened(old).get("ca_pem", "")
     except CannotOpen:  # nobody can tell what was there
         return True
-    return (old.server, old.tls_server_name, authority) != (new.server, new.tls_server_name, new.ca_pem)
+    there = (new.server, new.tls_server_name, new.ca_pem)
+    # More machines are no other place; one that is gone, or by that name elsewhere, may hold work.
+    kept = all(machine in [asdict(one) for one in new.machines] for machine in old.machines)
+    return not kept or (old.server, old.tls_server_name, authority) != there
 
 
 def forget(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ from federation.actions import connections
 from federation.connections import Connection
 from federation.models import Accelerator, Agent, Cluster, ClusterKind, JoinToken, Site
 from federation.reconcile import twins, workloads
-from federation.registry import CONNECTED, RESERVED_SETTINGS
+from federation.registry import CONNECTED, KINDS, RESERVED_SETTINGS
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
 from portal import audit, events, hints
@@ -82,8 +82,10 @@ def _check_driver(kind: str, driver: str, given: dict[str, Any], connection: Con
         if connection:
             raise Invalid.field("connection", f"The driver {driver} takes no connection.", "no-connection")
         return
-    if kind != driver:
-        raise Invalid.field("kind", f"The driver {driver} serves clusters of its own kind.", "driver-kind")
+    if kind != KINDS.get(driver, driver):
+        raise Invalid.field(
+            "kind", f"The driver {driver} serves clusters of kind {KINDS.get(driver, driver)}.", "driver-kind"
+        )
     if not connection:
         raise Invalid.field("connection", "Say where the cluster is and how to be let in.", "required")
     for name in sorted(RESERVED_SETTINGS & given.keys()):

@@ -161,12 +161,12 @@ class ClusterViewSet(ReadViewSet):
     @extend_schema(request=TriedConnectionSerializer, responses=CheckSerializer)
     @action(detail=False, methods=["post"], url_path="check-connection")
     def check_connection(self, request: Request) -> Response:
-        """Try a connection to a Kubernetes cluster, with what is sent now and nothing else; nothing is kept."""
+        """Try a connection to a cluster, with what is sent now and nothing else; nothing is kept."""
         self.require()
         data = self.valid(TriedConnectionSerializer)
-        connection = data["connection"]
+        connection, given = data["connection"], data.get("settings", {})
         try:
-            info = connections.try_out(driver="kubernetes", connection=connection, settings_=data.get("settings", {}))
+            info = connections.try_out(driver=data["driver"], connection=connection, settings_=given)
         except (Unavailable, Rejected, BadAddress) as error:
             return Response(tried(connection, message=str(error) or "The site did not answer."))
         facts = {"is_degraded": info.is_degraded, "site_version": info.version, "message": info.message}
@@ -178,7 +178,7 @@ class ClusterViewSet(ReadViewSet):
         """Where it is and how to be let in, replaced as a whole. What is sent is never shown again."""
         cluster = self.get_object()
         self.require()
-        data = self.valid(NewConnectionSerializer)
+        data = self.valid(NewConnectionSerializer, about={"driver": cluster.driver})
         return self.answer(connections.connect(by=self.user, cluster=cluster, **data), 202)
 
     def _do(self, act: Any) -> Response:

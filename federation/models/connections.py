@@ -1,16 +1,18 @@
 """How a cluster that is asked directly is reached, and the sealed credential for it."""
 
+import json
 from typing import ClassVar
 
 from django.db import models
 from django.db.models.functions import MD5, Now
 
+from federation.connections import Way
 from federation.models.sites import Cluster
 from portal.models.base import Row
 
 
 class ClusterCredential(Row):
-    """Server, name in its certificate, and what lets us in, replaced only together.
+    """Server (or the machines), name in its certificate, and what lets us in, replaced only together.
 
     `sealed` holds token, certificate, key and authority. It opens for this cluster, version and server alone: whoever
     can write to the database cannot send a credential elsewhere, or use one cluster's for another.
@@ -21,7 +23,8 @@ class ClusterCredential(Row):
     tls_server_name = models.CharField(max_length=253, blank=True, default="")
     sealed = models.TextField()
     fingerprint = models.CharField(max_length=16)
-    is_certificate = models.BooleanField(help_text="A client certificate and no token.")
+    way = models.CharField(max_length=16, choices=[(w.value, w.value) for w in Way], help_text="By what one is let in.")
+    machines = models.JSONField(default=list, help_text="Of bare metal: name, server, system, fingerprint of each.")
     has_authority = models.BooleanField(help_text="Its own certificate authority; otherwise the public ones.")
     expires_at = models.DateTimeField(null=True, blank=True)
     replaced_at = models.DateTimeField(db_default=Now())
@@ -41,4 +44,7 @@ class ClusterCredential(Row):
     @property
     def place(self) -> tuple[str, ...]:
         """What the credential is sealed for."""
-        return (str(self.cluster_id), "connection", str(self.version), f"{self.server} {self.tls_server_name}")
+        where = f"{self.server} {self.tls_server_name}"
+        if self.machines:
+            where += " " + json.dumps(self.machines, sort_keys=True)
+        return (str(self.cluster_id), "connection", str(self.version), where)

@@ -52,9 +52,16 @@ class ResourceViewSet(viewsets.GenericViewSet[Any]):
         if not can(self.user, self.permissions[self.action], tenant=tenant, project=project):
             raise NotAllowed()
 
-    def valid(self, serializer: type[serializers.BaseSerializer[Any]], **kwargs: Any) -> dict[str, Any]:
-        """The request's body, checked for shape."""
-        checked = serializer(data=self.request.data, context=self.get_serializer_context(), **kwargs)
+    def valid(
+        self,
+        serializer: type[serializers.BaseSerializer[Any]],
+        *,
+        about: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The request's body, checked for shape. `about`: more that the serializer is to know, in its context."""
+        context = {**self.get_serializer_context(), **(about or {})}
+        checked = serializer(data=self.request.data, context=context, **kwargs)
         checked.is_valid(raise_exception=True)
         data: dict[str, Any] = checked.validated_data
         return data

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from federation import registry
+from federation.drivers.closed import ClosedDriver
 from federation.models import Cluster, ClusterCredential
 from federation.reconcile import clusters
 from portal.models import AuditEntry
 from portal.permissions import Role
-from tests import certificates, factories
+from tests import certificates, factories, stub_driver
 from tests.api.conftest import Client, SignIn
 from tests.api.connecting import CHECK, CLUSTERS, kubeconfig
 from tests.api.world import digest_of_database
@@ -33,7 +34,7 @@ def test_a_cluster_is_connected_with_its_creation_and_again_later(
     assert made.status_code == 201, made.json()
     shown = made.json()["connection"]
     assert (shown["server"], shown["tls_server_name"], shown["has_authority"]) == (SERVER, "", True)
-    assert (shown["is_certificate"], shown["expires_at"]) == (False, "2030-01-01T00:00:00Z")
+    assert (shown["way"], shown["expires_at"]) == ("token", "2030-01-01T00:00:00Z")
     assert len(shown["fingerprint"]) == 16
     again = operator.post(CLUSTERS, sent, headers=key)
     assert (again.status_code, again.json()) == (201, made.json())
@@ -58,7 +59,7 @@ def test_a_cluster_is_connected_with_its_creation_and_again_later(
     certificate, private = client()
     user = {"client-certificate-data": b64(certificate), "client-key-data": b64(private)}
     by_certificate = operator.post(f"{address}/connect", kubeconfig(user=user)).json()["connection"]
-    assert by_certificate["is_certificate"] is True
+    assert by_certificate["way"] == "certificate"
     assert by_certificate["expires_at"] is not None
 
     assert operator.post(f"{address}/retire").status_code == 202
@@ -211,3 +212,68 @@ def test_another_server_while_work_is_there_has_to_be_the_same_cluster(operator:
         assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
         assert "is_same_cluster" in refused.json()["detail"]
     assert operator.post(address, {**parts, "server": "https://10.8.0.8", "is_same_cluster": True}).status_code == 202
+
+
+# -- other kinds than Kubernetes -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_driver(settings: Any) -> None:
+    stubs = dict.fromkeys(("docker", "kvm", "redfish"), stub_driver.PATH)
+    settings.FEDERATION_DRIVERS = {**settings.FEDERATION_DRIVERS, **stubs}
+
+
+def test_bare_metal_is_connected_machine_by_machine(
+    operator: Client, cluster_body: dict[str, Any], every_driver: None
+) -> None:
+    machines = [{"name": f"srv-{n}", "server": f"https://10.9.0.{n}", "system": "", "fingerprint": ""} for n in (1, 2)]
+    way = {"machines": machines, "username": "admin", "password": "canary-password"}
+    bare = {
+        **cluster_body,
+        "kind": "baremetal",
+        "driver": "redfish",
+        "settings": {"hooks": {"wipe": "https://10.9.1.1"}},
+    }
+    made = operator.post(CLUSTERS, {**bare, "connection": way})
+    assert made.status_code == 201, made.json()
+    assert "canary" not in made.content.decode()
+    assert (made.json()["connection"]["way"], made.json()["connection"]["machines"]) == ("password", machines)
+    config = registry.driver_for(Cluster.objects.get(pk=made.json()["id"])).config
+    assert [one["address"] for one in config.settings["machines"]] == ["10.9.0.1", "10.9.0.2"]
+    assert config.settings["hooks"] == {"wipe": {"url": "https://10.9.1.1", "address": "10.9.1.1"}}
+    assert config.secrets == {"username": "admin", "password": "canary-password"}
+
+    twice = operator.post(CLUSTERS, {**bare, "slug": "again", "connection": {**way, "machines": machines[1:]}})
+    assert (twice.status_code, twice.json()["detail"]) == (
+        409, "srv-2 is connected already, in Main. Retire that cluster first.",
+    )  # fmt: skip
+    # Who changes the machines in the database, and not the seal, sends the password nowhere.
+    ClusterCredential.objects.update(machines=[{**machines[0], "server": "https://10.66.0.6"}])
+    assert isinstance(registry.driver_for(Cluster.objects.get(pk=made.json()["id"])), ClosedDriver)
+
+
+def test_a_socket_of_the_hub_is_a_site_only_if_its_operator_says_so(
+    operator: Client, cluster_body: dict[str, Any], every_driver: None, settings: Any
+) -> None:
+    docker = {**cluster_body, "kind": "docker", "driver": "docker", "connection": {"server": "unix:///run/d.sock"}}
+    refused = operator.post(CLUSTERS, docker)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "forbidden-socket")
+    settings.SITE_SOCKETS = ["/run/d.sock"]
+    assert operator.post(CLUSTERS, docker).json()["connection"]["way"] == "socket"
+
+
+def test_what_is_not_encrypted_is_not_used(operator: Client, every_driver: None) -> None:
+    login = {"username": "u", "password": "canary-password"}
+    for server, code in (
+        ("qemu+tcp://10.8.0.9/system", "not-encrypted"),
+        ("qemu+tls://169.254.169.254", "metadata-address"),
+    ):
+        body = {"driver": "kvm", "server": server, **(login if "tcp" in server else _pair())}
+        refused = operator.post(CHECK, body)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, code), refused.json()
+    assert StubDriver.made == []
+
+
+def _pair() -> dict[str, str]:
+    certificate, key = client()
+    return {"client_cert_pem": certificate, "client_key_pem": key}

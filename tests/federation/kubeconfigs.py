@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from federation import kubeconfig
-from federation.connections import BadConnection, Connection
+from federation.certificates import BadConnection
+from federation.connections import Connection
 from tests.certificates import NOW
 from tests.certificates import kubeconfig as config
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization import load_pem_private_key as load_key
 
 from federation import kubeconfig
-from federation.connections import BadConnection, Connection, checked
+from federation.certificates import BadConnection
+from federation.connections import Connection, checked
 from tests.certificates import NOW, SERVER, authority, b64, client, key_pem, pair, token
 from tests.certificates import kubeconfig as config
 from tests.federation.kubeconfigs import BOMB, FORMS, GOOD, read, refusal

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from federation import kubeconfig
-from federation.connections import BadConnection
+from federation.certificates import BadConnection
 from tests.certificates import NOW, SERVER
 from tests.certificates import kubeconfig as config
 from tests.federation.kubeconfigs import BOMB, FORMS, GOOD, read, refusal

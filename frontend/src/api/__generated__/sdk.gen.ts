@@ -407,7 +407,7 @@ export const clustersCreate = <ThrowOnError extends boolean = false>(options: Op
 });
 
 /**
- * Try a connection to a Kubernetes cluster, with what is sent now and nothing else; nothing is kept.
+ * Try a connection to a cluster, with what is sent now and nothing else; nothing is kept.
  */
 export const clustersCheckConnection = <ThrowOnError extends boolean = false>(options?: Options<ClustersCheckConnectionData, ThrowOnError>): RequestResult<ClustersCheckConnectionResponses, ClustersCheckConnectionErrors, ThrowOnError> => (options?.client ?? client).post<ClustersCheckConnectionResponses, ClustersCheckConnectionErrors, ThrowOnError>({
     url: '/api/v1/clusters/check-connection',

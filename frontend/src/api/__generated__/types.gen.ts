@@ -405,30 +405,13 @@ export type ClusterKind = 'kubernetes' | 'kvm' | 'openstack' | 'vmware' | 'barem
 export type ClusterState = 'pending' | 'connected' | 'degraded' | 'stale' | 'disconnected' | 'draining' | 'maintenance' | 'retired';
 
 /**
- * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
- * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
  */
 export type ConnectionRequest = {
-    /**
-     * With a token or a client certificate in it; programs and files that it names are refused.
-     */
-    kubeconfig?: string;
-    /**
-     * As https://10.8.0.7:6443; a path may follow.
-     */
-    server?: string;
-    /**
-     * Certificate of its authority (PEM).
-     */
-    ca_pem?: string;
-    /**
-     * Of a service account.
-     */
-    token?: string;
-    /**
-     * The name in its certificate, if another one.
-     */
-    tls_server_name?: string;
+    [key: string]: unknown;
 };
 
 export type Count = {
@@ -520,6 +503,8 @@ export type DraftRequest = {
      */
     period: string;
 };
+
+export type DriverEnum = 'docker' | 'kubernetes' | 'kvm' | 'redfish';
 
 export type EnrolRequest = {
     join_token: string;
@@ -791,6 +776,44 @@ export type LoginRequest = {
     password: string;
 };
 
+/**
+ * A server by its management controller (Redfish).
+ */
+export type Machine = {
+    name: string;
+    /**
+     * The controller, as https://10.9.0.7.
+     */
+    server: string;
+    /**
+     * The path of its ComputerSystem, where the controller has several.
+     */
+    system: string;
+    /**
+     * SHA-256 of the controller's certificate, where no authority vouches for it.
+     */
+    fingerprint: string;
+};
+
+/**
+ * A server by its management controller (Redfish).
+ */
+export type MachineRequest = {
+    name: string;
+    /**
+     * The controller, as https://10.9.0.7.
+     */
+    server: string;
+    /**
+     * The path of its ComputerSystem, where the controller has several.
+     */
+    system?: string;
+    /**
+     * SHA-256 of the controller's certificate, where no authority vouches for it.
+     */
+    fingerprint?: string;
+};
+
 export type Made = {
     count: number;
     ids: Array<string>;
@@ -938,37 +961,17 @@ export type NewClusterRequest = {
     settings?: {
         [key: string]: unknown;
     };
+    connection?: ConnectionRequest;
 };
 
 /**
- * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
- * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
  */
 export type NewConnectionRequest = {
-    /**
-     * With a token or a client certificate in it; programs and files that it names are refused.
-     */
-    kubeconfig?: string;
-    /**
-     * As https://10.8.0.7:6443; a path may follow.
-     */
-    server?: string;
-    /**
-     * Certificate of its authority (PEM).
-     */
-    ca_pem?: string;
-    /**
-     * Of a service account.
-     */
-    token?: string;
-    /**
-     * The name in its certificate, if another one.
-     */
-    tls_server_name?: string;
-    /**
-     * The server or its authority is new, and it is still the same cluster; asked while work is there.
-     */
-    is_same_cluster?: boolean;
+    [key: string]: unknown;
 };
 
 export type NewDepartmentRequest = {
@@ -1724,19 +1727,20 @@ export type Share = {
 };
 
 /**
- * How it is reached, without what lets one in. `fingerprint`: the start of SHA-256 of token or certificate.
+ * How it is reached, without what lets one in. `fingerprint`: the start of a digest of it.
  */
 export type ShownConnection = {
     server: string;
+    machines: Array<Machine>;
     tls_server_name: string;
     /**
      * Its own certificate authority; otherwise the public ones.
      */
     has_authority: boolean;
     /**
-     * A client certificate and no token.
+     * By what one is let in.
      */
-    is_certificate: boolean;
+    way: WayEnum;
     fingerprint: string;
     expires_at: string | null;
     replaced_at: string;
@@ -1868,10 +1872,16 @@ export type Totals = {
 };
 
 /**
- * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
- * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
  */
 export type TriedConnectionRequest = {
+    /**
+     * What is spoken there.
+     */
+    driver?: DriverEnum;
     /**
      * Of the cluster, as its system_namespace.
      */
@@ -1954,6 +1964,8 @@ export type VolumeRequest = {
     size_mib?: number;
     is_read_only?: boolean;
 };
+
+export type WayEnum = 'token' | 'certificate' | 'password' | 'ssh-key' | 'socket';
 
 export type Where = {
     site: string;
@@ -2218,6 +2230,67 @@ export type ClusterWritable = {
     version: number;
 };
 
+/**
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type ConnectionRequestWritable = {
+    /**
+     * With a token or a client certificate in it; programs and files that it names are refused.
+     */
+    kubeconfig?: string;
+    /**
+     * As https://10.8.0.7:6443 (a path may follow), or qemu+tls://kvm-1/system.
+     */
+    server?: string;
+    /**
+     * Of bare metal.
+     */
+    machines?: Array<MachineRequest>;
+    /**
+     * Certificate of its authority (PEM).
+     */
+    ca_pem?: string;
+    /**
+     * Of a service account.
+     */
+    token?: string;
+    /**
+     * A client's certificate (PEM), its chain behind it.
+     */
+    client_cert_pem?: string;
+    /**
+     * The key that belongs to it.
+     */
+    client_key_pem?: string;
+    /**
+     * Of an account at the site.
+     */
+    username?: string;
+    /**
+     * Of this account.
+     */
+    password?: string;
+    /**
+     * A private key for SSH, without a password.
+     */
+    ssh_private_key?: string;
+    /**
+     * The keys of the host, as ssh-keyscan prints them.
+     */
+    ssh_known_hosts?: string;
+    /**
+     * With which calls to the cluster's hooks are signed.
+     */
+    hook_secret?: string;
+    /**
+     * The name in its certificate, if another one.
+     */
+    tls_server_name?: string;
+};
+
 export type DepartmentWritable = {
     tenant: string;
     slug: string;
@@ -2357,7 +2430,72 @@ export type NewClusterRequestWritable = {
     settings?: {
         [key: string]: unknown;
     };
-    connection?: ConnectionRequest;
+    connection?: ConnectionRequestWritable;
+};
+
+/**
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ */
+export type NewConnectionRequestWritable = {
+    /**
+     * With a token or a client certificate in it; programs and files that it names are refused.
+     */
+    kubeconfig?: string;
+    /**
+     * As https://10.8.0.7:6443 (a path may follow), or qemu+tls://kvm-1/system.
+     */
+    server?: string;
+    /**
+     * Of bare metal.
+     */
+    machines?: Array<MachineRequest>;
+    /**
+     * Certificate of its authority (PEM).
+     */
+    ca_pem?: string;
+    /**
+     * Of a service account.
+     */
+    token?: string;
+    /**
+     * A client's certificate (PEM), its chain behind it.
+     */
+    client_cert_pem?: string;
+    /**
+     * The key that belongs to it.
+     */
+    client_key_pem?: string;
+    /**
+     * Of an account at the site.
+     */
+    username?: string;
+    /**
+     * Of this account.
+     */
+    password?: string;
+    /**
+     * A private key for SSH, without a password.
+     */
+    ssh_private_key?: string;
+    /**
+     * The keys of the host, as ssh-keyscan prints them.
+     */
+    ssh_known_hosts?: string;
+    /**
+     * With which calls to the cluster's hooks are signed.
+     */
+    hook_secret?: string;
+    /**
+     * The name in its certificate, if another one.
+     */
+    tls_server_name?: string;
+    /**
+     * The server or its authority is new, and it is still the same cluster; asked while work is there.
+     */
+    is_same_cluster?: boolean;
 };
 
 /**
@@ -2649,8 +2787,10 @@ export type TokenWithSecretWritable = {
 };
 
 /**
- * Either a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`, and `ca_pem` where the public
- * authorities do not vouch for the server. Pointers of errors lead into the kubeconfig as if it were JSON.
+ * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
+ * Docker: `server` (https) and a client certificate. KVM: `server` (qemu+tls, qemu+ssh) and a client certificate or an
+ * SSH key. Redfish: `machines`, `username` and `password`. `ca_pem` where the public authorities do not vouch for the
+ * server. Pointers of errors lead into the kubeconfig as if it were JSON.
  */
 export type TriedConnectionRequestWritable = {
     /**
@@ -2658,9 +2798,13 @@ export type TriedConnectionRequestWritable = {
      */
     kubeconfig?: string;
     /**
-     * As https://10.8.0.7:6443; a path may follow.
+     * As https://10.8.0.7:6443 (a path may follow), or qemu+tls://kvm-1/system.
      */
     server?: string;
+    /**
+     * Of bare metal.
+     */
+    machines?: Array<MachineRequest>;
     /**
      * Certificate of its authority (PEM).
      */
@@ -2670,9 +2814,41 @@ export type TriedConnectionRequestWritable = {
      */
     token?: string;
     /**
+     * A client's certificate (PEM), its chain behind it.
+     */
+    client_cert_pem?: string;
+    /**
+     * The key that belongs to it.
+     */
+    client_key_pem?: string;
+    /**
+     * Of an account at the site.
+     */
+    username?: string;
+    /**
+     * Of this account.
+     */
+    password?: string;
+    /**
+     * A private key for SSH, without a password.
+     */
+    ssh_private_key?: string;
+    /**
+     * The keys of the host, as ssh-keyscan prints them.
+     */
+    ssh_known_hosts?: string;
+    /**
+     * With which calls to the cluster's hooks are signed.
+     */
+    hook_secret?: string;
+    /**
      * The name in its certificate, if another one.
      */
     tls_server_name?: string;
+    /**
+     * What is spoken there.
+     */
+    driver?: DriverEnum;
     /**
      * Of the cluster, as its system_namespace.
      */
@@ -4294,7 +4470,7 @@ export type ClustersRetrieveResponses = {
 export type ClustersRetrieveResponse = ClustersRetrieveResponses[keyof ClustersRetrieveResponses];
 
 export type ClustersConnectData = {
-    body?: NewConnectionRequest;
+    body?: NewConnectionRequestWritable;
     path: {
         /**
          * A UUID string identifying this cluster.

@@ -1292,7 +1292,7 @@ export const clustersCreateMutation = (options?: Partial<Options<ClustersCreateD
 };
 
 /**
- * Try a connection to a Kubernetes cluster, with what is sent now and nothing else; nothing is kept.
+ * Try a connection to a cluster, with what is sent now and nothing else; nothing is kept.
  */
 export const clustersCheckConnectionMutation = (options?: Partial<Options<ClustersCheckConnectionData>>): UseMutationOptions<ClustersCheckConnectionResponse, ClustersCheckConnectionError, Options<ClustersCheckConnectionData>> => {
     const mutationOptions: UseMutationOptions<ClustersCheckConnectionResponse, ClustersCheckConnectionError, Options<ClustersCheckConnectionData>> = {
