@@ -1,6 +1,6 @@
 /** Pretended tries of a connection. What comes of one is in what was sent: `exec:`, `too-short`, a server called `away`,
  * `half`, or `other` (which work holds hardware on). */
-import type { Cluster, ConnectionRequest, NewConnectionRequest } from "../src/api/__generated__";
+import type { Cluster, ConnectionRequestWritable as ConnectionRequest, NewConnectionRequestWritable as NewConnectionRequest } from "../src/api/__generated__";
 import { clusters, type MockCluster, siteId } from "./fleet.ts";
 import { nextId } from "./random.ts";
 
@@ -41,7 +41,7 @@ export function tried(sent: ConnectionRequest): object {
 
 function shown(sent: ConnectionRequest): Cluster["connection"] {
   return {
-    server: serverOf(sent), tls_server_name: sent.tls_server_name ?? "", has_authority: Boolean(sent.ca_pem ?? sent.kubeconfig), is_certificate: false,
+    server: serverOf(sent), tls_server_name: sent.tls_server_name ?? "", has_authority: Boolean(sent.ca_pem ?? sent.kubeconfig), way: "token", machines: [],
     fingerprint: "9b1d4c07ee52a316", expires_at: new Date(Date.now() + 86_400_000 * 364).toISOString(), replaced_at: new Date().toISOString(),
   };
 }

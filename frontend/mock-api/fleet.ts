@@ -143,7 +143,7 @@ export const clusters: MockCluster[] = PLANS.map((plan) => {
     is_demo: plan.kind !== "baremetal" && plan.driver !== "kubernetes",
     connection:
       plan.driver === "kubernetes"
-        ? { server: "https://10.8.0.7:6443", tls_server_name: "", has_authority: true, is_certificate: false, fingerprint: "3f0c2a91d77be410", expires_at: ago(-86_400 * 20), replaced_at: ago(900_000) }
+        ? { server: "https://10.8.0.7:6443", tls_server_name: "", has_authority: true, way: "token", machines: [], fingerprint: "3f0c2a91d77be410", expires_at: ago(-86_400 * 20), replaced_at: ago(900_000) }
         : null,
     created_at: ago(900_000),
     version: 1,

@@ -10,7 +10,7 @@ import { freshKey } from "~/lib/key";
 import { toSlug } from "~/lib/slug";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { ConnectionFields } from "./ConnectionFields";
-import { connectionErrors, errorsUnder, isFilled, NO_CONNECTION, settingsOf, toConnection } from "./connection";
+import { connectionErrors, type Direct, errorsUnder, isFilled, NO_CONNECTION, settingsOf, toConnection, WAYS_IN } from "./connection";
 import type { Joined } from "./JoinedCluster";
 
 const NEW = "new";
@@ -20,7 +20,15 @@ const WAYS = {
   machine: { kind: "baremetal", driver: "agent" },
   agent: { kind: "kubernetes", driver: "agent" },
   direct: { kind: "kubernetes", driver: "kubernetes" },
+  kvm: { kind: "kvm", driver: "kvm" },
+  docker: { kind: "docker", driver: "docker" },
+  servers: { kind: "baremetal", driver: "redfish" },
 } as const;
+
+const directOf = (way: keyof typeof WAYS): Direct | null => {
+  const { driver } = WAYS[way];
+  return driver === "agent" ? null : driver;
+};
 
 export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }) {
   const { t } = useLingui();
@@ -35,6 +43,7 @@ export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }
     },
   });
   const { way, connection } = form.values;
+  const direct = directOf(way);
   const add = useMutation({
     mutationFn: async (values: typeof form.values): Promise<Joined> => {
       // Each step carries a key, so that pressing again after a failure goes on where it stopped.
@@ -43,16 +52,16 @@ export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }
       const slug = toSlug(values.siteName);
       const known = values.site === NEW ? sites.data?.results.find((each) => each.slug === slug)?.id : values.site;
       const site = known ?? (await sitesCreate({ body: { name: values.siteName.trim(), slug }, headers: headers("site"), throwOnError: true })).data.id;
-      const isDirect = values.way === "direct";
+      const driver = directOf(values.way);
       const cluster = await clustersCreate({
         body: {
           site, name: values.name.trim(), slug: toSlug(values.name), ...WAYS[values.way],
-          ...(isDirect ? { connection: toConnection(values.connection), settings: settingsOf(values.connection) } : {}),
+          ...(driver ? { connection: toConnection(values.connection), settings: settingsOf(values.connection, driver) } : {}),
         },
         headers: headers(`cluster-${values.way}-${site}`),
         throwOnError: true,
       });
-      if (isDirect) return { cluster: cluster.data.id, kind: "kubernetes" };
+      if (driver) return { cluster: cluster.data.id, kind: WAYS[values.way].kind };
       const token = await joinTokensCreate({ body: { cluster: cluster.data.id }, headers: headers(`join-${values.way}`), throwOnError: true });
       return { cluster: cluster.data.id, kind: WAYS[values.way].kind, command: token.data.command };
     },
@@ -69,11 +78,23 @@ export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }
     <form onSubmit={form.onSubmit((values) => add.mutate(values))}>
       <Stack>
         {add.error && <ProblemAlert error={add.error} />}
-        <Radio.Group label={t`What joins`} {...form.getInputProps("way")}>
+        <Radio.Group
+          label={t`What joins`}
+          {...form.getInputProps("way")}
+          onChange={(chosen) => {
+            form.setFieldValue("way", chosen as keyof typeof WAYS);
+            const driver = directOf(chosen as keyof typeof WAYS);
+            // Each kind of site has its own ways in.
+            if (driver && !WAYS_IN[driver].includes(form.values.connection.by)) form.setFieldValue("connection.by", WAYS_IN[driver][0] ?? "kubeconfig");
+          }}
+        >
           <Stack gap="xs" mt={6}>
             <Radio value="machine" label={t`A machine`} description={t`By a small agent on it that only calls out: nothing has to be opened towards it.`} />
             <Radio value="agent" label={t`A Kubernetes cluster, by its agent`} description={t`A Deployment in the cluster calls out; the hub holds no credential of it.`} />
             <Radio value="direct" label={t`A Kubernetes cluster, directly`} description={t`The hub calls the API server, with a credential that is kept sealed and never shown again.`} />
+            <Radio value="kvm" label={t`A KVM host`} description={t`The hub calls libvirt by TLS or SSH: virtual machines with cards passed through, or parts of cards.`} />
+            <Radio value="docker" label={t`A Docker host`} description={t`The hub calls the Docker engine by TLS.`} />
+            <Radio value="servers" label={t`Bare servers`} description={t`The hub calls their management controllers (Redfish): whole servers are leased, switched and wiped.`} />
           </Stack>
         </Radio.Group>
         <div className="aq-fields">
@@ -86,8 +107,9 @@ export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }
           {form.values.site === NEW && <TextInput label={t`Name of the place`} placeholder={t`Shanghai, room 3`} {...form.getInputProps("siteName")} />}
         </div>
         <TextInput label={way === "machine" ? t`Name of the machine` : t`Name of the cluster`} placeholder={way === "machine" ? "gpu-server-1" : "k8s-1"} {...form.getInputProps("name")} />
-        {way === "direct" && (
+        {direct && (
           <ConnectionFields
+            driver={direct}
             draft={connection}
             field={(name, options) => form.getInputProps(`connection.${name}`, options)}
             onErrors={(errors) => form.setErrors(errorsUnder("connection", errors))}
@@ -95,9 +117,9 @@ export function AddSiteForm({ onJoined }: { onJoined: (joined: Joined) => void }
           />
         )}
         <Group justify="space-between">
-          <Text size="xs" c="dimmed">{way === "direct" && !isFilled(connection) && <Trans>Fill in how the cluster is reached.</Trans>}</Text>
-          <Button type="submit" loading={add.isPending} disabled={way === "direct" && !isFilled(connection)}>
-            {way === "direct" ? <Trans>Connect the cluster</Trans> : <Trans>Make the line to run</Trans>}
+          <Text size="xs" c="dimmed">{direct && !isFilled(connection) && <Trans>Fill in how the cluster is reached.</Trans>}</Text>
+          <Button type="submit" loading={add.isPending} disabled={direct !== null && !isFilled(connection)}>
+            {direct ? <Trans>Connect the cluster</Trans> : <Trans>Make the line to run</Trans>}
           </Button>
         </Group>
       </Stack>

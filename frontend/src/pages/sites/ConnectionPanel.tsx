@@ -1,5 +1,5 @@
 /** How a cluster that the hub asks directly is reached, and a new credential in the place of the old. */
-import { Trans, useLingui } from "@lingui/react/macro";
+import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { Button, Skeleton, Stack, Text, Tooltip } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { lazy, Suspense } from "react";
@@ -22,6 +22,7 @@ export function ConnectionPanel({ cluster }: { cluster: Cluster }) {
   const [isOpen, { open, close }] = useDisclosure(false);
   const why = useWhyNot({ noun: "cluster", thing: cluster })(CONNECT);
   const { connection } = cluster;
+  const ways: Record<NonNullable<Cluster["connection"]>["way"], string> = { token: t`token`, certificate: t`client certificate`, password: t`user and password`, "ssh-key": t`key for SSH`, socket: t`socket of the hub's machine` };
   const end = connection?.expires_at ?? null;
   const isEnding = end !== null && -secondsSince(end) < TOLD_BEFORE_SECONDS;
   const button = (
@@ -37,9 +38,9 @@ export function ConnectionPanel({ cluster }: { cluster: Cluster }) {
         <Stack gap="sm">
           <Facts
             items={[
-              [t`API server`, connection.server],
-              [t`Credential`, <Text key="credential" size="sm">{connection.is_certificate ? t`client certificate` : t`token`} <Text span size="xs" c="dimmed">{connection.fingerprint}</Text></Text>],
-              [t`Believed because of`, connection.has_authority ? t`its own authority` : t`a public authority`],
+              connection.machines.length > 0 ? [t`Machines`, <Plural key="machines" value={connection.machines.length} one="# machine by its management controller" other="# machines by their management controllers" />] : [t`Server`, connection.server],
+              [t`Credential`, <Text key="credential" size="sm">{ways[connection.way]} <Text span size="xs" c="dimmed">{connection.fingerprint}</Text></Text>],
+              [t`Believed because of`, connection.has_authority ? t`its own authority` : connection.machines.some((machine) => machine.fingerprint) ? t`the fingerprints of their certificates` : t`a public authority`],
               [t`Ends`, end === null ? t`never, as far as it says` : <span key="end" title={formatMoment(end, i18n.locale)}>{formatUntil(end, i18n.locale)}</span>],
               [t`Since`, <Age key="since" at={connection.replaced_at} />],
               ...(connection.tls_server_name ? [[t`Name in its certificate`, connection.tls_server_name] as [string, string]] : []),

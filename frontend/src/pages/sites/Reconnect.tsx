@@ -9,13 +9,14 @@ import { Problem } from "~/api/problem";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { Notice } from "~/ui/Notice";
 import { ConnectionFields } from "./ConnectionFields";
-import { connectionErrors, isFilled, NO_CONNECTION, toConnection } from "./connection";
+import { connectionErrors, type Direct, isFilled, NO_CONNECTION, toConnection, WAYS_IN } from "./connection";
 
 /** All of it is sent anew: nothing of the old credential is kept, and so nothing of it is shown. */
 export function Reconnect({ cluster, onDone }: { cluster: Cluster; onDone: () => void }) {
   const { t } = useLingui();
   const client = useQueryClient();
-  const form = useForm({ initialValues: { ...NO_CONNECTION, isSame: false } });
+  const driver = (cluster.driver in WAYS_IN ? cluster.driver : "kubernetes") as Direct;
+  const form = useForm({ initialValues: { ...NO_CONNECTION, by: WAYS_IN[driver][0] ?? "kubeconfig", isSame: false } });
   const connect = useMutation({
     ...clustersConnectMutation(),
     onSuccess: async () => {
@@ -36,7 +37,7 @@ export function Reconnect({ cluster, onDone }: { cluster: Cluster; onDone: () =>
     >
       <Stack>
         <Text size="sm"><Trans>Server, authority and credential are replaced as a whole. What runs there goes on.</Trans></Text>
-        <ConnectionFields draft={form.values} field={(name, options) => form.getInputProps(name, options)} onErrors={form.setErrors} isNew={false} />
+        <ConnectionFields driver={driver} draft={form.values} field={(name, options) => form.getInputProps(name, options)} onErrors={form.setErrors} isNew={false} />
         {asksWhether && <Notice tone="warning" role="alert"><Trans>Work holds hardware here, and the server or its authority is another one.</Trans></Notice>}
         {connect.error && !asksWhether && !hasFieldErrors && <ProblemAlert error={connect.error} />}
         {(asksWhether || form.values.isSame) && (
