@@ -70,7 +70,10 @@ def planned(planner: Planner, queue: Sequence[Workload], room: QuotaRoom) -> dic
     """As admission does it, but for the commit."""
     found: dict[UUID, Outcome] = {}
     for workload in queue:
-        outcome = planner.place(request_of(workload, room.of(workload.tenant_id, workload.project_id)))
+        request = request_of(workload, room.of(workload.tenant_id, workload.project_id))
+        if workload._state.adding:  # who asks what would fit has not said yet what the work will come as
+            request = replace(request, form="")
+        outcome = planner.place(request)
         found[workload.pk] = outcome
         if isinstance(outcome, Placement):
             for member in outcome.members:

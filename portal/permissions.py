@@ -43,6 +43,7 @@ TABLE: dict[str, frozenset[Role]] = {
         "session.view": _STAFF | _TENANT | _PROJECT,
         "overview.view": _STAFF | _TENANT | _PROJECT,
         "catalogue.view": _STAFF | _TENANT | _PROJECT,  # flavors, accelerator models, pools
+        "catalogue.edit": _OPS | {_R.TENANT_OWNER, _R.TENANT_MEMBER},  # images and templates
         # tenancy
         "tenant.view": _STAFF | _TENANT | _PROJECT,
         "tenant.create": _ADMIN,

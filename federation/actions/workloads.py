@@ -76,6 +76,10 @@ def check(pool: Pool, spec: dict[str, Any]) -> None:
             raise Invalid.field("site_slugs", f"There is no site {', '.join(unknown)}.", "unknown-site")
     if pool.model_names and not devices:
         raise Invalid.field("pool", f"{pool.name} is for accelerators only.", "pool-for-accelerators")
+    if spec.get("boot") and spec.get("kind") not in (WorkloadKind.VM, WorkloadKind.SERVER):
+        raise Invalid.field(
+            "boot", "Only a virtual machine or a server starts in this way: choose its kind.", "boot-kind"
+        )
     _check_terms(spec)
 
 

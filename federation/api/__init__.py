@@ -7,6 +7,7 @@ from django.urls import path
 from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
 from federation.api.calls import AgentCallSocket
+from federation.api.catalogue import ImageViewSet, TemplateViewSet
 from federation.api.channels import PortSocket, ShellSocket
 from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolViewSet
 from federation.api.policies import PlacementPoliciesView, QueueOrdersView
@@ -37,5 +38,7 @@ def routes(router: Any) -> None:
     router.register("accelerators", AcceleratorViewSet, "accelerators")
     router.register("accelerator-models", AcceleratorModelViewSet, "accelerator_models")
     router.register("pools", PoolViewSet, "pools")
+    router.register("images", ImageViewSet, "images")
+    router.register("templates", TemplateViewSet, "templates")
     router.register("workloads", WorkloadViewSet, "workloads")
     router.register("allocations", AllocationViewSet, "allocations")

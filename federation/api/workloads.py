@@ -1,23 +1,26 @@
 """Workloads and allocations."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django.db.models import Count
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.actions import allocations, arrays, workloads
+from federation.actions import allocations, arrays, catalogue, workloads
+from federation.api.boots import BootSerializer
 from federation.api.explanations import ExplanationSerializer, explained
 from federation.api.outputs import OutputMixin
 from federation.api.terms import TERMS, TermsSerializer
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.api.whatif import PreviewSerializer, preview
-from federation.models import Allocation, Pool, Share, Workload, WorkloadKind
+from federation.models import Allocation, Pool, Share, Template, Workload, WorkloadKind
 from federation.states import AllocationState as A
 from federation.states import WorkloadState as W
 from portal.errors import NotFound
@@ -27,6 +30,7 @@ from portal.http.idempotency import once
 from portal.http.scope import project_here
 from portal.http.viewsets import ReadViewSet, allowed_verbs, must_be
 from portal.models import Project, StateChange
+from portal.permissions import scope_of
 
 _VERBS = {
     "cancel": ("workload.control", frozenset({W.QUEUED, W.ADMITTED, W.RUNNING, W.SUSPENDED})),
@@ -40,11 +44,12 @@ _SPEC = [
     "name", "kind", "priority", "replicas", "accelerators", "accelerator_milli", "accelerator_memory_mib",
     "model_names", "site_slugs", *TERMS, "cpu_milli", "memory_mib", "image", "command", "env", "run_seconds",
     "max_seconds", "max_retries", "grace_seconds", "ports", "volumes", "secret_env", "pull_secrets",
-    "is_movable",
+    "boot", "is_movable",
 ]  # fmt: skip
 
 
 class WorkloadSerializer(serializers.ModelSerializer[Workload]):
+    boot = serializers.SerializerMethodField()
     volumes = VolumeSerializer(many=True)
     tenant = serializers.UUIDField(source="tenant_id")
     tenant_name = serializers.CharField(source="tenant.name")
@@ -64,6 +69,26 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
 
     def get_actions(self, workload: Workload) -> list[str]:
         return allowed_verbs(self.context["request"].user, workload, _VERBS | _ACCESS)
+
+    @extend_schema_field(BootSerializer(allow_null=True))
+    def get_boot(self, workload: Workload) -> Any:
+        """Null: it is no machine, or nothing was said."""
+        return workload.boot or None
+
+
+def template_here(user: Any, named: Any) -> Template:
+    """The template, if the caller may see it. Whose work it is for is looked at later: a template holds no secrets."""
+    try:
+        pk = UUID(str(named))
+    except ValueError:
+        raise serializers.ValidationError({"template": "This is no id of a template."}, code="invalid") from None
+    rows = Template.objects.in_scope(scope_of(user, "catalogue.view")).filter(pk=pk, is_archived=False)
+    found: Template | None = rows.first()
+    if found is None:
+        raise serializers.ValidationError(
+            {"template": "There is no such template in the catalogue."}, code="no-template"
+        )
+    return found
 
 
 class NewWorkloadSerializer(TermsSerializer, serializers.ModelSerializer[Workload]):
@@ -93,10 +118,25 @@ class NewWorkloadSerializer(TermsSerializer, serializers.ModelSerializer[Workloa
     volumes = VolumeSerializer(many=True, required=False)
     secret_env = SecretNamesField(required=False)
     pull_secrets = SecretNamesField(required=False)
+    boot = BootSerializer(required=False)
+    catalogue_image = serializers.UUIDField(
+        required=False, help_text="An image of the catalogue, instead of `image`; a machine's disk comes with it."
+    )
+    template = serializers.UUIDField(
+        required=False, help_text="A template of the catalogue: its fields hold where nothing else is said here."
+    )
 
     class Meta:
         model = Workload
-        fields = ["project", "pool", *_SPEC]
+        fields = ["project", "pool", "catalogue_image", "template", *_SPEC]
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A template's fields lie under what was sent."""
+        if isinstance(data, Mapping) and data.get("template"):
+            data = {**template_here(self.context["request"].user, data["template"]).work, **data}
+        found: dict[str, Any] = super().to_internal_value(data)
+        found.pop("template", None)
+        return found
 
     def validate_env(self, value: dict[str, str]) -> dict[str, str]:
         if len(value) > 500:
@@ -188,6 +228,8 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
         pool = Pool.objects.filter(pk=data.pop("pool")).first()
         if pool is None:
             raise NotFound("There is no such pool.")
+        if image := data.pop("catalogue_image", None):
+            data = catalogue.chosen(catalogue.for_project(project, image), data)
         return project, pool, data
 
     def _do(self, verb: str, act: Any) -> Response:

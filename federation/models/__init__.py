@@ -1,6 +1,7 @@
 """Sites, inventory, workloads and grants. Imported as `from federation.models import Allocation`."""
 
 from federation.models.allocations import Allocation, LedgerEntry, Share
+from federation.models.catalogue import Image, Template
 from federation.models.connections import ClusterCredential
 from federation.models.inventory import (
     Accelerator,
@@ -39,6 +40,7 @@ __all__ = [
     "ClusterWatch",
     "Figures",
     "Health",
+    "Image",
     "JoinToken",
     "LedgerEntry",
     "LogPart",
@@ -47,6 +49,7 @@ __all__ = [
     "QueueOrder",
     "Share",
     "Site",
+    "Template",
     "Workload",
     "WorkloadKind",
 ]

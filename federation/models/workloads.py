@@ -116,6 +116,7 @@ class Workload(StatefulRow):
     volumes = models.JSONField(default=list, blank=True)
     secret_env = ArrayField(models.CharField(max_length=253), default=list, blank=True)
     pull_secrets = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    boot = models.JSONField(default=dict, blank=True, help_text="Of a virtual machine or a server.")
     is_movable = models.BooleanField(default=False, help_text="May be stopped and started again elsewhere.")
     max_retries = models.PositiveSmallIntegerField(default=0)
     retries = models.PositiveSmallIntegerField(default=0, editable=False)

@@ -66,6 +66,7 @@ class Layout(NamedTuple):
     region: str
     is_open: bool
     slots: tuple[DeviceFree, ...]  # amounts blanked
+    forms: frozenset[str]
 
 
 class Columns:
@@ -149,17 +150,17 @@ class Columns:
     def _layout(self, node: NodeFree) -> "_Plan":
         # Nodes made in bulk share one tuple of devices, and then need no look at each. Only for those of the fleet,
         # which is kept: the identity of a tuple that is gone is soon another's.
-        quick = (node.site, node.region, node.is_open, id(node.devices))
+        quick = (node.site, node.region, node.is_open, id(node.devices), node.forms)
         if quick not in self._by_identity:
             self._by_identity[quick] = self._plan(node)
         return self._by_identity[quick]
 
     def _plan(self, node: NodeFree) -> "_Plan":
         slots = tuple(map(_blank, node.devices))
-        key = (node.site, node.region, node.is_open, slots)
+        key = (node.site, node.region, node.is_open, slots, node.forms)
         plan = self._layouts.get(key)
         if plan is None:
-            layout = Layout(len(self.layouts), node.site, node.region, node.is_open, slots)
+            layout = Layout(len(self.layouts), node.site, node.region, node.is_open, slots, node.forms)
             self.layouts.append(layout)
             for slot in slots:
                 if slot.can_share:
@@ -236,7 +237,7 @@ def _emptied(node: NodeFree) -> NodeFree:
         memory_mib=max(node.total_memory_mib, node.memory_mib) if node.total_memory_mib else ANY_AMOUNT,
         devices=tuple(_empty_device(d) for d in node.devices), rack=node.rack, labels=node.labels, is_open=True,
         total_cpu_milli=node.total_cpu_milli, total_memory_mib=node.total_memory_mib, region=node.region,
-        network=node.network,
+        network=node.network, forms=node.forms,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ class Filter(StrEnum):
     CLOSED = "closed"
     SITE = "site"
     REGION = "region"
+    FORM = "form"
     LABEL = "label"
     NETWORK = "network-class"
     MODEL = "model"
@@ -96,6 +97,8 @@ def screen(wish: Wish, layout: Layout) -> Filter | None:
     terms = wish.terms
     if terms.regions and not any(is_in(layout.region, wanted) for wanted in terms.regions):
         return Filter.REGION
+    if terms.form and layout.forms and terms.form not in layout.forms:
+        return Filter.FORM
     if not wish.devices:
         return None if wish.flavors is None or CPU_FLAVOR in wish.flavors else Filter.QUOTA
     if not any(suits(wish, slot) for slot in layout.slots):

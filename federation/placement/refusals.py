@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from federation.forms import CONTAINER, PROCESS, SERVER, VM
 from federation.placement.columns import Columns
 from federation.placement.filters import Filter, Wish, step_up, suits
 from federation.placement.terms import NETWORK_CLASS_LABEL
@@ -12,6 +13,7 @@ REASONS = {
     Filter.CLOSED: "NoOpenNodes",
     Filter.SITE: "NoOpenNodes",
     Filter.REGION: "NoOpenNodes",
+    Filter.FORM: "NoOpenNodes",
     Filter.LABEL: "NoOpenNodes",
     Filter.NETWORK: "NoOpenNodes",
     Filter.MODEL: "NoMatchingModel",
@@ -69,7 +71,7 @@ def never(request: Request, missed: Missed, columns: Columns) -> Refusal:
 
 def _miss(missed: Missed) -> Miss | None:
     wish, last, node = missed.wish, missed.last, missed.node
-    if last in (Filter.REGION, Filter.NETWORK, Filter.MODE):
+    if last in (Filter.REGION, Filter.FORM, Filter.NETWORK, Filter.MODE):
         return Miss(node.id, last.value, 1, 0, last.value, _instead(missed))
     wanted = {
         Filter.LABEL: (len(wish.terms.labels), "labels"),
@@ -85,6 +87,8 @@ def _instead(missed: Missed) -> str:
     """What the nearest node has of what is asked for by name."""
     if missed.last == Filter.REGION:
         return missed.node.region
+    if missed.last == Filter.FORM:
+        return ", ".join(sorted(missed.node.forms))
     if missed.last == Filter.NETWORK:
         return missed.node.labels.get(NETWORK_CLASS_LABEL, "")
     return ", ".join(sorted({d.mode for d in missed.node.devices if suits(missed.wish, d)}))
@@ -99,6 +103,9 @@ def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
     if last == Filter.REGION:
         regions = sorted({layout.region for layout in columns.layouts if layout.is_open and layout.region})
         return f"There are nodes in {_words(regions)}." if regions else "No site says in which region it is."
+    if last == Filter.FORM:
+        forms = {form for layout in columns.layouts if layout.is_open for form in layout.forms}
+        return f"Those there run {_words(sorted(FORM_WORDS[form] for form in forms))}."
     if last == Filter.LABEL:
         return _labels_there(missed)
     if last == Filter.NETWORK:
@@ -201,12 +208,15 @@ def _beside(request: Request) -> str:
     return f" beside {_devices(request)}" if request.wants_accelerators else ""
 
 
-_BY_NAME = {Filter.SITE, Filter.REGION, Filter.LABEL, Filter.NETWORK, Filter.MODEL, Filter.MODE}  # not by amount
+# Not by amount.
+_BY_NAME = {Filter.SITE, Filter.REGION, Filter.FORM, Filter.LABEL, Filter.NETWORK, Filter.MODEL, Filter.MODE}
+FORM_WORDS = {PROCESS: "programs", CONTAINER: "containers", VM: "virtual machines", SERVER: "whole servers"}
 
 _MESSAGES: dict[Filter, Callable[[Request], str]] = {
     Filter.CLOSED: lambda _: "No node takes new work.",
     Filter.SITE: lambda r: f"No open node at {_words(sorted(r.sites))}.",
     Filter.REGION: lambda r: f"No open node in {_words(sorted(r.regions))}.",
+    Filter.FORM: lambda r: f"No open node runs {FORM_WORDS[r.form]}.",
     Filter.LABEL: lambda r: f"No open node has {' and '.join(f'{k} = {v}' for k, v in sorted(r.labels.items()))}.",
     Filter.NETWORK: lambda r: f"No open node is on a network of the class {r.network_class}.",
     Filter.MODEL: lambda r: (

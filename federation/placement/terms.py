@@ -38,6 +38,7 @@ class Terms(NamedTuple):
     labels: frozenset[tuple[str, str]] = frozenset()
     network_class: str = ""
     prefer: str = ""
+    form: str = ""  # what the work comes as, see federation/forms.py
 
 
 NO_TERMS = Terms()

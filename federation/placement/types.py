@@ -50,6 +50,7 @@ class NodeFree:
     carbon: float = 0.0  # grams of CO2 for a kWh there
     region: str = ""  # of its site
     network: str = ""  # nodes of a site with the same one reach each other over it
+    forms: frozenset[str] = frozenset()  # what it runs: processes, containers, ...; empty: anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Request:
     regions: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)  # that a node must have, all of them
     prefer: str = ""  # what comes before what the policy prefers: money or energy
+    form: str = ""  # what the work comes as; "" means that it does not matter
     deadline: float | None = None  # when it should be done, in seconds since 1970; changes nothing about where
     terms: Terms | None = field(init=False, compare=False, repr=False)  # of one member; None: no terms at all
 
@@ -105,15 +107,16 @@ class Request:
         # Most requests have none of these: whoever plans many of them looks at one thing, not at nine.
         is_plain = self.topology == SITE and not (
             self.network_class or self.modes or self.regions or self.labels or self.prefer or self.spread
-            or self.min_replicas or self.deadline is not None
+            or self.min_replicas or self.form or self.deadline is not None
         )  # fmt: skip
         object.__setattr__(self, "terms", None if is_plain else self._terms())
 
     def _terms(self) -> Terms:
-        wanted = (self.modes, self.regions, self.labels, self.network_class, self.prefer)
+        wanted = (self.modes, self.regions, self.labels, self.network_class, self.prefer, self.form)
         if not any(wanted):
             return NO_TERMS
-        return Terms(self.modes, self.regions, frozenset(self.labels.items()), self.network_class, self.prefer)
+        labels = frozenset(self.labels.items())
+        return Terms(self.modes, self.regions, labels, self.network_class, self.prefer, self.form)
 
     @property
     def wants_accelerators(self) -> bool:

@@ -114,7 +114,7 @@ class _Sight(NamedTuple):
 _SIGHT = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, nodes.all, devices.all, nodes.some || devices.some,
   md5(concat(
-    (SELECT string_agg(ROW(c.id, c.slug, c.state, s.slug, s.region, s.power_price_per_kwh,
+    (SELECT string_agg(ROW(c.id, c.slug, c.state, c.driver, s.slug, s.region, s.power_price_per_kwh,
                            s.carbon_grams_per_kwh)::text, ' '
                        ORDER BY c.id)
        FROM federation_cluster c JOIN federation_site s ON s.id = c.site_id), '/',

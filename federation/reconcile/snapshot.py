@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from federation.forms import form_of, forms_at
 from federation.models import Accelerator, Node, Pool, Workload
 from federation.placement.mix import Mix
 from federation.placement.policies import named
@@ -86,6 +87,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
         "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib", "rack", "labels", "state", "cluster__state",
         "cluster__site__power_price_per_kwh", "cluster__site__carbon_grams_per_kwh", "cluster__site__region",
+        "cluster__driver", "cluster__kind",
     )  # fmt: skip
     for row in columns:
         (
@@ -106,6 +108,8 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
             price,
             carbon,
             region,
+            driver,
+            kind,
         ) = row
         if pool.model_names and pk not in devices:
             continue
@@ -133,6 +137,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
                 carbon=float(carbon),
                 region=region,
                 network=network_of(labels),
+                forms=forms_at(driver, kind, labels),
             )
         )
     return Fleet(tuple(found), {} if only is not None else facts_of(pool))
@@ -206,7 +211,7 @@ class QuotaRoom:
 # The fields of a workload that decide where it fits, and whose it is. `request_of` looks at its deadline, too.
 ASKED = ("project_id", "cpu_milli", "memory_mib", "accelerators", "accelerator_milli", "accelerator_memory_mib",
          "model_names", "site_slugs", "replicas", "min_replicas", "topology", "spread", "network_class",
-         "slicing_modes", "regions", "node_labels", "prefer")  # fmt: skip
+         "slicing_modes", "regions", "node_labels", "prefer", "kind", "image")  # fmt: skip
 
 
 def request_of(workload: Any, room: dict[str, int]) -> Request:
@@ -231,5 +236,6 @@ def request_of(workload: Any, room: dict[str, int]) -> Request:
         regions=frozenset(workload.regions),
         labels=workload.node_labels,
         prefer=workload.prefer,
+        form=form_of(workload.kind, workload.image),
         deadline=workload.deadline_at.timestamp() if workload.deadline_at else None,
     )

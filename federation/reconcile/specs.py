@@ -2,8 +2,8 @@
 
 from django.db.models import Q
 
-from federation.drivers.base import DeviceGrant, Volume, VolumeKind, WorkloadSpec
-from federation.models import Allocation, Workload
+from federation.drivers.base import Boot, BootFrom, DeviceGrant, Volume, VolumeKind, WorkloadSpec
+from federation.models import Allocation, Workload, WorkloadKind
 from federation.states import AllocationState as A
 
 
@@ -41,7 +41,17 @@ def spec_of(allocation: Allocation) -> WorkloadSpec:
         ),
         secret_env=tuple(workload.secret_env),
         pull_secrets=tuple(workload.pull_secrets),
+        boot=_boot(workload),
     )
+
+
+def _boot(workload: Workload) -> Boot | None:
+    """Of what starts as a machine: also when nothing was said about how."""
+    if workload.kind not in (WorkloadKind.VM, WorkloadKind.SERVER):
+        return None
+    said = dict(workload.boot)
+    keys = tuple(said.pop("ssh_keys", ()))
+    return Boot(**{**said, "boot_from": BootFrom(said.get("boot_from", BootFrom.DISK)), "ssh_keys": keys})
 
 
 def members_of(workload: Workload, attempt: int) -> int:

@@ -72,6 +72,10 @@ _BODY: dict[str, Make] = {
     "clusters_check_connection": lambda w: {"server": certificates.SERVER, "token": certificates.token()},
     "join_tokens_create": lambda w: {"cluster": str(w.things["clusters waiting"].pk)},
     "pools_create": lambda w: {"slug": "new", "name": "New"},
+    "images_create": lambda w: {
+        "tenant": str(w.tenant.pk), "slug": "new", "name": "New", "form": "container", "reference": "r.example/new:1",
+    },
+    "templates_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New", "work": {"kind": "vm"}},
     "workloads_create": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },

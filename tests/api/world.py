@@ -11,9 +11,9 @@ from django.utils import timezone
 from billing import metering
 from billing.actions import invoices
 from billing.models import UsageRecord
-from federation.actions import agents, sites
+from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
-from federation.models import Agent, ClusterCredential, Figures, Workload
+from federation.models import Agent, ClusterCredential, Figures, Image, Template, Workload
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
 from portal.audit import SYSTEM
@@ -57,6 +57,9 @@ class World:
             "accelerators": estate.devices[0],
             "quotas": quotas.grant(by=SYSTEM, tenant=self.tenant, project=project, flavor=flavor, nominal_milli=5000),
         }
+        whose: dict[str, Any] = {"by": self.owner, "tenant": self.tenant, "slug": "ours"}
+        things["images"] = catalogue.add(Image, **whose, name="Ours", form="vm", reference="a.raw", sha256="0" * 64)
+        things["templates"] = catalogue.add(Template, **whose, name="Ours", work={"accelerators": 1})
         self._work()
         self._money()
         self._agent()

@@ -246,6 +246,7 @@ def meets(terms: Terms, node: NodeFree) -> bool:
     """Region, labels and network class; how devices are handed out is theirs to tell."""
     return (
         (not terms.regions or any(is_in(node.region, wanted) for wanted in terms.regions))
+        and (not terms.form or not node.forms or terms.form in node.forms)
         and all(node.labels.get(name) == value for name, value in terms.labels)
         and terms.network_class in ("", node.labels.get(NETWORK_CLASS_LABEL))
     )

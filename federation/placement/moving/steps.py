@@ -39,6 +39,8 @@ def _check(piece: Piece, source: NodeFree, target: NodeFree, shares: tuple[Devic
         problem = "its site was not asked for"
     elif wanted.regions and not any(is_in(target.region, region) for region in wanted.regions):
         problem = "its region was not asked for"
+    elif wanted.form and target.forms and wanted.form not in target.forms:
+        problem = "it does not run what the work comes as"
     elif any(target.labels.get(name) != value for name, value in wanted.labels.items()):
         problem = "it lacks a label"
     elif wanted.network_class and target.labels.get(NETWORK_CLASS_LABEL) != wanted.network_class:

@@ -8,6 +8,7 @@ export const FILTERS: Record<string, MessageDescriptor> = {
   closed: msg`closed to new work, or silent`,
   site: msg`at another site`,
   region: msg`in another region`,
+  form: msg`that run something else`,
   label: msg`without the labels asked for`,
   "network-class": msg`on another class of network`,
   model: msg`without this model`,

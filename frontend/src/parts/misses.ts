@@ -2,7 +2,7 @@
 import { useLingui } from "@lingui/react/macro";
 import type { NearestMiss } from "~/api/__generated__";
 import { formatMemory, formatMilli } from "~/lib/format";
-import { MODES } from "~/lib/words";
+import { FORMS, MODES } from "~/lib/words";
 import { useWord } from "./words";
 
 /** `where`: the place with the most room for members, or what is there instead of what is asked for by name. */
@@ -31,6 +31,10 @@ export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
         return t`it has ${has} of the ${wanted} labels asked for`;
       case "region region":
         return t`its region: ${instead}`;
+      case "form form": {
+        const forms = instead.split(", ").map((form) => word(FORMS, form)).join(", ");
+        return t`it runs: ${forms}`;
+      }
       case "network-class network-class":
         return t`its class of network: ${instead}`;
       case "mode mode": {

@@ -297,6 +297,70 @@ export type AuditEntry = {
 export type BlankEnum = '';
 
 /**
+ * Of a virtual machine or a server. `image` of the workload names the image; with `image_url` it is fetched.
+ */
+export type Boot = {
+    /**
+     * Where the site fetches the image; empty: the site has it.
+     */
+    image_url: string;
+    /**
+     * Of the file; what does not match is refused.
+     */
+    image_sha256: string;
+    image_format: ImageFormatEnum | BlankEnum;
+    /**
+     * Of the first disk; 0: as large as the image.
+     */
+    disk_mib: number;
+    /**
+     * Public keys of those who may enter, as in authorized_keys.
+     */
+    ssh_keys: Array<string>;
+    /**
+     * For cloud-init.
+     */
+    user_data: string;
+    /**
+     * Of a server.
+     */
+    boot_from: BootFromEnum;
+};
+
+export type BootFromEnum = 'disk' | 'pxe' | 'virtual-media';
+
+/**
+ * Of a virtual machine or a server. `image` of the workload names the image; with `image_url` it is fetched.
+ */
+export type BootRequest = {
+    /**
+     * Where the site fetches the image; empty: the site has it.
+     */
+    image_url?: string;
+    /**
+     * Of the file; what does not match is refused.
+     */
+    image_sha256?: string;
+    image_format?: ImageFormatEnum | BlankEnum;
+    /**
+     * Of the first disk; 0: as large as the image.
+     */
+    disk_mib?: number;
+    /**
+     * Public keys of those who may enter, as in authorized_keys.
+     */
+    ssh_keys?: Array<string>;
+    /**
+     * For cloud-init.
+     */
+    user_data?: string;
+    /**
+     * Of a server.
+     */
+    boot_from?: BootFromEnum;
+};
+
+/**
  * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
  */
 export type Call = {
@@ -624,9 +688,50 @@ export type FlavorTotal = {
 
 export type ForEnum = 'waiting' | 'mix';
 
+export type FormEnum = 'container' | 'vm' | 'server';
+
+export type FormatEnum = 'qcow2' | 'raw' | 'iso';
+
 export type FoundByEnum = 'greedy' | 'solver';
 
 export type HealthEnum = 'healthy' | 'unhealthy' | 'unknown';
+
+/**
+ * `tenant` null: for everybody. `form`: what it starts as.
+ */
+export type Image = {
+    readonly id: string;
+    tenant: string | null;
+    readonly tenant_name: string | null;
+    slug: string;
+    name: string;
+    description: string;
+    is_archived: boolean;
+    form: FormEnum;
+    /**
+     * Of a container, as registry.example.org/job:1; of a disk, the name that sites keep.
+     */
+    reference: string;
+    /**
+     * Of a disk: where sites fetch it.
+     */
+    url: string;
+    /**
+     * Of the file or of the manifest.
+     */
+    sha256: string;
+    format: FormatEnum | BlankEnum;
+    size_bytes: number | null;
+    /**
+     * The smallest disk it starts on.
+     */
+    min_disk_mib: number;
+    readonly can_edit: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
+export type ImageFormatEnum = 'qcow2' | 'raw' | 'iso';
 
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
@@ -980,6 +1085,33 @@ export type NewDepartmentRequest = {
     name: string;
 };
 
+export type NewImageRequest = {
+    /**
+     * Whose it is; none: for everybody.
+     */
+    tenant?: string | null;
+    slug: string;
+    form: FormEnum;
+    name: string;
+    description?: string;
+    is_archived?: boolean;
+    /**
+     * Of a container, as registry.example.org/job:1; of a disk, the name that sites keep.
+     */
+    reference: string;
+    /**
+     * Of a disk: where sites fetch it.
+     */
+    url?: string;
+    /**
+     * Of the file, or of a container's manifest.
+     */
+    sha256?: string;
+    format?: FormatEnum | BlankEnum;
+    size_bytes?: number | null;
+    min_disk_mib?: number;
+};
+
 export type NewJoinTokenRequest = {
     cluster: string;
 };
@@ -1050,6 +1182,23 @@ export type NewSiteRequest = {
     weight?: string;
 };
 
+export type NewTemplateRequest = {
+    /**
+     * Whose it is; none: for everybody.
+     */
+    tenant?: string | null;
+    slug: string;
+    name: string;
+    description?: string;
+    is_archived?: boolean;
+    /**
+     * Fields of a new workload, as POST /workloads takes them.
+     */
+    work?: {
+        [key: string]: unknown;
+    };
+};
+
 export type NewTenantRequest = {
     slug: string;
     name: string;
@@ -1076,6 +1225,14 @@ export type NewUserRequest = {
 export type NewWorkloadRequest = {
     project: string;
     pool: string;
+    /**
+     * An image of the catalogue, instead of `image`; a machine's disk comes with it.
+     */
+    catalogue_image?: string;
+    /**
+     * A template of the catalogue: its fields hold where nothing else is said here.
+     */
+    template?: string;
     name: string;
     kind?: WorkloadKind;
     priority?: number;
@@ -1141,6 +1298,7 @@ export type NewWorkloadRequest = {
     volumes?: Array<VolumeRequest>;
     secret_env?: Array<string>;
     pull_secrets?: Array<string>;
+    boot?: BootRequest;
     /**
      * May be stopped and started again elsewhere.
      */
@@ -1150,6 +1308,14 @@ export type NewWorkloadRequest = {
 export type NewWorkloadsRequest = {
     project: string;
     pool: string;
+    /**
+     * An image of the catalogue, instead of `image`; a machine's disk comes with it.
+     */
+    catalogue_image?: string;
+    /**
+     * A template of the catalogue: its fields hold where nothing else is said here.
+     */
+    template?: string;
     name: string;
     kind?: WorkloadKind;
     priority?: number;
@@ -1215,6 +1381,7 @@ export type NewWorkloadsRequest = {
     volumes?: Array<VolumeRequest>;
     secret_env?: Array<string>;
     pull_secrets?: Array<string>;
+    boot?: BootRequest;
     /**
      * May be stopped and started again elsewhere.
      */
@@ -1366,6 +1533,12 @@ export type PaginatedFlavorList = {
     results: Array<Flavor>;
 };
 
+export type PaginatedImageList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Image>;
+};
+
 export type PaginatedInvoiceLineList = {
     next: string | null;
     previous: string | null;
@@ -1426,6 +1599,12 @@ export type PaginatedSiteList = {
     results: Array<Site>;
 };
 
+export type PaginatedTemplateList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Template>;
+};
+
 export type PaginatedTenantList = {
     next: string | null;
     previous: string | null;
@@ -1454,6 +1633,27 @@ export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
     results: Array<Workload>;
+};
+
+export type PatchedImageChangeRequest = {
+    name?: string;
+    description?: string;
+    is_archived?: boolean;
+    /**
+     * Of a container, as registry.example.org/job:1; of a disk, the name that sites keep.
+     */
+    reference?: string;
+    /**
+     * Of a disk: where sites fetch it.
+     */
+    url?: string;
+    /**
+     * Of the file, or of a container's manifest.
+     */
+    sha256?: string;
+    format?: FormatEnum | BlankEnum;
+    size_bytes?: number | null;
+    min_disk_mib?: number;
 };
 
 export type PatchedPoolChangeRequest = {
@@ -1487,6 +1687,28 @@ export type PatchedSiteChangeRequest = {
      * How much of the work it is to get beside other sites, where a policy goes by that.
      */
     weight?: string;
+};
+
+export type PatchedTemplateChangeRequest = {
+    name?: string;
+    description?: string;
+    is_archived?: boolean;
+    /**
+     * Fields of a new workload, as POST /workloads takes them.
+     */
+    work?: {
+        [key: string]: unknown;
+    };
+};
+
+/**
+ * How many nodes of a pool run what the image starts, of how many it has.
+ */
+export type Place = {
+    pool: string;
+    pool_name: string;
+    nodes: number;
+    of_nodes: number;
 };
 
 export type PlacementOutcome = 'placed' | 'waiting';
@@ -1814,6 +2036,25 @@ export type StateChange = {
     by: string;
 };
 
+/**
+ * `work`: fields of a new workload, without its project, pool and name.
+ */
+export type Template = {
+    readonly id: string;
+    tenant: string | null;
+    readonly tenant_name: string | null;
+    slug: string;
+    name: string;
+    description: string;
+    is_archived: boolean;
+    work: {
+        [key: string]: unknown;
+    };
+    readonly can_edit: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
 export type Tenant = {
     readonly id: string;
     slug: string;
@@ -2067,6 +2308,7 @@ export type Workload = {
     volumes: Array<Volume>;
     secret_env: Array<string>;
     pull_secrets: Array<string>;
+    boot: Boot | null;
     /**
      * May be stopped and started again elsewhere.
      */
@@ -2303,6 +2545,37 @@ export type FlavorWritable = {
     unit: UnitEnum;
     vendor: string;
     model: string;
+    version: number;
+};
+
+/**
+ * `tenant` null: for everybody. `form`: what it starts as.
+ */
+export type ImageWritable = {
+    tenant: string | null;
+    slug: string;
+    name: string;
+    description: string;
+    is_archived: boolean;
+    form: FormEnum;
+    /**
+     * Of a container, as registry.example.org/job:1; of a disk, the name that sites keep.
+     */
+    reference: string;
+    /**
+     * Of a disk: where sites fetch it.
+     */
+    url: string;
+    /**
+     * Of the file or of the manifest.
+     */
+    sha256: string;
+    format: FormatEnum | BlankEnum;
+    size_bytes: number | null;
+    /**
+     * The smallest disk it starts on.
+     */
+    min_disk_mib: number;
     version: number;
 };
 
@@ -2571,6 +2844,12 @@ export type PaginatedFlavorListWritable = {
     results: Array<FlavorWritable>;
 };
 
+export type PaginatedImageListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ImageWritable>;
+};
+
 export type PaginatedInvoiceLineListWritable = {
     next: string | null;
     previous: string | null;
@@ -2629,6 +2908,12 @@ export type PaginatedSiteListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<SiteWritable>;
+};
+
+export type PaginatedTemplateListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<TemplateWritable>;
 };
 
 export type PaginatedTenantListWritable = {
@@ -2748,6 +3033,21 @@ export type StateChangeWritable = {
     reason: string;
     message: string;
     by: string;
+};
+
+/**
+ * `work`: fields of a new workload, without its project, pool and name.
+ */
+export type TemplateWritable = {
+    tenant: string | null;
+    slug: string;
+    name: string;
+    description: string;
+    is_archived: boolean;
+    work: {
+        [key: string]: unknown;
+    };
+    version: number;
 };
 
 export type TenantWritable = {
@@ -5218,6 +5518,278 @@ export type PoolsSimulateResponses = {
 };
 
 export type PoolsSimulateResponse = PoolsSimulateResponses[keyof PoolsSimulateResponses];
+
+export type ImagesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        form?: 'container' | 'server' | 'vm';
+        is_archived?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/images';
+};
+
+export type ImagesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ImagesListError = ImagesListErrors[keyof ImagesListErrors];
+
+export type ImagesListResponses = {
+    200: PaginatedImageList;
+};
+
+export type ImagesListResponse = ImagesListResponses[keyof ImagesListResponses];
+
+export type ImagesCreateData = {
+    body: NewImageRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/images';
+};
+
+export type ImagesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ImagesCreateError = ImagesCreateErrors[keyof ImagesCreateErrors];
+
+export type ImagesCreateResponses = {
+    201: Image;
+};
+
+export type ImagesCreateResponse = ImagesCreateResponses[keyof ImagesCreateResponses];
+
+export type ImagesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this image.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/images/{id}';
+};
+
+export type ImagesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ImagesRetrieveError = ImagesRetrieveErrors[keyof ImagesRetrieveErrors];
+
+export type ImagesRetrieveResponses = {
+    200: Image;
+};
+
+export type ImagesRetrieveResponse = ImagesRetrieveResponses[keyof ImagesRetrieveResponses];
+
+export type ImagesPartialUpdateData = {
+    body?: PatchedImageChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this image.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/images/{id}';
+};
+
+export type ImagesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ImagesPartialUpdateError = ImagesPartialUpdateErrors[keyof ImagesPartialUpdateErrors];
+
+export type ImagesPartialUpdateResponses = {
+    200: Image;
+};
+
+export type ImagesPartialUpdateResponse = ImagesPartialUpdateResponses[keyof ImagesPartialUpdateResponses];
+
+export type ImagesPlacesData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this image.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/images/{id}/places';
+};
+
+export type ImagesPlacesErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ImagesPlacesError = ImagesPlacesErrors[keyof ImagesPlacesErrors];
+
+export type ImagesPlacesResponses = {
+    200: Array<Place>;
+};
+
+export type ImagesPlacesResponse = ImagesPlacesResponses[keyof ImagesPlacesResponses];
+
+export type TemplatesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_archived?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/templates';
+};
+
+export type TemplatesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TemplatesListError = TemplatesListErrors[keyof TemplatesListErrors];
+
+export type TemplatesListResponses = {
+    200: PaginatedTemplateList;
+};
+
+export type TemplatesListResponse = TemplatesListResponses[keyof TemplatesListResponses];
+
+export type TemplatesCreateData = {
+    body: NewTemplateRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/templates';
+};
+
+export type TemplatesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TemplatesCreateError = TemplatesCreateErrors[keyof TemplatesCreateErrors];
+
+export type TemplatesCreateResponses = {
+    201: Template;
+};
+
+export type TemplatesCreateResponse = TemplatesCreateResponses[keyof TemplatesCreateResponses];
+
+export type TemplatesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this template.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/templates/{id}';
+};
+
+export type TemplatesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TemplatesRetrieveError = TemplatesRetrieveErrors[keyof TemplatesRetrieveErrors];
+
+export type TemplatesRetrieveResponses = {
+    200: Template;
+};
+
+export type TemplatesRetrieveResponse = TemplatesRetrieveResponses[keyof TemplatesRetrieveResponses];
+
+export type TemplatesPartialUpdateData = {
+    body?: PatchedTemplateChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this template.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/templates/{id}';
+};
+
+export type TemplatesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TemplatesPartialUpdateError = TemplatesPartialUpdateErrors[keyof TemplatesPartialUpdateErrors];
+
+export type TemplatesPartialUpdateResponses = {
+    200: Template;
+};
+
+export type TemplatesPartialUpdateResponse = TemplatesPartialUpdateResponses[keyof TemplatesPartialUpdateResponses];
 
 export type WorkloadsListData = {
     body?: never;

@@ -3,8 +3,8 @@
 import { type InfiniteData, infiniteQueryOptions, queryOptions, type UseMutationOptions } from '@tanstack/react-query';
 
 import { client } from '../client.gen';
-import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentSyncPost, allocationsList, allocationsRelease, allocationsRetrieve, auditEntriesList, auditEntriesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, flavorsList, flavorsRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesIssue, invoicesLines, invoicesList, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesRetrieve, nodesUndrain, type Options, overviewGet, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
+import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentSyncPost, allocationsList, allocationsRelease, allocationsRetrieve, auditEntriesList, auditEntriesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesIssue, invoicesLines, invoicesList, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesRetrieve, nodesUndrain, type Options, overviewGet, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
 
 /**
  * Sign out.
@@ -1923,6 +1923,224 @@ export const poolsSimulateMutation = (options?: Partial<Options<PoolsSimulateDat
     const mutationOptions: UseMutationOptions<PoolsSimulateResponse, PoolsSimulateError, Options<PoolsSimulateData>> = {
         mutationFn: async (fnOptions) => {
             const { data } = await poolsSimulate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const imagesListQueryKey = (options?: Options<ImagesListData>) => createQueryKey('imagesList', options);
+
+/**
+ * What images and templates have in common.
+ */
+export const imagesListOptions = (options?: Options<ImagesListData>) => queryOptions<ImagesListResponse, ImagesListError, ImagesListResponse, ReturnType<typeof imagesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await imagesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: imagesListQueryKey(options)
+});
+
+export const imagesListInfiniteQueryKey = (options?: Options<ImagesListData>): QueryKey<Options<ImagesListData>> => createQueryKey('imagesList', options, true);
+
+/**
+ * What images and templates have in common.
+ */
+export const imagesListInfiniteOptions = (options?: Options<ImagesListData>) => {
+    const opts = infiniteQueryOptions<ImagesListResponse, ImagesListError, InfiniteData<ImagesListResponse>, QueryKey<Options<ImagesListData>>, string | Pick<QueryKey<Options<ImagesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ImagesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await imagesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: imagesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * What images and templates have in common.
+ */
+export const imagesCreateMutation = (options?: Partial<Options<ImagesCreateData>>): UseMutationOptions<ImagesCreateResponse, ImagesCreateError, Options<ImagesCreateData>> => {
+    const mutationOptions: UseMutationOptions<ImagesCreateResponse, ImagesCreateError, Options<ImagesCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await imagesCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const imagesRetrieveQueryKey = (options: Options<ImagesRetrieveData>) => createQueryKey('imagesRetrieve', options);
+
+/**
+ * What images and templates have in common.
+ */
+export const imagesRetrieveOptions = (options: Options<ImagesRetrieveData>) => queryOptions<ImagesRetrieveResponse, ImagesRetrieveError, ImagesRetrieveResponse, ReturnType<typeof imagesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await imagesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: imagesRetrieveQueryKey(options)
+});
+
+/**
+ * What images and templates have in common.
+ */
+export const imagesPartialUpdateMutation = (options?: Partial<Options<ImagesPartialUpdateData>>): UseMutationOptions<ImagesPartialUpdateResponse, ImagesPartialUpdateError, Options<ImagesPartialUpdateData>> => {
+    const mutationOptions: UseMutationOptions<ImagesPartialUpdateResponse, ImagesPartialUpdateError, Options<ImagesPartialUpdateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await imagesPartialUpdate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const imagesPlacesQueryKey = (options: Options<ImagesPlacesData>) => createQueryKey('imagesPlaces', options);
+
+/**
+ * Where it can run: of each pool, how many nodes run what it starts.
+ */
+export const imagesPlacesOptions = (options: Options<ImagesPlacesData>) => queryOptions<ImagesPlacesResponse, ImagesPlacesError, ImagesPlacesResponse, ReturnType<typeof imagesPlacesQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await imagesPlaces({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: imagesPlacesQueryKey(options)
+});
+
+export const templatesListQueryKey = (options?: Options<TemplatesListData>) => createQueryKey('templatesList', options);
+
+/**
+ * What images and templates have in common.
+ */
+export const templatesListOptions = (options?: Options<TemplatesListData>) => queryOptions<TemplatesListResponse, TemplatesListError, TemplatesListResponse, ReturnType<typeof templatesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await templatesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: templatesListQueryKey(options)
+});
+
+export const templatesListInfiniteQueryKey = (options?: Options<TemplatesListData>): QueryKey<Options<TemplatesListData>> => createQueryKey('templatesList', options, true);
+
+/**
+ * What images and templates have in common.
+ */
+export const templatesListInfiniteOptions = (options?: Options<TemplatesListData>) => {
+    const opts = infiniteQueryOptions<TemplatesListResponse, TemplatesListError, InfiniteData<TemplatesListResponse>, QueryKey<Options<TemplatesListData>>, string | Pick<QueryKey<Options<TemplatesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<TemplatesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await templatesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: templatesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * What images and templates have in common.
+ */
+export const templatesCreateMutation = (options?: Partial<Options<TemplatesCreateData>>): UseMutationOptions<TemplatesCreateResponse, TemplatesCreateError, Options<TemplatesCreateData>> => {
+    const mutationOptions: UseMutationOptions<TemplatesCreateResponse, TemplatesCreateError, Options<TemplatesCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await templatesCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const templatesRetrieveQueryKey = (options: Options<TemplatesRetrieveData>) => createQueryKey('templatesRetrieve', options);
+
+/**
+ * What images and templates have in common.
+ */
+export const templatesRetrieveOptions = (options: Options<TemplatesRetrieveData>) => queryOptions<TemplatesRetrieveResponse, TemplatesRetrieveError, TemplatesRetrieveResponse, ReturnType<typeof templatesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await templatesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: templatesRetrieveQueryKey(options)
+});
+
+/**
+ * What images and templates have in common.
+ */
+export const templatesPartialUpdateMutation = (options?: Partial<Options<TemplatesPartialUpdateData>>): UseMutationOptions<TemplatesPartialUpdateResponse, TemplatesPartialUpdateError, Options<TemplatesPartialUpdateData>> => {
+    const mutationOptions: UseMutationOptions<TemplatesPartialUpdateResponse, TemplatesPartialUpdateError, Options<TemplatesPartialUpdateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await templatesPartialUpdate({
                 ...options,
                 ...fnOptions,
                 throwOnError: true
