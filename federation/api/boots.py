@@ -18,7 +18,7 @@ class UrlField(serializers.CharField):
     """An address that sites fetch from; the hub never does."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 2000, "allow_blank": True, "default": "", **kwargs})
+        super().__init__(**{"max_length": 2000, "allow_blank": True, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
         url: str = super().to_internal_value(data)
@@ -29,7 +29,7 @@ class UrlField(serializers.CharField):
 
 class Sha256Field(serializers.CharField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 64, "allow_blank": True, "default": "", **kwargs})
+        super().__init__(**{"max_length": 64, "allow_blank": True, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data).lower()
@@ -41,8 +41,8 @@ class Sha256Field(serializers.CharField):
 class BootSerializer(serializers.Serializer[Any]):
     """Of a virtual machine or a server. `image` of the workload names the image; with `image_url` it is fetched."""
 
-    image_url = UrlField(help_text="Where the site fetches the image; empty: the site has it.")
-    image_sha256 = Sha256Field(help_text="Of the file; what does not match is refused.")
+    image_url = UrlField(default="", help_text="Where the site fetches the image; empty: the site has it.")
+    image_sha256 = Sha256Field(default="", help_text="Of the file; what does not match is refused.")
     image_format = serializers.ChoiceField(choices=["qcow2", "raw", "iso"], allow_blank=True, default="")
     disk_mib = serializers.IntegerField(
         min_value=0, max_value=1 << 30, default=0, help_text="Of the first disk; 0: as large as the image."
