@@ -66,6 +66,11 @@ def _unreserved(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in RESERVED_SETTINGS}
 
 
+def driver_class(driver: str) -> type[SiteDriver] | None:
+    """To ask what it can do; None for a driver that this installation does not have."""
+    return _class_of(driver) if driver in settings.FEDERATION_DRIVERS else None
+
+
 def _class_of(driver: str) -> type[SiteDriver]:
     module, _, name = settings.FEDERATION_DRIVERS[driver].partition(":")
     found: type[SiteDriver] = getattr(import_module(module), name)

@@ -48,6 +48,10 @@ class Conflict(DomainError):
     status, code, title = 409, "conflict", "This clashes with what is there"
 
 
+class SiteSilent(DomainError):
+    status, code, title = 503, "site-unavailable", "The site does not answer just now"
+
+
 class VersionRequired(DomainError):
     status, code, title = 428, "version-required", "Send If-Match with the version you are changing"
 

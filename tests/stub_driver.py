@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
+from federation.drivers.abilities import Screen
 from federation.drivers.base import (
     DriverConfig,
     NodeSeen,
@@ -16,6 +17,7 @@ from federation.drivers.base import (
 )
 
 PATH = "tests.stub_driver:StubDriver"
+MACHINE_PATH = "tests.stub_driver:MachineDriver"
 
 
 class StubDriver(SiteDriver):
@@ -46,3 +48,29 @@ class StubDriver(SiteDriver):
 
     def usage(self, start: datetime, end: datetime) -> Iterable[UsageSample]:
         return ()
+
+
+class MachineDriver(StubDriver):
+    """A site that can do it all, or says why not."""
+
+    told: ClassVar[list[tuple[str, ...]]] = []
+    trouble: ClassVar[Exception | None] = None
+
+    def _tell(self, *words: str) -> Observation:
+        if self.trouble:
+            raise self.trouble
+        self.told.append(words)
+        return Observation(words[1], ObservedState.RUNNING)
+
+    def suspend(self, ref: str) -> Observation:
+        return self._tell("suspend", ref)
+
+    def resume(self, ref: str) -> Observation:
+        return self._tell("resume", ref)
+
+    def restart(self, ref: str, *, is_hard: bool = False) -> Observation:
+        return self._tell("restart", ref, "hard" if is_hard else "soft")
+
+    def screen(self, ref: str) -> Screen | None:
+        self._tell("screen", ref)
+        return Screen("vnc", "127.0.0.1", 5901, "canary-word")

@@ -6,6 +6,7 @@ from django.urls import path
 
 from federation.api.accelerators import AcceleratorViewSet
 from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
+from federation.api.allocations import AllocationViewSet
 from federation.api.calls import AgentCallSocket
 from federation.api.catalogue import ImageViewSet, TemplateViewSet
 from federation.api.channels import PortSocket, ShellSocket
@@ -13,7 +14,7 @@ from federation.api.inventory import AcceleratorModelViewSet, NodeViewSet, PoolV
 from federation.api.policies import PlacementPoliciesView, QueueOrdersView
 from federation.api.sites import ClusterViewSet, JoinTokenViewSet, SiteViewSet
 from federation.api.sockets import LogSocket
-from federation.api.workloads import AllocationViewSet, WorkloadViewSet
+from federation.api.workloads import WorkloadViewSet
 
 paths = [
     path("agent/enrol", AgentEnrolView.as_view()),

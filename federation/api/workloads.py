@@ -13,15 +13,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.actions import allocations, arrays, catalogue, workloads
+from federation.actions import arrays, catalogue, workloads
 from federation.api.boots import BootSerializer
 from federation.api.explanations import ExplanationSerializer, explained
 from federation.api.outputs import OutputMixin
 from federation.api.terms import TERMS, TermsSerializer
 from federation.api.volumes import SecretNamesField, VolumeSerializer, checked_volumes
 from federation.api.whatif import PreviewSerializer, preview
-from federation.models import Allocation, Pool, Share, Template, Workload, WorkloadKind
-from federation.states import AllocationState as A
+from federation.models import Pool, Template, Workload, WorkloadKind
 from federation.states import WorkloadState as W
 from portal.errors import NotFound
 from portal.http.filters import FilterSet
@@ -285,70 +284,3 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
         rows = self.filter_queryset(self.get_queryset()).order_by().values_list("state")
         found = dict(rows.annotate(count=Count("pk")))
         return Response([{"state": state.value, "count": found.get(state.value, 0)} for state in W])
-
-
-class ShareSerializer(serializers.ModelSerializer[Share]):
-    accelerator = serializers.UUIDField(source="accelerator_id")
-    index = serializers.IntegerField(source="accelerator.index")
-    uuid = serializers.CharField(source="accelerator.uuid")
-    model = serializers.CharField(source="accelerator.model.name")
-
-    class Meta:
-        model = Share
-        fields = ["accelerator", "index", "uuid", "model", "milli", "memory_mib"]
-
-
-_ALLOCATION_VERBS = {"release": ("allocation.release", frozenset({A.RESERVED, A.STARTING, A.ACTIVE}))}
-
-
-class AllocationSerializer(serializers.ModelSerializer[Allocation]):
-    tenant = serializers.UUIDField(source="tenant_id")
-    tenant_name = serializers.CharField(source="tenant.name")
-    project = serializers.UUIDField(source="project_id")
-    workload = serializers.UUIDField(source="workload_id")
-    workload_name = serializers.CharField(source="workload.name")
-    cluster = serializers.UUIDField(source="cluster_id")
-    cluster_name = serializers.CharField(source="cluster.name")
-    node = serializers.UUIDField(source="node_id")
-    node_name = serializers.CharField(source="node.name")
-    flavor = serializers.CharField(source="flavor.name")
-    shares = ShareSerializer(many=True)
-    actions = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Allocation
-        fields = [
-            "id", "tenant", "tenant_name", "project", "workload", "workload_name", "cluster", "cluster_name", "node",
-            "node_name", "flavor", "attempt", "replica", "state", "reason", "message", "state_since", "epoch",
-            "generation", "cpu_milli", "memory_mib", "held_milli", "shares", "started_at", "ended_at", "proof_at",
-            "exit_code", "used_cpu_milli", "used_memory_mib", "is_stuck", "created_at", "version", "actions",
-        ]  # fmt: skip
-
-    def get_actions(self, allocation: Allocation) -> list[str]:
-        return allowed_verbs(self.context["request"].user, allocation, _ALLOCATION_VERBS)
-
-
-class AllocationFilter(FilterSet):
-    state = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in A])
-
-    class Meta:
-        model = Allocation
-        fields = ["state", "tenant", "project", "workload", "cluster", "node"]
-
-
-class AllocationViewSet(ReadViewSet):
-    queryset = Allocation.objects.select_related("tenant", "workload", "cluster", "node", "flavor").prefetch_related(
-        "shares__accelerator__model"
-    )
-    serializer_class = AllocationSerializer
-    filterset_class = AllocationFilter
-    permissions = {"list": "allocation.view", "retrieve": "allocation.view", "release": "allocation.release"}
-
-    @extend_schema(request=None, responses={202: AllocationSerializer})
-    @action(detail=True, methods=["post"])
-    def release(self, request: Request, pk: str) -> Response:
-        """Take the hardware back; the workload returns to the queue."""
-        allocation = self.get_object()
-        self.require(allocation)
-        must_be(allocation, _ALLOCATION_VERBS["release"][1], "release")
-        return self.answer(allocations.release(by=self.user, allocation=allocation), 202)

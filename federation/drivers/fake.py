@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
-from federation.drivers.abilities import Channel, EventSeen, LogChunk
+from federation.drivers.abilities import Channel, EventSeen, LogChunk, Screen
 from federation.drivers.base import (
     CALL_TIMEOUT_SECONDS,
     DriverConfig,
@@ -25,7 +25,7 @@ from federation.drivers.base import (
     UsageSample,
     WorkloadSpec,
 )
-from federation.drivers.fake_course import is_running, lay_down, look_at, take_away
+from federation.drivers.fake_course import go_on, is_running, lay_down, look_at, pause, take_away
 from federation.drivers.fake_events import events_of
 from federation.drivers.fake_figures import log_of, samples
 from federation.drivers.fake_knobs import Knobs, draw, flavour_of, knobs_of
@@ -213,6 +213,32 @@ class FakeDriver(SiteDriver):
         if work.ports and port not in work.ports:
             raise Rejected("NobodyListens", f"Nothing listens on port {port}.")
         return EchoPort()
+
+    def suspend(self, ref: str) -> Observation:
+        return self._in_place(ref, pause)
+
+    def resume(self, ref: str) -> Observation:
+        return self._in_place(ref, go_on)
+
+    def restart(self, ref: str, *, is_hard: bool = False) -> Observation:
+        """What it does goes on as it was laid down; standing still ends."""
+        return self._in_place(ref, go_on)
+
+    def screen(self, ref: str) -> Screen | None:
+        """A simulated machine has no picture."""
+        self._running(ref)
+        return None
+
+    def _in_place(self, ref: str, change: Callable[[Work, float], Work]) -> Observation:
+        knobs = self._answer(self.store.look(()), ref)
+        with self.store.turn() as turn:
+            now, was = self._clock(), turn.get(ref)
+            if was is None or not is_running(was, now):
+                raise Rejected("NotRunning", "It does not run just now.")
+            if (work := change(was, now)) != was:
+                turn.put(work)
+        self._may_lose_answer(knobs, ref)
+        return look_at(work, ref, missing=knobs.missing_nodes, now=now)
 
     def _running(self, ref: str) -> Work:
         shown = self.store.look((ref,))

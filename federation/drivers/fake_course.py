@@ -64,7 +64,8 @@ def take_away(work: Work | None, ref: str, *, knobs: Knobs, now: float) -> Work:
 
 def ran_seconds(work: Work, now: float) -> float | None:
     """By the site's own clock. None when it never began to run."""
-    until = min(moment for moment in (now, work.ends_at, work.removed_at) if moment is not None)
+    ends_at = None if work.paused_at is not None else work.ends_at  # standing still it holds what it holds
+    until = min(moment for moment in (now, ends_at, work.removed_at) if moment is not None)
     return round((until - work.starts_at) * work.scale, 3) if until >= work.starts_at else None
 
 
@@ -72,9 +73,21 @@ def is_running(work: Work, now: float) -> bool:
     return work.starts_at <= now and not has_ended(work, now) and work.removed_at is None
 
 
+def pause(work: Work, now: float) -> Work:
+    return work if work.paused_at is not None else replace(work, paused_at=now)
+
+
+def go_on(work: Work, now: float) -> Work:
+    """Its end is as far off as it was when it was paused."""
+    if work.paused_at is None:
+        return work
+    ends_at = None if work.ends_at is None else work.ends_at + now - work.paused_at
+    return replace(work, paused_at=None, ends_at=ends_at)
+
+
 def has_ended(work: Work, now: float) -> bool:
     """By itself: what was removed before its end has none."""
-    if work.ends_at is None or now < work.ends_at:
+    if work.ends_at is None or work.paused_at is not None or now < work.ends_at:
         return False
     return work.removed_at is None or work.ends_at <= work.removed_at
 
@@ -113,4 +126,4 @@ def _state(work: Work, missing: Collection[str], now: float) -> tuple[ObservedSt
     if has_ended(work, now):
         state = ObservedState.FAILED if work.exit_code else ObservedState.SUCCEEDED
         return state, work.reason, work.message
-    return ObservedState.RUNNING, "", ""
+    return ObservedState.RUNNING, "" if work.paused_at is None else "Suspended", ""

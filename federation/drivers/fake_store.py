@@ -47,6 +47,7 @@ class Work:
     made_at: float = 0.0
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
+    paused_at: float | None = None  # since when it stands still; its end is then put off
 
     @property
     def is_held(self) -> bool:

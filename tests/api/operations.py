@@ -96,6 +96,7 @@ _BODY: dict[str, Make] = {
                    "target": str(uuid4())}],
     },
     "prices_create": lambda w: {"flavor": w.estate.flavor.name, "tenant": str(w.tenant.pk), "unit_price": "1"},
+    "allocations_restart": lambda w: {"is_hard": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},

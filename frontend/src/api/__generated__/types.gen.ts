@@ -1902,6 +1902,13 @@ export type ReportRequest = {
     logs?: Array<AgentLogRequest>;
 };
 
+export type RestartRequest = {
+    /**
+     * As by pulling the plug; otherwise it is asked kindly.
+     */
+    is_hard?: boolean;
+};
+
 /**
  * `findings` has all that is new, displaced, or comes out otherwise than today; `left_out` of them did not fit.
  */
@@ -1922,6 +1929,18 @@ export type Result = {
 };
 
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
+
+/**
+ * Where its host serves the picture of its screen; `kind` empty: it has none.
+ */
+export type Screen = {
+    kind: ScreenKindEnum | BlankEnum;
+    host: string;
+    port: number;
+    password: string;
+};
+
+export type ScreenKindEnum = 'vnc' | 'spice';
 
 /**
  * Who is calling, what they may do somewhere, and the CSRF token for unsafe requests.
@@ -6243,6 +6262,33 @@ export type AllocationsRetrieveResponses = {
 
 export type AllocationsRetrieveResponse = AllocationsRetrieveResponses[keyof AllocationsRetrieveResponses];
 
+export type AllocationsPauseData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this allocation.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/allocations/{id}/pause';
+};
+
+export type AllocationsPauseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AllocationsPauseError = AllocationsPauseErrors[keyof AllocationsPauseErrors];
+
+export type AllocationsPauseResponses = {
+    202: Allocation;
+};
+
+export type AllocationsPauseResponse = AllocationsPauseResponses[keyof AllocationsPauseResponses];
+
 export type AllocationsReleaseData = {
     body?: never;
     path: {
@@ -6269,6 +6315,87 @@ export type AllocationsReleaseResponses = {
 };
 
 export type AllocationsReleaseResponse = AllocationsReleaseResponses[keyof AllocationsReleaseResponses];
+
+export type AllocationsRestartData = {
+    body?: RestartRequest;
+    path: {
+        /**
+         * A UUID string identifying this allocation.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/allocations/{id}/restart';
+};
+
+export type AllocationsRestartErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AllocationsRestartError = AllocationsRestartErrors[keyof AllocationsRestartErrors];
+
+export type AllocationsRestartResponses = {
+    202: Allocation;
+};
+
+export type AllocationsRestartResponse = AllocationsRestartResponses[keyof AllocationsRestartResponses];
+
+export type AllocationsScreenData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this allocation.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/allocations/{id}/screen';
+};
+
+export type AllocationsScreenErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AllocationsScreenError = AllocationsScreenErrors[keyof AllocationsScreenErrors];
+
+export type AllocationsScreenResponses = {
+    200: Screen;
+};
+
+export type AllocationsScreenResponse = AllocationsScreenResponses[keyof AllocationsScreenResponses];
+
+export type AllocationsUnpauseData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this allocation.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/allocations/{id}/unpause';
+};
+
+export type AllocationsUnpauseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AllocationsUnpauseError = AllocationsUnpauseErrors[keyof AllocationsUnpauseErrors];
+
+export type AllocationsUnpauseResponses = {
+    202: Allocation;
+};
+
+export type AllocationsUnpauseResponse = AllocationsUnpauseResponses[keyof AllocationsUnpauseResponses];
 
 export type PricesListData = {
     body?: never;
