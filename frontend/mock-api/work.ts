@@ -59,7 +59,7 @@ export function makeWorkload(name: string, [, state, reason, message]: Case, sec
     name, kind: "training", priority: 0, replicas: 1, accelerators: 4, accelerator_milli: 1000, accelerator_memory_mib: 0, model_names: ["H100"], site_slugs: [],
     topology: "site", spread: "", min_replicas: null, regions: [], slicing_modes: [], node_labels: {}, network_class: "", prefer: "", deadline_at: null,
     cpu_milli: 16_000, memory_mib: 131_072, image: "", command: ["python", "train.py"], env: {}, run_seconds: null, max_seconds: 86_400, max_retries: 2,
-    grace_seconds: 10, ports: [], volumes: [], secret_env: [], pull_secrets: [], is_movable: false, state, reason, message, state_since: ago(seconds / 2), attempt: 1, retries: 0, submitted_by: "admin", queued_at: ago(seconds),
+    grace_seconds: 10, ports: [], volumes: [], secret_env: [], pull_secrets: [], boot: null, is_movable: false, state, reason, message, state_since: ago(seconds / 2), attempt: 1, retries: 0, submitted_by: "admin", queued_at: ago(seconds),
     started_at: hasRun ? ago(seconds * 0.9) : null, finished_at: hasEnded ? ago(seconds / 2) : null, exit_code: state === "failed" ? 1 : state === "succeeded" ? 0 : null, predicted_seconds: null,
     actions: VERBS[state], ...over,
   };

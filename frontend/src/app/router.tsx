@@ -105,6 +105,11 @@ const poolWhatIf = createRoute({
   path: "/pools/$id/what-if",
   component: lazyRouteComponent(() => import("~/pages/pools/WhatIfPage"), "WhatIfPage"),
 });
+const catalogue = createRoute({
+  getParentRoute: () => inside,
+  path: "/catalogue",
+  component: lazyRouteComponent(() => import("~/pages/catalogue/CataloguePage"), "CataloguePage"),
+});
 const tenants = createRoute({
   getParentRoute: () => inside,
   path: "/tenants",
@@ -135,7 +140,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     login,
     loginOnce,
-    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, pools, pool, poolWhatIf, allocations, tenants, tenant, billing, invoice, tokens]),
+    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, pools, pool, poolWhatIf, catalogue, allocations, tenants, tenant, billing, invoice, tokens]),
   ]),
   context: { queryClient },
   defaultPreload: "intent",

@@ -4,7 +4,7 @@ import { AppShell, Burger, Group, NavLink, ScrollArea } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
   IconBuildingCommunity,
-  IconCpu,
+  IconCpu, IconDisc,
   IconKey,
   IconLayoutDashboard,
   IconListDetails,
@@ -31,6 +31,7 @@ export function Shell() {
     { label: t`Sites`, path: pb.sites(), icon: IconMapPin, may: can("cluster.view"), also: "/clusters" },
     { label: t`Workloads`, path: pb.workloads(), icon: IconListDetails, may: can("workload.view") },
     { label: t`Pools`, path: pb.pools(), icon: IconStack2, may: can("catalogue.view") },
+    { label: t`Catalogue`, path: pb.catalogue(), icon: IconDisc, may: can("catalogue.view") },
     { label: t`Allocations`, path: pb.allocations(), icon: IconCpu, may: can("allocation.view") },
     { label: t`Tenants`, path: pb.tenants(), icon: IconBuildingCommunity, may: can("tenant.view") },
     { label: t`Billing`, path: pb.billing(), icon: IconReceipt, may: can("price.view") },

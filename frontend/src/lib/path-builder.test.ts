@@ -9,6 +9,7 @@ test("every address of the console", () => {
     {
       "allocations": "/allocations?0=0&1=1&2=8&3=f&4=+&5=1&6=%2F&7=2",
       "billing": "/billing?0=0&1=1&2=8&3=f&4=+&5=1&6=%2F&7=2",
+      "catalogue": "/catalogue",
       "cluster": "/clusters/018f%201%2F2",
       "invoice": "/billing/invoices/018f%201%2F2",
       "login": "/login?next=018f+1%2F2",

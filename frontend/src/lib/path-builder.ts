@@ -28,7 +28,8 @@ export const pb = {
     tenant?: string;
     name?: string;
   }) => withQuery("/workloads", query),
-  workloadNew: (query?: { project?: string; pool?: string }) => withQuery("/workloads/new", query),
+  catalogue: () => "/catalogue",
+  workloadNew: (query?: { project?: string; pool?: string; template?: string }) => withQuery("/workloads/new", query),
   workload: (workload: string) => `/workloads/${id(workload)}`,
   pools: () => "/pools",
   pool: (pool: string) => `/pools/${id(pool)}`,

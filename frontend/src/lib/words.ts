@@ -87,6 +87,14 @@ export const CLUSTER_KINDS: Record<Cluster["kind"], MessageDescriptor> = {
   slurm: msg`Slurm`,
 };
 
+/** What work comes as, and sites run. */
+export const FORMS: Record<string, MessageDescriptor> = {
+  process: msg`programs`,
+  container: msg`container`,
+  vm: msg`virtual machine`,
+  server: msg`whole server`,
+};
+
 /** How a card is handed out. */
 export const MODES: Record<string, MessageDescriptor> = {
   exclusive: msg`whole`,
@@ -119,6 +127,8 @@ export const VERBS: Record<string, MessageDescriptor> = {
   resume: msg`Resume`,
   retry: msg`Run again`,
   pause: msg`Pause`,
+  unpause: msg`Go on`,
+  restart: msg`Restart`,
   drain: msg`Drain`,
   undrain: msg`Take back into use`,
   retire: msg`Retire`,

@@ -11,9 +11,11 @@ import { AppLink } from "~/parts/AppLink";
 import { FilterPills } from "~/parts/FilterPills";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { StateTabs } from "~/parts/StateTabs";
+import { VerbMenu } from "~/parts/Verbs";
 import { StateCell } from "~/parts/words";
 import { Age } from "~/ui/Age";
 import { Empty, PageHead, Panel } from "~/ui/Panel";
+import { IN_PLACE } from "./verbs";
 
 export function AllocationsPage() {
   const { t } = useLingui();
@@ -85,6 +87,12 @@ export function AllocationTable({ query, withWorkload = true }: { query: Query; 
     },
     { key: "proof", header: t`Last proof`, cell: (row) => <span className="aq-nowrap"><Age at={row.proof_at} /></span> },
     { key: "started", header: t`Started`, cell: (row) => <span className="aq-nowrap"><Age at={row.started_at} never="–" /></span> },
+    {
+      key: "verbs",
+      header: <span className="aq-hidden">{t`Actions`}</span>,
+      // Many kinds of site can do nothing in place: then there is no menu of things that are never possible.
+      cell: (row) => IN_PLACE.some((verb) => row.actions.includes(verb.name)) && <VerbMenu noun="allocation" thing={{ ...row, name: `${row.workload_name} ${row.replica}` }} verbs={IN_PLACE} />,
+    },
   ];
   return (
     <QueryTable

@@ -3,8 +3,8 @@ import { Button, Checkbox, Group, MultiSelect, NumberInput, Select, Stack, Text,
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { lazy, useState } from "react";
-import { acceleratorModelsListOptions, poolsListOptions, projectsListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { lazy, useEffect, useState } from "react";
+import { acceleratorModelsListOptions, imagesListOptions, poolsListOptions, projectsListOptions, templatesListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
 import { WORKLOAD_KINDS } from "~/lib/words";
@@ -13,8 +13,9 @@ import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
 import { Fold } from "~/ui/Fold";
 import { PageHead, Panel } from "~/ui/Panel";
+import { MachineFields } from "./MachineFields";
 import { Preview } from "./Preview";
-import { badLine, DEFAULTS, type Draft, draftErrors, isContainer, isOfMore, isPort, toBody } from "./draft";
+import { badLine, DEFAULTS, type Draft, draftErrors, fromTemplate, isContainer, isOfMore, isPort, toBody } from "./draft";
 import { badLabel, isOfTerms } from "./terms";
 
 const PlacementFields = lazy(() => import("./PlacementFields").then((module) => ({ default: module.PlacementFields })));
@@ -28,6 +29,8 @@ export function NewWorkloadPage() {
   const [key] = useState(freshKey);
   const projects = useQuery(projectsListOptions({ query: { limit: 200 } }));
   const pools = useQuery(poolsListOptions({ query: { limit: 200 } }));
+  const images = useQuery(imagesListOptions({ query: { limit: 200, is_archived: false } }));
+  const templates = useQuery(templatesListOptions({ query: { limit: 200, is_archived: false } }));
   const models = useQuery(acceleratorModelsListOptions({ query: { limit: 200 } }));
   const form = useForm<Draft>({
     initialValues: { ...DEFAULTS, project: search.project ?? "", pool: search.pool ?? "" },
@@ -48,6 +51,16 @@ export function NewWorkloadPage() {
       volumes: { path: (value: string) => (value.trim().startsWith("/") ? null : t`An absolute path, as /data`) },
     },
   });
+  const fillIn = (id: string | null) => {
+    const template = templates.data?.results.find((one) => one.id === id);
+    if (template) form.setValues(fromTemplate(template.work));
+  };
+  const isKnown = templates.data?.results.some((one) => one.id === search.template);
+  // A link to a template fills the form in once the template is there.
+  useEffect(() => {
+    if (isKnown) fillIn(search.template ?? null);
+    // oxlint-disable-next-line react-hooks/exhaustive-deps -- what is typed later must stay
+  }, [isKnown]);
   const create = useMutation({
     ...workloadsCreateMutation(),
     onSuccess: (workload) => navigate(splitPath(pb.workload(workload.id))),
@@ -60,7 +73,18 @@ export function NewWorkloadPage() {
   const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
   const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
   const names = [...new Set(models.data?.results.map((model) => model.name))];
-  const image = <TextInput label={t`Image`} description={t`where the site runs containers`} placeholder="registry.example.org/team/train:1.4" {...form.getInputProps("image")} />;
+  const comesAs = isContainer(draft.kind) ? "container" : draft.kind;
+  const offered = images.data?.results.filter((one) => one.form === comesAs) ?? [];
+  const image = (
+    <div className="aq-fields">
+      {offered.length > 0 && (
+        <Select label={t`Image of the catalogue`} searchable clearable data={offered.map((one) => ({ value: one.id, label: one.name }))} {...form.getInputProps("catalogueImage")} onChange={(value) => form.setFieldValue("catalogueImage", value ?? "")} value={draft.catalogueImage || null} />
+      )}
+      {!draft.catalogueImage && (
+        <TextInput label={t`Image`} description={isContainer(draft.kind) ? t`where the site runs containers` : t`the name by which sites keep it`} placeholder={isContainer(draft.kind) ? "registry.example.org/team/train:1.4" : "debian-12.qcow2"} {...form.getInputProps("image")} />
+      )}
+    </div>
+  );
   const tryOut = () => {
     form.setValues({ project: draft.project, pool: draft.pool });
     const named = { ...draft, name: draft.name.trim() || t`Try` };
@@ -80,13 +104,17 @@ export function NewWorkloadPage() {
         >
           <Stack>
             {create.error && <ProblemAlert error={create.error} />}
+            {(templates.data?.results.length ?? 0) > 0 && (
+              <Select label={t`Template`} description={t`fills in what it says; all of it can be changed`} clearable searchable data={templates.data?.results.map((one) => ({ value: one.id, label: one.name }))} defaultValue={search.template ?? null} onChange={fillIn} />
+            )}
             <TextInput label={t`Name`} withAsterisk {...form.getInputProps("name")} />
             <div className="aq-fields">
               <Select label={t`Project`} withAsterisk searchable data={projects.data?.results.map((project) => ({ value: project.id, label: `${project.name} (${project.tenant_name})` })) ?? []} {...form.getInputProps("project")} value={draft.project || null} />
               <Select label={t`Pool`} withAsterisk searchable data={pools.data?.results.map((pool) => ({ value: pool.id, label: pool.name })) ?? []} {...form.getInputProps("pool")} value={draft.pool || null} />
               <Select label={t`Kind`} allowDeselect={false} data={Object.keys(WORKLOAD_KINDS).map((kind) => ({ value: kind, label: word(WORKLOAD_KINDS, kind) }))} {...form.getInputProps("kind")} />
             </div>
-            {isContainer(draft.kind) && image}
+            {image}
+            {!isContainer(draft.kind) && <MachineFields form={form} />}
             <div className="aq-fields">
               <NumberInput label={t`Accelerators`} description={t`of each member`} min={0} max={1024} allowDecimal={false} {...form.getInputProps("accelerators")} />
               <NumberInput label={t`Share of each`} description={t`1 is the whole card`} min={0.001} max={1} step={0.1} decimalScale={3} {...form.getInputProps("share")} />
@@ -98,7 +126,6 @@ export function NewWorkloadPage() {
               <NumberInput label={t`Memory, GiB`} description={t`of each member`} min={0.1} decimalScale={2} {...form.getInputProps("memoryGib")} />
             </div>
             <Textarea label={t`Command`} description={t`one argument a line`} autosize minRows={2} className="aq-mono" {...form.getInputProps("command")} />
-            {!isContainer(draft.kind) && image}
             <div className="aq-fields">
               <NumberInput label={t`Run time, minutes`} description={t`how long simulated sites run it`} min={0} {...form.getInputProps("runMinutes")} />
               <NumberInput label={t`Time limit, minutes`} description={t`it is stopped after this`} min={1} allowDecimal={false} {...form.getInputProps("limitMinutes")} />

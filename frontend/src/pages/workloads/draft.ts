@@ -1,5 +1,5 @@
 /** What the form holds, in people's units, and how it becomes a request in the API's. */
-import type { NewWorkloadRequest, VolumeRequest, Workload } from "~/api/__generated__";
+import type { BootRequest, NewWorkloadRequest, VolumeRequest, Workload } from "~/api/__generated__";
 import { Problem } from "~/api/problem";
 import { ANYHOW, TERMS_FIELDS, type TermsDraft, toTerms } from "./terms";
 
@@ -37,6 +37,13 @@ export interface Draft extends TermsDraft {
   pull_secrets: string[];
   graceSeconds: number | "";
   isMovable: boolean;
+  /** An image of the catalogue, instead of one by name. */
+  catalogueImage: string;
+  /** Public keys, one a line. */
+  sshKeys: string;
+  diskGib: number | "";
+  userData: string;
+  bootFrom: NonNullable<BootRequest["boot_from"]>;
 }
 
 export const DEFAULTS: Draft = {
@@ -63,6 +70,11 @@ export const DEFAULTS: Draft = {
   pull_secrets: [],
   graceSeconds: "",
   isMovable: false,
+  catalogueImage: "",
+  sshKeys: "",
+  diskGib: "",
+  userData: "",
+  bootFrom: "disk",
 };
 
 /** These run in containers where the site has them, so their image is what one thinks of first. */
@@ -94,6 +106,30 @@ function asVolume({ path, kind, source, sizeGib, isReadOnly }: VolumeDraft): Vol
   return { path: path.trim(), kind, size_mib: sizeGib === "" ? 0 : Math.round(sizeGib * 1024) };
 }
 
+function asBoot({ sshKeys, diskGib, userData, bootFrom, kind }: Draft): BootRequest {
+  return {
+    ...(linesOf(sshKeys).length > 0 ? { ssh_keys: linesOf(sshKeys).map((line) => line.trim()) } : {}),
+    ...(diskGib === "" ? {} : { disk_mib: Math.round(diskGib * 1024) }),
+    ...(userData.trim() ? { user_data: userData } : {}),
+    ...(kind === "server" && bootFrom !== "disk" ? { boot_from: bootFrom } : {}),
+  };
+}
+
+/** A template's fields in the form's units; what the form has no field for stays with the template. */
+export function fromTemplate(work: Record<string, unknown>): Partial<Draft> {
+  const number = (name: string, by: number) => (typeof work[name] === "number" ? (work[name] as number) / by : undefined);
+  const found: Partial<Record<keyof Draft, unknown>> = {
+    kind: work.kind, image: work.image, accelerators: work.accelerators, replicas: work.replicas, model_names: work.model_names,
+    share: number("accelerator_milli", 1000), cores: number("cpu_milli", 1000), memoryGib: number("memory_mib", 1024),
+    command: Array.isArray(work.command) ? work.command.join("\n") : undefined,
+    limitMinutes: number("max_seconds", 60), max_retries: work.max_retries,
+    env: work.env ? Object.entries(work.env).map(([name, value]) => `${name}=${value}`).join("\n") : undefined,
+    ports: Array.isArray(work.ports) ? work.ports.map(String) : undefined,
+    catalogueImage: work.catalogue_image,
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
+}
+
 export function toBody(draft: Draft): NewWorkloadRequest {
   const seconds = (minutes: number | "") => (minutes === "" ? null : Math.round(minutes * 60));
   return {
@@ -109,7 +145,8 @@ export function toBody(draft: Draft): NewWorkloadRequest {
     memory_mib: Math.round(draft.memoryGib * 1024),
     // One argument a line: no shell reads it, so nothing in it needs quoting.
     command: draft.command.split("\n").filter((line) => line !== ""),
-    image: draft.image.trim(),
+    ...(draft.catalogueImage ? { catalogue_image: draft.catalogueImage } : { image: draft.image.trim() }),
+    ...(isContainer(draft.kind) ? {} : { boot: asBoot(draft) }),
     run_seconds: seconds(draft.runMinutes),
     max_seconds: seconds(draft.limitMinutes),
     max_retries: draft.max_retries,
@@ -125,8 +162,9 @@ export function toBody(draft: Draft): NewWorkloadRequest {
 }
 
 const FIELDS: Record<string, string> = {
-  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds", is_movable: "isMovable", ...TERMS_FIELDS,
+  accelerator_milli: "share", cpu_milli: "cores", memory_mib: "memoryGib", run_seconds: "runMinutes", max_seconds: "limitMinutes", grace_seconds: "graceSeconds", is_movable: "isMovable", catalogue_image: "catalogueImage", ...TERMS_FIELDS,
 };
+const BOOT_FIELDS: Record<string, string> = { ssh_keys: "sshKeys", disk_mib: "diskGib", user_data: "userData", boot_from: "bootFrom" };
 const VOLUME_FIELDS: Record<string, string> = { size_mib: "sizeGib", is_read_only: "isReadOnly" };
 
 /** The API's errors by the fields of the form: "/volumes/0/size_mib" -> "volumes.0.sizeGib", "/ports/1" -> "ports". */
@@ -135,7 +173,7 @@ export function draftErrors(error: unknown): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { pointer, detail } of error.errors) {
     const [field = "", at, inside = "path"] = pointer.split("/").slice(1);
-    const name = field === "volumes" && at !== undefined ? `volumes.${at}.${VOLUME_FIELDS[inside] ?? inside}` : (FIELDS[field] ?? field);
+    const name = field === "boot" ? (BOOT_FIELDS[at ?? ""] ?? "image") : field === "volumes" && at !== undefined ? `volumes.${at}.${VOLUME_FIELDS[inside] ?? inside}` : (FIELDS[field] ?? field);
     if (name && !(name in found)) found[name] = detail;
   }
   return found;
