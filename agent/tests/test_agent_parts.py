@@ -11,7 +11,7 @@ import pytest
 from agentsite import Site
 from aquifer_agent import cgroups, files, limits, logs, probes
 from aquifer_agent.limits import Group, LimitKind
-from aquifer_agent.probes import nvidia
+from aquifer_agent.probes import nvidia, nvidia_names
 from fakehub import FakeHub
 
 
@@ -122,7 +122,7 @@ def test_without_nvml_there_are_no_devices_and_no_complaint(monkeypatch: pytest.
     ],
 )
 def test_models_have_the_names_of_quotas_and_prices(product: str, memory_mib: int, name: str) -> None:
-    assert nvidia.model_name(product, memory_mib) == name
+    assert nvidia_names.model_name(product, memory_mib) == name
 
 
 def test_memory_is_limited_where_the_kernel_lets_us(hub: FakeHub, site: Site) -> None:

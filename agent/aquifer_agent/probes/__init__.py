@@ -4,10 +4,35 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aquifer_agent.probes import nvidia
-from aquifer_agent.probes.types import Device, Figure
+from aquifer_agent.probes import (
+    amd,
+    ascend,
+    cambricon,
+    enflame,
+    hygon,
+    iluvatar,
+    intel,
+    kunlunxin,
+    metax,
+    moore_threads,
+    nvidia,
+)
+from aquifer_agent.probes.tools import ToolFailed
+from aquifer_agent.probes.types import Pair
 
-PROBES: dict[str, Callable[[], Iterable[tuple[Device, Figure]]]] = {"nvidia": nvidia.look}
+PROBES: dict[str, Callable[[], Iterable[Pair]]] = {
+    "nvidia": nvidia.look,
+    "amd": amd.probe,
+    "ascend": ascend.probe,
+    "cambricon": cambricon.probe,
+    "enflame": enflame.probe,
+    "hygon": hygon.probe,
+    "iluvatar": iluvatar.probe,
+    "intel": intel.probe,
+    "kunlunxin": kunlunxin.probe,
+    "metax": metax.probe,
+    "moore-threads": moore_threads.probe,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +50,10 @@ def look() -> Sight:
     for vendor, probe in PROBES.items():
         try:
             for device, figure in probe():
-                sight.devices.append(asdict(device) | {"index": len(sight.devices)})
+                sight.devices.append(device.report(len(sight.devices)))
                 sight.figures.append(asdict(figure))
+        except ToolFailed as failure:
+            sight.problems.append(f"{vendor}: {failure}")
         except Exception as error:  # a vendor's library may raise anything
             sight.problems.append(f"{vendor}: {type(error).__name__}: {error}")
     return sight

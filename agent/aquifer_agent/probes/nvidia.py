@@ -1,23 +1,21 @@
-"""NVIDIA by NVML (the optional nvidia-ml-py). No library or no driver: no devices."""
+"""NVIDIA by NVML (the optional nvidia-ml-py); without it by nvidia-smi. No driver: no devices."""
 
 import importlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aquifer_agent.probes.types import Device, Figure
+from aquifer_agent.probes import mig, nvidia_smi
+from aquifer_agent.probes.nvidia_names import model_name
+from aquifer_agent.probes.types import PARTITIONED, UNHEALTHY, Device, Figure, Pair
 
 _MIB = 1024 * 1024
 _known: dict[int, Device] = {}  # by NVML's index: a card that fell off the bus is still reported, as unhealthy
 _nvml: Any = None  # kept open: opening it anew wakes every card
 
-# Names as quotas and prices call them, where boards of one name differ in memory.
-_BY_MEMORY = {"P100": {16: "P100"}, "V100": {16: "V100M16", 32: "V100M32"}, "A100": {40: "A100-40G", 80: "A100-80G"}}
 
-
-def look() -> Iterator[tuple[Device, Figure]]:
+def look() -> Iterator[Pair]:
     """Every card, in NVML's order."""
     global _nvml
     if _nvml is None:
@@ -25,7 +23,7 @@ def look() -> Iterator[tuple[Device, Figure]]:
             nvml = importlib.import_module("pynvml")
             nvml.nvmlInit()
         except Exception:  # not installed, no driver, no permission: there is nothing here for us
-            yield from _lost()
+            yield from _lost() if _known else nvidia_smi.probe()
             return
         _nvml = nvml
     try:
@@ -38,39 +36,38 @@ def look() -> Iterator[tuple[Device, Figure]]:
         try:
             handle = _nvml.nvmlDeviceGetHandleByIndex(index)
             device = _known[index] = _device(_nvml, handle)
+            parts = list(mig.parts(_nvml, handle, device))
         except _nvml.NVMLError:
             if index in _known:
-                yield replace(_known[index], health="unhealthy"), Figure(_known[index].uuid)
+                yield replace(_known[index], health=UNHEALTHY), Figure(_known[index].uuid)
             continue
         yield device, _figure(_nvml, handle, device.uuid)
+        yield from parts
 
 
-def model_name(product: str, memory_mib: int) -> str:
-    """ "NVIDIA A100-SXM4-80GB" is an A100-80G; what we have no short name for keeps its own, less the maker's."""
-    name = re.sub(r"^(NVIDIA|Tesla|GeForce|Quadro)\s+", "", " ".join(product.split()))
-    name = re.sub(r"^(Tesla|GeForce|Quadro)\s+", "", name)
-    family = re.split(r"[-\s]", name)[0]
-    if family in _BY_MEMORY:
-        size = min(_BY_MEMORY[family], key=lambda gib: abs(gib * 1024 - memory_mib))
-        return _BY_MEMORY[family][size] if abs(size * 1024 - memory_mib) < size * 64 else name
-    return "H100" if re.fullmatch(r"H100( 80GB HBM3|-SXM5-80GB)", name) else name
+def nvml() -> Any:
+    """The library, once a look has opened it; None without it."""
+    return _nvml
 
 
-def _lost() -> Iterator[tuple[Device, Figure]]:
+def _lost() -> Iterator[Pair]:
     for device in _known.values():
-        yield replace(device, health="unhealthy"), Figure(device.uuid)
+        yield replace(device, health=UNHEALTHY), Figure(device.uuid)
 
 
 def _device(nvml: Any, handle: Any) -> Device:
     memory_mib = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // _MIB
-    return Device(
+    model = model_name(_text(nvml.nvmlDeviceGetName(handle)), memory_mib)
+    device = Device(
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
         vendor="nvidia",
-        model=model_name(_text(nvml.nvmlDeviceGetName(handle)), memory_mib),
+        model=model,
         memory_mib=memory_mib,
         health="unhealthy" if _has_failed_memory(nvml, handle) else "healthy",
         numa=_numa(nvml, handle),
+        profiles=mig.profiles(nvml, handle, model),
     )
+    return replace(device, mode=PARTITIONED) if mig.is_on(nvml, handle) else device
 
 
 def _has_failed_memory(nvml: Any, handle: Any) -> bool:
