@@ -138,7 +138,7 @@ _RECORDS: tuple[CapabilityRecord, ...] = (
     ),
     _parts(
         "ascend", "910B", 65536, None, None, 4, "910B2 and 910B3 have 64 GiB, 910B4 has 32; vir05_1c_16g",
-        "Ascend910B", *(f"{word}910B{n}" for word in ("Ascend", "") for n in ("1", "2", "3", "4", "4-1")),
+        "Ascend910B", *(f"{word}910B{n}" for word in ("Ascend", "") for n in ("1", "2", "2C", "3", "4", "4-1")),
     ),
     _soft(
         "cambricon", "MLU370-X8", 49152, 96.0, 250, "MLU370-X8", step=256, source=f"product page; {_HAMI} (sMLU)"
