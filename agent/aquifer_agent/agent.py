@@ -12,6 +12,7 @@ from aquifer_agent.fences import Fences
 from aquifer_agent.identity import FENCES, Identity
 from aquifer_agent.logs import MOST_BYTES_PER_SYNC, LogShipper
 from aquifer_agent.machine import Machine
+from aquifer_agent.partitions import Partitions
 from aquifer_agent.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -24,11 +25,20 @@ class Agent(Conversation):
     ANSWERED = "answer-received"
     LET_IN = "Enrol it again to go on."
 
-    def __init__(self, identity: Identity, state_dir: Path, limits: Limits, run_as: str | None = None) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        state_dir: Path,
+        limits: Limits,
+        run_as: str | None = None,
+        *,
+        may_partition: bool = False,
+    ) -> None:
         super().__init__(identity.address(), identity.agent_token)
         self._state_dir = state_dir
         self._fences = Fences(state_dir / FENCES, identity.cluster_id)
-        self._machine = Machine(identity.name, limits.kind)
+        self._partitions = Partitions(is_allowed=may_partition)
+        self._machine = Machine(identity.name, limits.kind, self._partitions)
         self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
         self._logs = LogShipper()
         self._log_budget = MOST_BYTES_PER_SYNC
@@ -85,6 +95,7 @@ class Agent(Conversation):
             "work": [item | figures.get(item["ref"], nothing) for item in self._runs.reports()],
             "figures": self._machine.device_figures(),
             "host": self._machine.host_figures(),
+            "partitions": self._partitions.reports(),
             "logs": self._logs.pieces(self._runs.held.values(), self._log_budget),
         }
 
@@ -95,13 +106,21 @@ class Agent(Conversation):
         self._raise_epoch(int(answer.get("epoch", 0)))
         crash.point("epoch-saved")
         self._logs.take_offsets(answer.get("log_offsets") or {})
-        devices = self._machine.device_uuids()
-        for order in sorted(orders_of(answer), key=lambda order: order.is_run):  # what ends makes room for what starts
-            self._raise_epoch(order.epoch)
-            self._runs.obey(order, devices)
+        self._partitions.wish(answer.get("partitions"))
+        with self._partitions.lock:
+            self._obey(answer)
+            self._partitions.hold(self._runs.devices())
         has_last_words = any(run.exit and self._logs.is_behind(run) for run in self._runs.held.values())
         self._pace(answer, is_soon=has_last_words or self._logs.is_full)
         self._runs.step(self._logs.is_behind)
+
+    def _obey(self, answer: dict[str, Any]) -> None:
+        devices = self._machine.device_uuids()
+        for order in sorted(orders_of(answer), key=lambda order: order.is_run):  # what ends makes room for what starts
+            self._raise_epoch(order.epoch)
+            if order.is_run and self._partitions.changing & _asked_for(order.spec):
+                continue  # the card is being cut; the next answer has this order again
+            self._runs.obey(order, devices)
 
     def _was_too_large(self) -> None:
         self._log_budget //= 2
@@ -136,3 +155,9 @@ class Agent(Conversation):
             time.sleep(0.05)
         for run in self._runs.living():
             run.kill_all()
+
+
+def _asked_for(spec: dict[str, Any]) -> set[str]:
+    """Devices of an order that nobody has checked yet."""
+    devices = spec.get("devices")
+    return {str(d.get("uuid")) for d in devices if isinstance(d, dict)} if isinstance(devices, list) else set()

@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--limits", choices=("auto", "cgroup2", "cgroup1", "rlimit"), default="auto", help="how work is limited (auto)"
     )
+    run.add_argument(
+        "--allow-partitioning", action="store_true",
+        help="let operators of the hub cut cards into parts (MIG) and whole again (only when started as root)",
+    )  # fmt: skip
     run.add_argument("--once", action="store_true", help="one report, obey the answer, exit")
     run.set_defaults(call=_run)
     cluster_options.add_to(commands)
@@ -95,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.run_as:
         _check_user(options.run_as)
         state_dir.chmod(0o711)
+    if options.allow_partitioning and os.geteuid() != 0:
+        raise Usage("--allow-partitioning needs root.")
     lock = _lock(state_dir)
     if lock is None:
         print(f"aquifer-agent: another agent runs with {state_dir}.", file=sys.stderr)
@@ -103,7 +109,8 @@ def _run(options: argparse.Namespace) -> int:
         logging.warning("Work runs as this same user and can read all that it can. --run-as USER keeps them apart.")
     limits = cgroups.detect(options.limits, state_dir)
     try:
-        return Agent(known, state_dir, limits, options.run_as).run(on_exit=options.on_exit, once=options.once)
+        agent = Agent(known, state_dir, limits, options.run_as, may_partition=options.allow_partitioning)
+        return agent.run(on_exit=options.on_exit, once=options.once)
     finally:
         limits.close()
 

@@ -1,5 +1,6 @@
 """The machine as the hub is to see it: processors, memory, accelerators, and how busy they are."""
 
+import logging
 import os
 import platform
 import threading
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from aquifer_agent import VERSION, cgroups, probes, processes
+from aquifer_agent.partitions import Partitions
 from aquifer_agent.run import Run
 
+logger = logging.getLogger(__name__)
 _PERIOD_SECONDS, _IDLE_PERIOD_SECONDS = 2.0, 60.0  # with accelerators; without, in case a driver is loaded later
 _STALE_SECONDS = 30.0
 _MIB = 1024 * 1024
@@ -19,7 +22,8 @@ _MIB = 1024 * 1024
 class Eyes:
     """Looks at the accelerators in a thread of its own: a driver may hang, the agent may not."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
         self._sight = probes.Sight()
         self._seen_at: float | None = None
         self._has_seen = threading.Event()
@@ -40,22 +44,35 @@ class Eyes:
 
     def _watch(self) -> None:
         while True:
-            self._sight = probes.look()
+            self._sight = self._look()
+            self._partitions.done()  # from here on whoever takes on work sees the parts that there are
             self._seen_at = time.monotonic()
             self._has_seen.set()
-            time.sleep(_PERIOD_SECONDS if self._sight.devices else _IDLE_PERIOD_SECONDS)
+            self._partitions.news.wait(_PERIOD_SECONDS if self._sight.devices else _IDLE_PERIOD_SECONDS)
+            self._partitions.news.clear()
+
+    def _look(self) -> probes.Sight:
+        sight = probes.look()
+        try:
+            return probes.look() if self._partitions.apply(sight.devices) else sight
+        except Exception as error:  # a driver's library may raise anything; its cards go on being watched
+            logger.exception("Cutting cards went wrong.")
+            return probes.Sight(
+                sight.devices, sight.figures, [*sight.problems, f"Cutting cards went wrong: {type(error).__name__}."]
+            )
 
 
 class Machine:
-    def __init__(self, name: str, limits_kind: str) -> None:
+    def __init__(self, name: str, limits_kind: str, partitions: Partitions) -> None:
         self._name = name
+        self._partitions = partitions
         self._labels = {
             "aquifer.io/limits": limits_kind,
             "aquifer.io/agent": VERSION,
             "kubernetes.io/arch": platform.machine(),
             "kubernetes.io/os": "linux",
         }
-        self._eyes = Eyes()
+        self._eyes = Eyes(partitions)
         self._eyes.wait(5.0)
         self._cpu = Meter()
         self._meters: dict[str, Meter] = {}
@@ -74,8 +91,14 @@ class Machine:
             "labels": self._labels,
             "is_ready": not problem,
             "message": "; ".join(filter(None, [problem, *sight.problems]))[:1000],
-            "devices": sight.devices,
+            "devices": [self._as_planned(device) for device in sight.devices],
         }
+
+    def _as_planned(self, device: dict[str, Any]) -> dict[str, Any]:
+        """Nothing new goes to a card that is to be cut anew: of what it will be, nobody knows yet."""
+        waiting = self._partitions.waiting()
+        is_waiting = device["uuid"] in waiting or device.get("parent_uuid") in waiting
+        return device | {"health": "unknown"} if is_waiting else device
 
     def device_figures(self) -> list[dict[str, Any]]:
         return self._eyes.now().figures

@@ -302,6 +302,10 @@ class Runs:
     def states(self) -> dict[str, str]:
         return {ref: run.state() for ref, run in self.held.items()} | dict.fromkeys(self.rejections, "rejected")
 
+    def devices(self) -> set[str]:
+        """Devices of all work that has not ended, whether it runs yet or not."""
+        return {uuid for run in self.held.values() if not run.exit for uuid in orders.shares(run.spec)}
+
     def living(self) -> list[Run]:
         return [run for run in self.held.values() if not run.exit and run.is_shim_alive()]
 

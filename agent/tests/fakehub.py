@@ -26,6 +26,7 @@ class FakeHub:
         self.stray_orders: list[dict[str, Any]] = []  # added to every answer as they are
         self.enrolments: list[dict[str, Any]] = []
         self.want_inventory = False
+        self.partitions: dict[str, dict[str, Any]] = {}  # by card: profiles and generation
         self.revoked = False
         self.nodes: dict[str, tuple[str, dict[str, Any]]] = {}  # of a cluster: digest and node by name
         self.logs: dict[str, str] = {}
@@ -116,7 +117,7 @@ class FakeHub:
         orders += [order(ref, seen[ref], self.epoch, None) for ref in seen.keys() - known]
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
-                         "nodes": self._take_nodes(report.get("nodes")),
+                         "nodes": self._take_nodes(report.get("nodes")), "partitions": self.partitions,
                          "want_inventory": self.want_inventory, "poll_seconds": self.poll_seconds}  # fmt: skip
 
     def _take_nodes(self, part: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from aquifer_agent.probes import (
     nvidia,
 )
 from aquifer_agent.probes.tools import ToolFailed
-from aquifer_agent.probes.types import Pair
+from aquifer_agent.probes.types import Device, Pair
 
 PROBES: dict[str, Callable[[], Iterable[Pair]]] = {
     "nvidia": nvidia.look,
@@ -47,13 +47,20 @@ class Sight:
 def look() -> Sight:
     """Ask every probe. A probe that fails is a problem to report, not an end of the agent."""
     sight = Sight()
+    seen: list[Device] = []
     for vendor, probe in PROBES.items():
         try:
             for device, figure in probe():
-                sight.devices.append(device.report(len(sight.devices)))
+                seen.append(device)
                 sight.figures.append(asdict(figure))
         except ToolFailed as failure:
             sight.problems.append(f"{vendor}: {failure}")
         except Exception as error:  # a vendor's library may raise anything
             sight.problems.append(f"{vendor}: {type(error).__name__}: {error}")
+    # Parts come after all cards, so that a card keeps its place when another one is cut.
+    sight.devices.extend(device.report(index) for index, device in enumerate(sorted(seen, key=_is_part)))
     return sight
+
+
+def _is_part(device: Device) -> bool:
+    return bool(device.parent_uuid)
