@@ -72,6 +72,7 @@ TABLE: dict[str, frozenset[Role]] = {
         "node.view": _STAFF | _TENANT | _PROJECT,
         "node.drain": _OPS,
         "accelerator.view": _STAFF | _TENANT | _PROJECT,
+        "accelerator.partition": _OPS,
         "pool.edit": _OPS,
         "join-token.view": _OPS,
         "join-token.edit": _OPS,

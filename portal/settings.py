@@ -305,6 +305,7 @@ SPECTACULAR_SETTINGS = {
         "ClusterKind": "federation.models.sites.ClusterKind",
         "WorkloadKind": "federation.models.workloads.WorkloadKind",
         "JoinTokenState": ["open", "used"],
+        "LayoutState": "federation.models.layouts.LayoutState",
         "OrderDesired": ["run", "absent"],
         "PlacementOutcome": ["placed", "waiting"],
         "DecisionOutcome": ["none", "placed", "refused"],

@@ -16,7 +16,7 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from federation import calls
-from federation.actions import agent_nodes
+from federation.actions import agent_nodes, partitions
 from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, LogPart
 from federation.states import AllocationState as A
 from federation.states import ClusterState
@@ -82,6 +82,7 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
         _take_work(cluster, work)
     nodes = agent_nodes.take(agent, report["nodes"]) if report.get("nodes") else None
     offsets = _take_logs(cluster, report.get("logs", []))
+    partitions.take(cluster, report.get("partitions") or [])
     if is_first or cluster.state in (ClusterState.PENDING, ClusterState.STALE, ClusterState.DISCONNECTED):
         Cluster.objects.filter(pk=cluster.pk).update(next_check_at=Now())
         hints.soon("federation.tasks.reconcile_cluster", cluster.pk)
@@ -91,6 +92,7 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
         "log_offsets": offsets,
         "calls": calls.waiting(cluster),
         "nodes": nodes,
+        "partitions": partitions.wishes(cluster) if report.get("site") is None else {},
         "want_inventory": agent.inventory is None and report.get("inventory") is None,
         "poll_seconds": min(POLL_SECONDS + len(work) / WORK_PER_SECOND, MOST_POLL_SECONDS),
     }

@@ -1,5 +1,6 @@
 """Accelerators: each by itself, added up by model, and the whole estate in one compact answer for the map."""
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.models import Accelerator, Cluster
+from federation.actions import partitions
+from federation.models import Accelerator, CardLayout, Cluster, LayoutState
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
@@ -117,13 +119,54 @@ class ModelSummarySerializer(serializers.Serializer[Any]):
     elsewhere = serializers.IntegerField()
 
 
+class CutSerializer(serializers.Serializer[Any]):
+    """All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card."""
+
+    profiles = serializers.DictField(
+        child=serializers.IntegerField(min_value=0, max_value=64), help_text="How many of each profile."
+    )
+
+
+class LayoutSerializer(serializers.Serializer[Any]):
+    """How a card is cut, and how it is to be. `possible` is empty of a card that cannot be cut.
+
+    `wanted` is null where nobody has asked. What is wanted is `waiting` until no work is on the card and its parts.
+    """
+
+    possible = serializers.DictField(child=serializers.IntegerField(), help_text="So many of each profile at most.")
+    wanted = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    generation = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=LayoutState.choices, allow_null=True)
+    reason = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True)
+    parts = serializers.DictField(child=serializers.IntegerField(), help_text="Those that are there now.")
+
+
 class AcceleratorViewSet(ReadViewSet):
     queryset = Accelerator.objects.select_related("node", "model", "figures").prefetch_related(
         "shares__allocation__workload", "shares__allocation__tenant"
     )
     serializer_class = AcceleratorSerializer
     filterset_class = AcceleratorFilter
-    permissions = dict.fromkeys(["list", "retrieve", "map", "summary"], "accelerator.view")
+    permissions = dict.fromkeys(["list", "retrieve", "map", "summary", "layout"], "accelerator.view") | {
+        "cut": "accelerator.partition"
+    }
+
+    @extend_schema(responses=LayoutSerializer)
+    @action(detail=True, methods=["get"], url_path="partitions")
+    def layout(self, request: Request, pk: str) -> Response:
+        """What this card can be cut into, what it is to be cut into, and what became of that."""
+        return Response(layout_of(self.get_object()))
+
+    @extend_schema(request=CutSerializer, responses={202: LayoutSerializer})
+    @layout.mapping.put
+    def cut(self, request: Request, pk: str) -> Response:
+        """Cut the card into these parts, or make it whole again. Refused while work is on it; its machine's agent does
+        it, where its owner allows that, and says if the card refuses."""
+        card = self.get_object()
+        self.require()
+        partitions.cut(by=self.user, card=card, profiles=self.valid(CutSerializer)["profiles"])
+        return Response(layout_of(card), status=202)
 
     @extend_schema(responses=MapSerializer, filters=False)
     @action(detail=False, methods=["get"], pagination_class=None)
@@ -171,6 +214,23 @@ def summed(scope: Scope, cluster: UUID | None = None) -> list[dict[str, Any]]:
     ours = {"model__vendor": "vendor", "model__name": "model", "pieces": "parts"}
     ours |= {"held": "held_milli", "foreign": "foreign_milli"}
     return [{ours.get(name, name): value for name, value in row.items()} for row in found]
+
+
+def layout_of(card: Accelerator) -> dict[str, Any]:
+    layout = CardLayout.objects.filter(pk=card.pk).first()
+    parts = Counter(
+        name.rpartition("/")[2]
+        for name in Accelerator.objects.filter(parent=card, is_present=True).values_list("model__name", flat=True)
+    )
+    return {
+        "possible": partitions.possible(card),
+        "wanted": layout and layout.wanted,
+        "generation": layout.generation if layout else 0,
+        "state": layout and layout.state,
+        "reason": layout.reason if layout else "",
+        "message": layout.message if layout else "",
+        "parts": dict(sorted(parts.items())),
+    }
 
 
 _WHOLE, _IN_PARTS, _PART, _TWIN = range(4)  # roles

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from federation.actions import agents, sites
-from federation.models import Agent
+from federation.models import Agent, LayoutState
 from portal.errors import BadCredential
 
 _BIG = 2**53
@@ -59,12 +59,24 @@ class EnrolledSerializer(serializers.Serializer[Any]):
 
 class AgentDeviceSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(min_value=0, max_value=1024)
-    uuid = serializers.CharField(max_length=100)
+    uuid = serializers.CharField(max_length=300)
     vendor = serializers.CharField(max_length=32)
     model = serializers.CharField(max_length=64)
-    memory_mib = serializers.IntegerField(min_value=1, max_value=1 << 31)
+    memory_mib = serializers.IntegerField(min_value=0, max_value=1 << 31, help_text="0: its tool does not say.")
     health = serializers.CharField(max_length=16, required=False)
     numa = serializers.IntegerField(required=False, allow_null=True, min_value=-1, max_value=1 << 31)
+    parent_uuid = serializers.CharField(required=False, allow_blank=True, max_length=300)
+    mode = serializers.CharField(required=False, max_length=16, help_text="One of the catalogue's slicing modes.")
+    step_milli = serializers.IntegerField(required=False, min_value=0, max_value=1000)
+    most_shares = serializers.IntegerField(required=False, min_value=0, max_value=10_000)
+    resource = serializers.CharField(required=False, allow_blank=True, max_length=253)
+    is_identified = serializers.BooleanField(required=False)
+    foreign_milli = serializers.IntegerField(required=False, min_value=0, max_value=1000)
+    foreign_memory_mib = serializers.IntegerField(required=False, min_value=0, max_value=1 << 31)
+    profiles = serializers.DictField(
+        required=False, child=serializers.IntegerField(min_value=1, max_value=1024),
+        help_text="What the card can be cut into: so many of each at most.",
+    )  # fmt: skip
 
 
 class AgentInventorySerializer(serializers.Serializer[Any]):
@@ -107,6 +119,16 @@ class AgentFigureSerializer(serializers.Serializer[Any]):
     memory_used_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     power_watts = serializers.FloatField(required=False, allow_null=True, min_value=0, max_value=100_000)
     temperature_celsius = serializers.FloatField(required=False, allow_null=True, min_value=-273, max_value=1000)
+
+
+class AgentPartitionsSerializer(serializers.Serializer[Any]):
+    """What became of the wish for the parts of one card."""
+
+    uuid = serializers.CharField(max_length=300)
+    generation = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+    state = serializers.ChoiceField(choices=LayoutState.choices)
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    message = serializers.CharField(required=False, allow_blank=True, max_length=1000)
 
 
 class AgentHostSerializer(serializers.Serializer[Any]):
@@ -161,6 +183,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     figures = AgentFigureSerializer(many=True, required=False, allow_null=True)
     host = AgentHostSerializer(required=False)
     logs = AgentLogSerializer(many=True, required=False)
+    partitions = AgentPartitionsSerializer(many=True, required=False)
 
     def validate_work(self, items: list[Any] | None) -> list[Any] | None:
         return _without_holes(items)
@@ -198,12 +221,18 @@ class NodesHeldSerializer(serializers.Serializer[Any]):
     digests = serializers.DictField(child=serializers.CharField(), allow_null=True)
 
 
+class PartitionsWantedSerializer(serializers.Serializer[Any]):
+    profiles = serializers.DictField(child=serializers.IntegerField())
+    generation = serializers.IntegerField()
+
+
 class OrdersSerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     orders = OrderSerializer(many=True)
     log_offsets = serializers.DictField(child=serializers.IntegerField())
     calls = CallSerializer(many=True)
     nodes = NodesHeldSerializer(allow_null=True)
+    partitions = serializers.DictField(child=PartitionsWantedSerializer(), help_text="By the card's uuid.")
     want_inventory = serializers.BooleanField()
     poll_seconds = serializers.FloatField()
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from federation.accelerators import catalogue
 from federation.drivers.abilities import LogChunk
 from federation.drivers.agent_nodes import NotUnderstood, node_from_json, not_believed
 from federation.drivers.base import (
@@ -27,6 +28,11 @@ SILENT_AFTER_SECONDS = 10.0
 SITE_SILENT_AFTER_SECONDS = 20.0  # a cluster is asked by its agent, and may take ten seconds to answer
 _REJECTED = "The site refused: "
 
+# What an agent may say of a device beside what it must.
+_MORE = (
+    "parent_uuid", "mode", "step_milli", "most_shares", "resource", "is_identified", "foreign_milli",
+    "foreign_memory_mib",
+)  # fmt: skip
 # What an agent says, in our words; a word it should not know is BROKEN.
 STATES: Mapping[str, ObservedState] = {
     "absent": ObservedState.ABSENT,
@@ -115,10 +121,11 @@ class AgentDriver(SiteDriver):
                 index=int(d["index"]),
                 uuid=str(d["uuid"]),
                 vendor=str(d["vendor"]),
-                model=str(d["model"]),
+                model=_model(str(d["vendor"]), str(d["model"])),
                 memory_mib=int(d["memory_mib"]),
                 health=_health(d.get("health")),
                 numa=d.get("numa"),
+                **{name: d[name] for name in _MORE if name in d},
             )
             for d in seen.get("devices", [])
         )
@@ -225,6 +232,12 @@ def _seen(letter: Letter) -> Observation:
         reason=str(seen.get("reason") or ""),
         message=_REJECTED + message if seen["state"] == "rejected" else message,
     )
+
+
+def _model(vendor: str, word: str) -> str:
+    """As quota and prices call it, whatever the vendor's tool does; of a part, the card's name before its own."""
+    card, slash, part = word.partition("/")
+    return catalogue.lookup(vendor, card).name + slash + part
 
 
 def _health(word: Any) -> Health:

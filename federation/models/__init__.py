@@ -12,6 +12,7 @@ from federation.models.inventory import (
     Pool,
     QueueOrder,
 )
+from federation.models.layouts import CardLayout, LayoutState
 from federation.models.sites import (
     Agent,
     AgentCall,
@@ -34,6 +35,7 @@ __all__ = [
     "AgentNode",
     "AgentOrder",
     "Allocation",
+    "CardLayout",
     "Cluster",
     "ClusterCredential",
     "ClusterKind",
@@ -42,6 +44,7 @@ __all__ = [
     "Health",
     "Image",
     "JoinToken",
+    "LayoutState",
     "LedgerEntry",
     "LogPart",
     "Node",

@@ -13,7 +13,9 @@ from billing.actions import invoices
 from billing.models import UsageRecord
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
-from federation.models import Agent, ClusterCredential, Figures, Image, Template, Workload
+from federation.drivers.base import DeviceSeen, NodeSeen
+from federation.models import Accelerator, Agent, ClusterCredential, Figures, Image, Template, Workload
+from federation.reconcile import inventory
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
 from portal.audit import SYSTEM
@@ -102,6 +104,12 @@ class World:
         _, secret = sites.invite_agent(by=SYSTEM, cluster=bare("bare"))
         _, self.agent_secret = agents.enrol(secret=secret, machine_id="m", hostname="h", agent_version="1")
         self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
+        card = {"index": 0, "uuid": "GPU-cut", "vendor": "nvidia", "model": "A100-80G", "memory_mib": 81920}
+        Agent.objects.filter(pk=self.agent.pk).update(inventory={"devices": [card | {"profiles": {"1g.10gb": 7}}]})
+        inventory.store(
+            self.agent.cluster, [NodeSeen(name="b", cpu_milli=1000, memory_mib=1024, devices=(DeviceSeen(**card),))]
+        )
+        things["accelerators to cut"] = Accelerator.objects.get(uuid="GPU-cut")
         things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
         things["clusters waiting"] = things["join-tokens"].cluster
         things["clusters direct"] = sites.add_cluster(
