@@ -36,6 +36,7 @@ _AT = {
     "invoices_cancel": "invoices issued",
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
+    "accelerators_cut": "accelerators to cut",
 }
 
 _BODY: dict[str, Make] = {
@@ -99,6 +100,7 @@ _BODY: dict[str, Make] = {
     "allocations_restart": lambda w: {"is_hard": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},
+    "accelerators_cut": lambda w: {"profiles": {"1g.10gb": 7}},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip
 _RENAME = {"name": "Renamed"}

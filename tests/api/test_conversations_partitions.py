@@ -25,7 +25,8 @@ def inventory(*parts: dict[str, Any]) -> dict[str, Any]:
 def part(index: int, profile: str, memory_mib: int) -> dict[str, Any]:
     return {
         "index": index, "uuid": f"MIG-{index}", "vendor": "nvidia", "model": f"A100-80G/{profile}",
-        "memory_mib": memory_mib, "parent_uuid": "GPU-0", "mode": "partitioned", "resource": f"mig-{profile}",
+        "memory_mib": memory_mib, "health": "healthy", "parent_uuid": "GPU-0", "mode": "partitioned",
+        "resource": f"mig-{profile}",
     }  # fmt: skip
 
 
@@ -78,7 +79,8 @@ def test_from_the_wish_to_work_on_a_part(operator: Client, machine: Machine, add
     body = {"project": str(project.pk), "pool": str(pool.pk), "name": "small", "accelerators": 1, "command": ["true"]}
     assert engineer.post("/api/v1/workloads", body).status_code == 201
     admission.run(str(pool.pk))
-    assert Allocation.objects.exists(), engineer.get("/api/v1/workloads").json()["results"]
+    seen = engineer.get("/api/v1/workloads").json()["results"][0]
+    assert Allocation.objects.exists(), (seen["state"], seen["reason"], seen["message"], sorted(seen))
     allocation = Allocation.objects.get()
     allocations.run(str(allocation.pk))
     (order,) = machine.sync()["orders"]

@@ -1,6 +1,6 @@
 """A server with an agent, in memory: the mailbox as the hub keeps it, and an agent that obeys the protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,7 +121,7 @@ class Held:
 class AgentDouble:
     """Reports all it holds, then does what it is told. It never runs anything."""
 
-    def __init__(self, harness: Harness, mailbox: MemoryMailbox) -> None:
+    def __init__(self, harness: "AgentHarness", mailbox: MemoryMailbox) -> None:
         self._harness = harness
         self._mailbox = mailbox
         self._seen: dict[str, int] = {}
@@ -135,12 +135,9 @@ class AgentDouble:
                 del self.held[held.ref]
         reply = self._mailbox.sync(
             {
-                "inventory": NODES[0],
+                "inventory": self._harness.inventory,
                 "work": [self._said(held, now) for held in self.held.values()],
-                "figures": [
-                    {"uuid": device["uuid"], "busy_percent": 1.0, "memory_used_mib": 3}
-                    for device in NODES[0]["devices"]
-                ],
+                "figures": self._harness.figures,
                 "logs": [*self._logs()],
             }
         )
@@ -216,6 +213,11 @@ class Reporting:
 
 
 class AgentHarness(Reporting, Harness):
+    inventory: Mapping[str, Any] = NODES[0]
+    figures: Sequence[Mapping[str, Any]] = [
+        {"uuid": device["uuid"], "busy_percent": 1.0, "memory_used_mib": 3} for device in NODES[0]["devices"]
+    ]
+
     def __init__(self) -> None:
         super().__init__()
         self.mailbox = MemoryMailbox(self)

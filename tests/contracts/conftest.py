@@ -11,6 +11,7 @@ from federation.drivers.fake_knobs import FLAVOURS
 from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import AgentHarness
+from tests.contracts.agent_nvml import NvmlAgentHarness, report_of_a_process
 from tests.contracts.cluster_agent import ClusterAgentHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
@@ -41,10 +42,16 @@ def _on_kubernetes(fixture: str) -> Callable[[pytest.FixtureRequest], Harness]:
     return build
 
 
+def _with_nvml(request: pytest.FixtureRequest) -> Harness:
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    return NvmlAgentHarness(report_of_a_process(factory))
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
     "agent": lambda request: AgentHarness(),
+    "agent-nvml": _with_nvml,
     "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
@@ -52,6 +59,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
+    if name == "agent-nvml":
+        return [pytest.mark.processes]
     return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
 
 
