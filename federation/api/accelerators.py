@@ -28,12 +28,22 @@ class FiguresSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
+class WantedPartsSerializer(serializers.Serializer[Any]):
+    """What somebody wants the card to be cut into, and what became of it."""
+
+    wanted = serializers.DictField(child=serializers.IntegerField())
+    state = serializers.ChoiceField(choices=LayoutState.choices)
+    reason = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True)
+
+
 class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
     """`held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`.
 
     `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
     `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
     place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+    `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
     """
 
     node = serializers.UUIDField(source="node_id")
@@ -44,6 +54,7 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
     vendor = serializers.CharField(source="model.vendor")
     model = serializers.CharField(source="model.name")
     figures = FiguresSerializer(allow_null=True, default=None)
+    layout = WantedPartsSerializer(allow_null=True, default=None)
     holders = serializers.SerializerMethodField()
 
     class Meta:
@@ -51,7 +62,7 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
         fields = [
             "id", "node", "node_name", "cluster", "index", "uuid", "vendor", "model", "memory_mib", "health",
             "is_present", "is_identified", "parent", "present_parts", "counted_at", "mode", "step_milli", "most_shares",
-            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "holders",
+            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "layout", "holders",
             "created_at", "version",
         ]  # fmt: skip
 
@@ -143,7 +154,7 @@ class LayoutSerializer(serializers.Serializer[Any]):
 
 
 class AcceleratorViewSet(ReadViewSet):
-    queryset = Accelerator.objects.select_related("node", "model", "figures").prefetch_related(
+    queryset = Accelerator.objects.select_related("node", "model", "figures", "layout").prefetch_related(
         "shares__allocation__workload", "shares__allocation__tenant"
     )
     serializer_class = AcceleratorSerializer

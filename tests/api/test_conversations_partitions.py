@@ -58,6 +58,8 @@ def test_from_the_wish_to_work_on_a_part(operator: Client, machine: Machine, add
     wanted = {"1g.10gb": 2, "3g.40gb": 1}
     assert (asked.json()["wanted"], asked.json()["state"], asked.json()["generation"]) == (wanted, "waiting", 1)
     assert AuditEntry.objects.get(what="accelerator.partition").detail == {"profiles": wanted}
+    shown = operator.get(address.removesuffix("/partitions")).json()["layout"]
+    assert shown == {"wanted": wanted, "state": "waiting", "reason": "", "message": ""}
     for _ in range(2):
         assert machine.sync()["partitions"] == {"GPU-0": {"profiles": wanted, "generation": 1}}, "until told otherwise"
 

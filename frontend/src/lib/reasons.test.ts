@@ -7,7 +7,7 @@ import { REASONS } from "./reasons";
 const BACK_END = join(import.meta.dirname, "../../..");
 
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
-const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "Completed"]);
+const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed"]);
 
 /** Its files speak the words of Kubernetes too: there a reason of ours is what a word of theirs leads to, or what is said. */
 const KUBERNETES = /drivers.kubernetes/;

@@ -25,6 +25,16 @@ export const REASONS: Record<string, ReasonWords> = {
   NoMatchingModel: say(msg`No accelerator of this model is there`, msg`Choose another model, or leave the model open.`),
   NoOpenNodes: say(msg`No node is open to new work`, msg`Sites are paused, drained or silent, or there are none in this pool. See the sites.`),
   NeverFits: say(msg`It can never fit, even when everything is free`, msg`Ask for less, or choose another pool; waiting does not help.`),
+  // Cards cut into parts
+  CardHeld: say(msg`Work is on the card or on one of its parts`, msg`It is cut as soon as that work has ended; nothing new is sent there.`),
+  CardInUse: say(msg`Work that is not ours uses the card`, msg`End it on the machine. The agent tries again every minute.`),
+  CardRefused: say(msg`The card refuses to be cut`),
+  DoesNotFit: say(msg`These parts do not fit together on the card`, msg`Ask for fewer or smaller parts. The card is without parts now.`),
+  LibraryMissing: say(msg`The machine's agent lacks NVIDIA's library`, msg`Install aquifer-agent with its extra "nvidia" there.`),
+  NotPartitionable: say(msg`This card cannot be cut into parts`),
+  PartitioningNotAllowed: say(msg`The machine's owner does not let its cards be cut`, msg`Start its agent with --allow-partitioning.`),
+  ResetRequired: say(msg`The card wants a reset before it can be cut`, msg`Restart the machine when nothing runs there. We never reset a card ourselves.`),
+  UnknownProfile: say(msg`The card has no parts of this kind`),
   // On its way and running
   Admitted: say(msg`Placed; the site is being asked`),
   Reserved: say(msg`Held for it; the site is being asked`),

@@ -10,6 +10,7 @@ export type ClientOptions = {
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+ * `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
  */
 export type Accelerator = {
     readonly id: string;
@@ -54,6 +55,7 @@ export type Accelerator = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
+    layout: WantedParts | null;
     /**
      * Who holds it, as far as the caller may know.
      */
@@ -94,9 +96,29 @@ export type AgentDeviceRequest = {
     uuid: string;
     vendor: string;
     model: string;
+    /**
+     * 0: its tool does not say.
+     */
     memory_mib: number;
     health?: string;
     numa?: number | null;
+    parent_uuid?: string;
+    /**
+     * One of the catalogue's slicing modes.
+     */
+    mode?: string;
+    step_milli?: number;
+    most_shares?: number;
+    resource?: string;
+    is_identified?: boolean;
+    foreign_milli?: number;
+    foreign_memory_mib?: number;
+    /**
+     * What the card can be cut into: so many of each at most.
+     */
+    profiles?: {
+        [key: string]: number;
+    };
 };
 
 export type AgentFigureRequest = {
@@ -146,6 +168,17 @@ export type AgentNodesRequest = {
     changed?: Array<AgentNodeRequest>;
     gone?: Array<string>;
     want_digests?: boolean;
+};
+
+/**
+ * What became of the wish for the parts of one card.
+ */
+export type AgentPartitionsRequest = {
+    uuid: string;
+    generation: number;
+    state: LayoutState;
+    reason?: string;
+    message?: string;
 };
 
 /**
@@ -486,6 +519,18 @@ export type Count = {
 export type Counts = {
     state: string;
     count: number;
+};
+
+/**
+ * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
+ */
+export type CutRequest = {
+    /**
+     * How many of each profile.
+     */
+    profiles: {
+        [key: string]: number;
+    };
 };
 
 export type DecisionOutcome = 'none' | 'placed' | 'refused';
@@ -865,6 +910,35 @@ export type LanguageLanguageEnum = 'en' | 'zh-Hans';
 export type LanguageRequest = {
     language: LanguageLanguageEnum;
 };
+
+/**
+ * How a card is cut, and how it is to be. `possible` is empty of a card that cannot be cut.
+ *
+ * `wanted` is null where nobody has asked. What is wanted is `waiting` until no work is on the card and its parts.
+ */
+export type Layout = {
+    /**
+     * So many of each profile at most.
+     */
+    possible: {
+        [key: string]: number;
+    };
+    wanted: {
+        [key: string]: number;
+    } | null;
+    generation: number;
+    state: LayoutState | NullEnum | null;
+    reason: string;
+    message: string;
+    /**
+     * Those that are there now.
+     */
+    parts: {
+        [key: string]: number;
+    };
+};
+
+export type LayoutState = 'waiting' | 'applied' | 'refused';
 
 export type Log = {
     text: string;
@@ -1477,6 +1551,12 @@ export type Orders = {
     };
     calls: Array<Call>;
     nodes: NodesHeld | null;
+    /**
+     * By the card's uuid.
+     */
+    partitions: {
+        [key: string]: PartitionsWanted;
+    };
     want_inventory: boolean;
     poll_seconds: number;
 };
@@ -1633,6 +1713,13 @@ export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
     results: Array<Workload>;
+};
+
+export type PartitionsWanted = {
+    profiles: {
+        [key: string]: number;
+    };
+    generation: number;
 };
 
 export type PatchedImageChangeRequest = {
@@ -1900,6 +1987,7 @@ export type ReportRequest = {
     figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
+    partitions?: Array<AgentPartitionsRequest>;
 };
 
 export type RestartRequest = {
@@ -2225,6 +2313,18 @@ export type VolumeRequest = {
     is_read_only?: boolean;
 };
 
+/**
+ * What somebody wants the card to be cut into, and what became of it.
+ */
+export type WantedParts = {
+    wanted: {
+        [key: string]: number;
+    };
+    state: LayoutState;
+    reason: string;
+    message: string;
+};
+
 export type WayEnum = 'token' | 'certificate' | 'password' | 'ssh-key' | 'socket';
 
 export type Where = {
@@ -2362,6 +2462,7 @@ export type WorkloadState = 'queued' | 'admitted' | 'running' | 'suspended' | 's
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+ * `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
  */
 export type AcceleratorWritable = {
     node: string;
@@ -2399,6 +2500,7 @@ export type AcceleratorWritable = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
+    layout: WantedParts | null;
     version: number;
 };
 
@@ -5275,6 +5377,60 @@ export type AcceleratorsRetrieveResponses = {
 };
 
 export type AcceleratorsRetrieveResponse = AcceleratorsRetrieveResponses[keyof AcceleratorsRetrieveResponses];
+
+export type AcceleratorsLayoutData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this accelerator.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/accelerators/{id}/partitions';
+};
+
+export type AcceleratorsLayoutErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AcceleratorsLayoutError = AcceleratorsLayoutErrors[keyof AcceleratorsLayoutErrors];
+
+export type AcceleratorsLayoutResponses = {
+    200: Layout;
+};
+
+export type AcceleratorsLayoutResponse = AcceleratorsLayoutResponses[keyof AcceleratorsLayoutResponses];
+
+export type AcceleratorsCutData = {
+    body: CutRequest;
+    path: {
+        /**
+         * A UUID string identifying this accelerator.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/accelerators/{id}/partitions';
+};
+
+export type AcceleratorsCutErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AcceleratorsCutError = AcceleratorsCutErrors[keyof AcceleratorsCutErrors];
+
+export type AcceleratorsCutResponses = {
+    202: Layout;
+};
+
+export type AcceleratorsCutResponse = AcceleratorsCutResponses[keyof AcceleratorsCutResponses];
 
 export type AcceleratorModelsListData = {
     body?: never;

@@ -6,6 +6,7 @@ import type { Accelerator } from "~/api/__generated__";
 import { acceleratorsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMemory, formatMilli, formatPercent } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
+import { REASONS } from "~/lib/reasons";
 import { HEALTHS, MODES } from "~/lib/words";
 import { fleet } from "~/map/fleet";
 import { AppLink } from "~/parts/AppLink";
@@ -77,7 +78,7 @@ function How({ card }: { card: Accelerator }) {
   const { t, i18n } = useLingui();
   const word = useWord();
   if (card.counted_at !== null) return <Twin at={card.counted_at} />;
-  if (card.present_parts > 0) return <Text size="sm"><Trans>in {card.present_parts} parts</Trans></Text>;
+  if (card.present_parts > 0) return <><Text size="sm"><Trans>in {card.present_parts} parts</Trans></Text><Wanted card={card} /></>;
   const details = [
     card.step_milli < 1000 && t`in steps of ${formatPercent(card.step_milli / 10, i18n.locale)}`,
     card.most_shares > 0 && t`at most ${card.most_shares} holders`,
@@ -88,7 +89,22 @@ function How({ card }: { card: Accelerator }) {
       <Text size="sm">{card.parent === null ? word(MODES, card.mode) : <Trans>a part</Trans>}</Text>
       {details.length > 0 && <Text size="xs" c="dimmed" maw={260}>{details.join(" · ")}</Text>}
       {card.resource && <Text size="xs" c="dimmed">{card.resource}</Text>}
+      <Wanted card={card} />
     </>
+  );
+}
+
+/** What the card is to be cut into, until it is; and why not, if it is refused. */
+function Wanted({ card }: { card: Accelerator }) {
+  const { i18n } = useLingui();
+  if (!card.layout || card.layout.state === "applied") return null;
+  const parts = Object.entries(card.layout.wanted).map(([profile, count]) => `${count} × ${profile}`).join(", ");
+  const reason = REASONS[card.layout.reason];
+  return (
+    <Text size="xs" c={card.layout.state === "refused" ? "red" : "dimmed"} maw={260} title={card.layout.message}>
+      {parts ? <Trans>To be cut into {parts}</Trans> : <Trans>To be made whole again</Trans>}
+      {reason && <>: {i18n._(reason.headline)}</>}
+    </Text>
   );
 }
 
