@@ -217,7 +217,7 @@ def test_a_tool_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> None
     with pytest.raises(tools.ToolFailed, match=r"did not answer within 0\.3 s"):
         tools.Tool("hangs", str(tmp_path / "hangs")).run(seconds=0.3)
     child = int((tmp_path / "hangs.pid").read_text())
-    wait_for(lambda: child not in processes.table() or processes.table()[child].is_dead)
+    wait_for(lambda: (seen := processes.table().get(child)) is None or seen.is_dead)
 
 
 def test_a_tool_that_never_stops_talking_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

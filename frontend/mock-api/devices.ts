@@ -25,6 +25,7 @@ function deviceAt(cluster: MockCluster, node: MockNode, at: number): Accelerator
     parent: isPart ? other : null, counted_at: role === 3 ? other : null, present_parts: node.cards.filter((card) => card[8] === 2 && card[9] === id).length,
     held_milli: held, held_memory_mib: Math.round((memory * held) / 1000), foreign_milli: foreign, foreign_memory_mib: Math.round((memory * foreign) / 1000),
     figures: busy === null ? null : { busy_percent: busy, memory_used_mib: used, power_watts: null, temperature_celsius: null, at: cluster.row.figures_at ?? cluster.row.created_at },
+    layout: null, // the mock has no agent that could cut a card
     holders: held ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: held }] : [],
   };
 }

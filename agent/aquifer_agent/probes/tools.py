@@ -63,9 +63,7 @@ class Tool:
                     break
                 output += piece
             if not is_late and len(output) <= MOST_BYTES:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(max(0.0, until - time.monotonic()))
-                is_late = process.returncode is None
+                is_late = not _ends(process.pid, until)
         finally:
             process.stdout.close()
             _kill(process)
@@ -82,6 +80,15 @@ class Tool:
             last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")
             raise ToolFailed(f"{said} failed ({process.returncode}): {last[:200]}")
         return text
+
+
+def _ends(pid: int, until: float) -> bool:
+    """Whether it ends in time. It is not reaped yet: until then nobody else can have its number, nor its group's."""
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
