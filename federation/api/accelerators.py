@@ -62,8 +62,8 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
         fields = [
             "id", "node", "node_name", "cluster", "index", "uuid", "vendor", "model", "memory_mib", "health",
             "is_present", "is_identified", "parent", "present_parts", "counted_at", "mode", "step_milli", "most_shares",
-            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "layout", "holders",
-            "created_at", "version",
+            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "layout",
+            "holders", "created_at", "version",
         ]  # fmt: skip
 
     def get_holders(self, accelerator: Accelerator) -> list[dict[str, Any]]:
