@@ -60,6 +60,7 @@ EXPECTED = {
     "node.view": ALL,
     "node.drain": "AO",
     "accelerator.view": ALL,
+    "accelerator.partition": "AO",
     "pool.edit": "AO",
     "join-token.view": "AO",
     "join-token.edit": "AO",
