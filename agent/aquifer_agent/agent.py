@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,34 @@ from aquifer_agent.identity import FENCES, Identity
 from aquifer_agent.logs import MOST_BYTES_PER_SYNC, LogShipper
 from aquifer_agent.machine import Machine
 from aquifer_agent.runs import Runs
+from aquifer_agent.updates.updating import Updates
 
 logger = logging.getLogger(__name__)
 STEP_SECONDS = 0.2  # between looks at our own runs while there are any that change
 STOP_GRACE_SECONDS, STOP_SECONDS = 3.0, 5.0
 _DISK_CHECK_SECONDS = 5.0
+RESTART = 64  # not an end: this process is to be replaced by another release
 
 
 class Agent(Conversation):
     ANSWERED = "answer-received"
     LET_IN = "Enrol it again to go on."
 
-    def __init__(self, identity: Identity, state_dir: Path, limits: Limits, run_as: str | None = None) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        state_dir: Path,
+        limits: Limits,
+        run_as: str | None = None,
+        *,
+        keys: Sequence[bytes] = (),
+    ) -> None:
         super().__init__(identity.address(), identity.agent_token)
         self._state_dir = state_dir
         self._fences = Fences(state_dir / FENCES, identity.cluster_id)
         self._machine = Machine(identity.name, limits.kind)
         self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
+        self._updates = Updates(self._address, self._secret, state_dir, keys)
         self._logs = LogShipper()
         self._log_budget = MOST_BYTES_PER_SYNC
         self._told_inventory: dict[str, Any] | None = None
@@ -48,6 +60,8 @@ class Agent(Conversation):
             try:
                 self._runs.step(self._logs.is_behind)
                 code = self._sync(once)
+                if not once:
+                    code = self._step_update(code)
             except Exception:  # a fault of ours or of an answer must not leave the work without its agent
                 logger.exception("This went wrong; going on.")
                 self._back_off(0.0)
@@ -56,6 +70,10 @@ class Agent(Conversation):
         if on_exit == "stop" and self._is_ending:
             self._stop_all()
         return code or OK
+
+    def _step_update(self, code: int | None) -> int | None:
+        self._updates.step()
+        return RESTART if code is None and self._updates.wants_restart else code
 
     def _sleep(self) -> None:
         wait = 10.0 if self._exchange else max(0.0, self._next_sync - time.monotonic())
@@ -86,6 +104,7 @@ class Agent(Conversation):
             "figures": self._machine.device_figures(),
             "host": self._machine.host_figures(),
             "logs": self._logs.pieces(self._runs.held.values(), self._log_budget),
+            "agent": self._updates.status(),
         }
 
     def _take_answer(self, answer: dict[str, Any]) -> None:
@@ -102,6 +121,8 @@ class Agent(Conversation):
         has_last_words = any(run.exit and self._logs.is_behind(run) for run in self._runs.held.values())
         self._pace(answer, is_soon=has_last_words or self._logs.is_full)
         self._runs.step(self._logs.is_behind)
+        self._updates.spoke()
+        self._updates.take_offer(answer.get("update"))
 
     def _was_too_large(self) -> None:
         self._log_budget //= 2
