@@ -1,4 +1,4 @@
-"""A Debian package without Debian's tools: an `ar` of two tars. The same content gives the same bytes."""
+"""A Debian package without Debian's tools: an `ar` of two tars. With the same zlib the same content gives the same bytes."""
 
 import gzip
 import hashlib
@@ -17,8 +17,9 @@ Priority: optional
 Architecture: all
 Maintainer: Aquifer <aquifer@example.org>
 Installed-Size: {size}
-Depends: python3 (>= 3.11), adduser, openssl
+Depends: python3 (>= 3.11), adduser, init-system-helpers (>= 1.54~)
 Recommends: ca-certificates
+Suggests: openssl
 Homepage: https://example.org/aquifer
 Description: makes this machine a site of an Aquifer federation
  The agent dials out to a hub, reports what accelerators the machine has, and

@@ -29,7 +29,6 @@ MOST_ATTEMPTS = 3  # to start a release on trial
 TRIAL_SECONDS = 120.0
 TRIAL_VARIABLE = "AQUIFER_AGENT_TRIAL_SECONDS"
 _RELEASE, _BASE = "AQUIFER_AGENT_RELEASE", "AQUIFER_AGENT_BASE"
-_ALARM_SLACK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +158,9 @@ def enter(state_dir: Path) -> None:
     if is_trial:
         # Outlives exec: ends what hangs before it ever gets as far as to look at its own time.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(int(trial_seconds() + _ALARM_SLACK_SECONDS))
+        signal.alarm(int(trial_seconds() * 1.25) + 1)
     base = [sys.executable, *sys.orig_argv[1:]]
-    words = [sys.executable, str(releases.file(release["sha256"])), *sys.argv[1:]]
+    words = [sys.executable, "-I", str(releases.file(release["sha256"])), *sys.argv[1:]]
     _exec(words, {**os.environ, _RELEASE: release["sha256"], _BASE: json.dumps(base)})
 
 
