@@ -56,7 +56,8 @@ class Operator:
 
     def offer(self, data: bytes, version: str = "9.0.0", serial: int = 1, **other: Any) -> dict[str, Any]:
         text = self.manifest(data, version, serial, **other)
-        return {"serial": serial, "version": version, "manifest": text, "signature": self.sign(text)}
+        path = f"/api/v1/agent-releases/{serial}"
+        return {"serial": serial, "version": version, "path": path, "manifest": text, "signature": self.sign(text)}
 
 
 def _present() -> str:

@@ -12,6 +12,7 @@ from federation.models.inventory import (
     Pool,
     QueueOrder,
 )
+from federation.models.releases import AgentRelease, AgentUpdates
 from federation.models.sites import (
     Agent,
     AgentCall,
@@ -33,6 +34,8 @@ __all__ = [
     "AgentCall",
     "AgentNode",
     "AgentOrder",
+    "AgentRelease",
+    "AgentUpdates",
     "Allocation",
     "Cluster",
     "ClusterCredential",

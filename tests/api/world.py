@@ -13,7 +13,7 @@ from billing.actions import invoices
 from billing.models import UsageRecord
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
-from federation.models import Agent, ClusterCredential, Figures, Image, Template, Workload
+from federation.models import Agent, AgentRelease, ClusterCredential, Figures, Image, Template, Workload
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
 from portal.audit import SYSTEM
@@ -102,6 +102,10 @@ class World:
         _, secret = sites.invite_agent(by=SYSTEM, cluster=bare("bare"))
         _, self.agent_secret = agents.enrol(secret=secret, machine_id="m", hostname="h", agent_version="1")
         self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
+        things["agent-releases"] = AgentRelease.objects.create(
+            serial=1, agent_version="9.0.0", sha256="0" * 64, size=3, manifest="{}", signature="", body=b"pyz",
+            expires_at=timezone.now(),
+        )  # fmt: skip
         things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
         things["clusters waiting"] = things["join-tokens"].cluster
         things["clusters direct"] = sites.add_cluster(

@@ -102,6 +102,7 @@ class Releases:
             self._save(trial=None, last=last)
         except OSError as error:  # then its attempts run out
             logger.warning("Cannot write that down: %s.", error)
+        signal.alarm(0)  # it would end the release that comes back
         crash.point("update-taken-back")
 
     def choose(self) -> tuple[dict[str, Any], bool] | None:

@@ -22,7 +22,7 @@ from aquifer_agent.updates.releases import Last, Releases, trial_seconds
 
 logger = logging.getLogger(__name__)
 PIECE_BYTES = 256 * 1024  # asked for at once: little enough for ten seconds
-PATH = "/api/v1/agent/releases/"
+PATH = "/api/v1/agent-releases/"  # nothing else of the hub is fetched
 _PAUSES = (1.0, 5.0, 30.0, 120.0)  # after a failed download
 _TRY_OUT_SECONDS = 60.0
 
@@ -67,6 +67,8 @@ class Updates:
             return
         self._known, self._manifest, self._failures, self._next_try = seen, None, 0, 0.0
         try:
+            if not str(self._offer.get("path")).startswith(PATH):
+                raise m.Refusal("BadManifest", "The hub does not say where the file of the release is.")
             manifest = m.opened(*seen, self._keys)
         except m.Refusal as refusal:
             self._refuse(refusal, self._offer)
@@ -86,8 +88,7 @@ class Updates:
             self._see(self._work, manifest)
         elif time.monotonic() >= self._next_try and self._is_for_us(manifest):
             self._said = Last(manifest.version, manifest.serial, "downloading")
-            path = PATH + str(manifest.serial)
-            self._work = Download(self._address, self._secret, path, self._releases.folder, manifest)
+            self._work = Download(self._address, self._secret, str(self._offer["path"]), self._releases.folder, manifest)
 
     def _is_for_us(self, manifest: m.Manifest) -> bool:
         try:
