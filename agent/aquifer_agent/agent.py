@@ -13,6 +13,7 @@ from aquifer_agent.fences import Fences
 from aquifer_agent.identity import FENCES, Identity
 from aquifer_agent.logs import MOST_BYTES_PER_SYNC, LogShipper
 from aquifer_agent.machine import Machine
+from aquifer_agent.room import MOST_BYTES, Room
 from aquifer_agent.runs import Runs
 from aquifer_agent.updates.updating import Updates
 
@@ -35,6 +36,7 @@ class Agent(Conversation):
         run_as: str | None = None,
         *,
         keys: Sequence[bytes] = (),
+        most_output_bytes: int = MOST_BYTES,
     ) -> None:
         super().__init__(identity.address(), identity.agent_token)
         self._state_dir = state_dir
@@ -43,6 +45,7 @@ class Agent(Conversation):
         self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
         self._updates = Updates(self._address, self._secret, state_dir, keys)
         self._logs = LogShipper()
+        self._room = Room(most_output_bytes)
         self._log_budget = MOST_BYTES_PER_SYNC
         self._told_inventory: dict[str, Any] | None = None
         self._sent_inventory: dict[str, Any] | None = None
@@ -59,6 +62,7 @@ class Agent(Conversation):
         while not self._is_ending and code is None:
             try:
                 self._runs.step(self._logs.is_behind)
+                self._room.look(self._runs.held.values(), self._logs.sent)
                 code = self._sync(once)
                 if not once:
                     code = self._step_update(code)

@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"whose releases of the agent it may take (what `enrol` was given, else {_SYSTEM_KEYS})",
     )
+    run.add_argument(
+        "--most-output-mib", type=int, default=2048, metavar="MIB", help="kept of all work's output together (2048)"
+    )
     run.add_argument("--once", action="store_true", help="one report, obey the answer, exit")
     run.set_defaults(call=_run)
     cluster_options.add_to(commands)
@@ -120,7 +123,8 @@ def _run(options: argparse.Namespace) -> int:
         logging.warning("Work runs as this same user and can read all that it can. --run-as USER keeps them apart.")
     limits = cgroups.detect(options.limits, state_dir)
     try:
-        agent = Agent(known, state_dir, limits, options.run_as, keys=keys)
+        most = max(options.most_output_mib, 1) * 1024**2
+        agent = Agent(known, state_dir, limits, options.run_as, keys=keys, most_output_bytes=most)
         code = agent.run(on_exit=options.on_exit, once=options.once)
     finally:
         limits.close()
