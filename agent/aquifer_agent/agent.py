@@ -126,7 +126,7 @@ class Agent(Conversation):
         self._pace(answer, is_soon=has_last_words or self._logs.is_full)
         self._runs.step(self._logs.is_behind)
         self._updates.spoke()
-        self._updates.take_offer(answer.get("update"))
+        self._updates.take_offer(answer.get("release"))
 
     def _was_too_large(self) -> None:
         self._log_budget //= 2

@@ -1,4 +1,7 @@
-"""A Debian package without Debian's tools: an `ar` of two tars. With the same zlib the same content gives the same bytes."""
+"""A Debian package without Debian's tools: an `ar` of two tars.
+
+With the same zlib the same content gives the same bytes.
+"""
 
 import gzip
 import hashlib

@@ -121,7 +121,8 @@ class FakeHub:
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
                          "nodes": self._take_nodes(report.get("nodes")),
-                         "update": self.update, "want_inventory": self.want_inventory, "poll_seconds": self.poll_seconds}  # fmt: skip
+                         "release": self.update, "want_inventory": self.want_inventory,
+                         "poll_seconds": self.poll_seconds}  # fmt: skip
 
     def _take_nodes(self, part: dict[str, Any] | None) -> dict[str, Any] | None:
         if part is None:

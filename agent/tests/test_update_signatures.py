@@ -40,7 +40,9 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
 @pytest.mark.parametrize(("key", "message", "signature"), RFC)
-def test_the_examples_of_the_rfc_are_accepted_and_any_bit_of_them_counts(key: str, message: str, signature: str) -> None:
+def test_the_examples_of_the_rfc_are_accepted_and_any_bit_of_them_counts(
+    key: str, message: str, signature: str
+) -> None:
     k, m, s = bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature)
     assert ed25519.verify(k, m, s)
     for at in range(0, 512, 37):
@@ -180,7 +182,8 @@ def test_the_operators_command_signs_what_agents_take(operator: Operator, tmp_pa
 def _agent(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "aquifer_agent", *words],
-        env={"PYTHONPATH": str(PACKAGE), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(PACKAGE), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

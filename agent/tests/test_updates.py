@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def said(hub: FakeHub) -> dict[str, Any]:
 
 def wait_said(hub: FakeHub, state: str, reason: str = "", version: str = "") -> dict[str, Any]:
     def found() -> bool:
-        update = said(hub).get("update") or {}
+        update = said(hub).get("release") or {}
         is_version = not version or said(hub).get("version") == version
         return is_version and (update.get("state"), update.get("reason")) == (state, reason)
 
@@ -66,7 +66,7 @@ def test_a_release_is_fetched_in_pieces_and_put_in_force_while_work_goes_on(
     old_version = said(hub)["version"]
     hub.most_bytes = 100_000
     offer(hub, operator, newer)
-    assert wait_said(hub, "done", version=NEW)["update"]["serial"] == 1
+    assert wait_said(hub, "done", version=NEW)["release"]["serial"] == 1
     assert agent.poll() is None, "the process is the same; only what it runs is another"
     assert len(hub.fetched) > 2 and hub.fetched[1][0] == 100_000
     assert (hub.work("job") or {})["state"] == "running"
@@ -104,13 +104,13 @@ def test_what_must_not_be_taken_is_refused_in_words(
     offer(hub, operator, newer)
     how(hub, operator, newer)
     agent = start()
-    update = wait_said(hub, "refused", reason)["update"]
+    update = wait_said(hub, "refused", reason)["release"]
     assert update["message"].endswith((".", ")")) or reason == "DoesNotStart"
     fetched = len(hub.fetched)
     hub.wait_reports(5)
     assert (len(hub.fetched), agent.poll()) == (fetched, None), "it is not tried again and again"
     hub.update = None
-    hub.wait(lambda: said(hub)["update"] is None)
+    hub.wait(lambda: said(hub)["release"] is None)
 
 
 def test_an_agent_without_a_key_takes_nothing(hub: FakeHub, site: Site, operator: Operator, newer: bytes) -> None:
@@ -142,7 +142,7 @@ def test_an_offer_that_is_taken_back_is_not_followed(
     wait_said(hub, "downloading", "DownloadFailed")
     hub.update, hub.release = None, newer
     hub.wait_reports(15)
-    assert said(hub)["update"] is None and said(hub)["version"] != NEW
+    assert said(hub)["release"] is None and said(hub)["version"] != NEW
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ def test_a_release_that_does_no_good_is_taken_back_and_told(
     hub.wait_state("job", "running")
     offer(hub, operator, bad, version="9.5.0")
     until = time.monotonic() + 40
-    while (said(hub).get("update") or {}).get("state") != "failed":
+    while (said(hub).get("release") or {}).get("state") != "failed":
         assert time.monotonic() < until, site.log()
         if site.agents[-1].poll() is not None:
             start(**trial)  # what systemd does
         time.sleep(0.1)
-    update = said(hub)["update"]
+    update = said(hub)["release"]
     assert (update["reason"], update["version"]) == (reason, "9.5.0")
     assert said(hub)["version"] != "9.5.0"
     assert (hub.work("job") or {})["state"] == "running"
@@ -226,7 +226,7 @@ def _crash_once(place: Path, point: str, operator: Operator, newer: bytes, deaf:
             if site.agents[-1].poll() is not None:
                 assert site.agents[-1].returncode == 137, site.log()
                 site.start(*words, **variables)
-            update = said(hub).get("update") or {}
+            update = said(hub).get("release") or {}
             return update.get("state") == ("failed" if is_bad else "done")
 
         wait_for(is_over, 40)

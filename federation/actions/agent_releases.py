@@ -118,7 +118,7 @@ def offer(agent: Agent) -> dict[str, Any] | None:
     release = newer_for(agent)
     if release is None or _share_of(agent.cluster_id, release.serial) >= release.percent:
         return None
-    failed = Agent.objects.filter(update__serial=release.serial, update__state="failed")
+    failed = Agent.objects.filter(release__serial=release.serial, release__state="failed")
     if failed.count() >= MOST_FAILURES or failed.filter(pk=agent.pk).exists():
         return None
     return {

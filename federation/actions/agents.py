@@ -93,7 +93,7 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
         "log_offsets": offsets,
         "calls": calls.waiting(cluster),
         "nodes": nodes,
-        "update": agent_releases.offer(agent) if report.get("agent") else None,
+        "release": agent_releases.offer(agent) if report.get("agent") else None,
         "want_inventory": agent.inventory is None and report.get("inventory") is None,
         "poll_seconds": min(POLL_SECONDS + len(work) / WORK_PER_SECOND, MOST_POLL_SECONDS),
     }
@@ -126,7 +126,7 @@ def _note_report(agent: Agent, report: dict[str, Any], boot: UUID, seq: int) -> 
         values["clock_skew_seconds"] = (sent - timezone.now()).total_seconds()
     if said := report.get("agent"):
         agent.agent_version = values["agent_version"] = said["version"]
-        values["update"] = said.get("update")
+        values["release"] = said.get("release")
     if agent.clash_at is not None and (timezone.now() - agent.clash_at).total_seconds() < TWIN_SECONDS:
         values["twin_at"] = Now()  # the other one was refused, and this one goes on: it is no restart
     if report.get("inventory") is not None:

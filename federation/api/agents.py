@@ -156,7 +156,7 @@ class AgentSelfSerializer(serializers.Serializer[Any]):
     """What the agent of a machine says of itself: which release it is."""
 
     version = serializers.CharField(max_length=32)
-    update = AgentUpdateSerializer(required=False, allow_null=True)
+    release = AgentUpdateSerializer(required=False, allow_null=True)
 
 
 def _without_holes(items: list[Any] | None) -> list[Any] | None:
@@ -235,7 +235,7 @@ class OrdersSerializer(serializers.Serializer[Any]):
     log_offsets = serializers.DictField(child=serializers.IntegerField())
     calls = CallSerializer(many=True)
     nodes = NodesHeldSerializer(allow_null=True)
-    update = ReleaseOfferSerializer(allow_null=True)
+    release = ReleaseOfferSerializer(allow_null=True)
     want_inventory = serializers.BooleanField()
     poll_seconds = serializers.FloatField()
 

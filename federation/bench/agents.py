@@ -110,6 +110,7 @@ class Field:
             if time.monotonic() - at > LONGEST_WAIT:
                 raise BenchError(f"{self.count - len(found)} agents did not come back in {LONGEST_WAIT:.0f} s.")
             for pk, reported in Agent.objects.filter(reported_at__gt=began).values_list("pk", "reported_at"):
+                assert reported is not None
                 found.setdefault(pk, (reported - began).total_seconds())
             time.sleep(0.1)
         return list(found.values())

@@ -50,7 +50,7 @@ class Report:
     figures: Sequence[Mapping[str, Any]]
     clock_skew_seconds: float
     site: Mapping[str, Any] | None = None  # how the agent's cluster does; None: the agent is on the one machine
-    update: Mapping[str, Any] = field(default_factory=dict)  # how it goes with another release of the agent
+    release: Mapping[str, Any] = field(default_factory=dict)  # how it goes with another release of the agent
     twin_seconds: float | None = None  # since two processes were last seen alive with this identity
     has_nodes: bool = False  # a complete picture of the cluster's nodes is in the box
 
@@ -109,7 +109,7 @@ class AgentDriver(SiteDriver):
         version = str(site.get("version") or report.version)
         if abs(skew) > 60:
             return SiteInfo(version, f"The agent's clock is off by {skew:.0f} s.", is_degraded=True)
-        message = str(site.get("message") or "") or _update_words(report.update)
+        message = str(site.get("message") or "") or _release_words(report.release)
         return SiteInfo(version, message, is_degraded=bool(site.get("is_degraded")))
 
     def inventory(self) -> Iterable[NodeSeen]:
@@ -245,8 +245,8 @@ def _health(word: Any) -> Health:
         return Health.UNKNOWN
 
 
-def _update_words(update: Mapping[str, Any]) -> str:
-    if update.get("state") not in ("failed", "refused"):
+def _release_words(said: Mapping[str, Any]) -> str:
+    if said.get("state") not in ("failed", "refused"):
         return ""
-    verb = "took back" if update["state"] == "failed" else "did not take"
-    return f"The agent {verb} its release {update.get('version', '')}: {update.get('message', '')}"
+    verb = "took back" if said["state"] == "failed" else "did not take"
+    return f"The agent {verb} its release {said.get('version', '')}: {said.get('message', '')}"

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='agent',
-            name='update',
+            name='release',
             field=models.JSONField(help_text='How it goes with another release of the agent.', null=True),
         ),
         migrations.CreateModel(

@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 
 from federation.models.sites import Cluster
-from portal.models.base import Row
+from portal.models.base import Row, ScopedQuerySet
 
 
-class AgentReleaseQuerySet(models.QuerySet["AgentRelease"]):
+class AgentReleaseQuerySet(ScopedQuerySet["AgentRelease"]):
     def without_file(self) -> "AgentReleaseQuerySet":
         return self.defer("body")
 

@@ -66,7 +66,7 @@ def decide(machine: Machine, mode: str, window: str = "") -> None:
 
 
 def asked(machine: Machine, version: str = "1.0.0") -> Any:
-    return machine.sync(agent={"version": version, "update": None})["update"]
+    return machine.sync(agent={"version": version, "release": None})["release"]
 
 
 def test_only_clusters_that_are_to_are_offered_a_newer_release(operator: Client) -> None:
@@ -79,7 +79,7 @@ def test_only_clusters_that_are_to_are_offered_a_newer_release(operator: Client)
     decide(machine, "auto")
     offered = asked(machine)
     assert (offered["version"], offered["serial"], offered["manifest"]) == ("1.1.0", 1, release.manifest)
-    assert machine.sync()["update"] is None, "an agent that does not know of releases is not asked"
+    assert machine.sync()["release"] is None, "an agent that does not know of releases is not asked"
     assert asked(machine, "1.1.0") is None
     assert asked(machine, "2.0.0") is None, "never back"
     agent_releases.roll_out(by=SYSTEM, serial=1, percent=0)
@@ -139,8 +139,8 @@ def test_a_release_that_agents_take_back_is_offered_to_nobody_else(operator: Cli
         assert asked(machine) is not None
     bad = {"version": "1.1.0", "serial": 1, "state": "failed", "reason": "NeverAnswered", "message": "No answer."}
     for machine in machines[:-1]:
-        told = machine.sync(agent={"version": "1.0.0", "update": bad})
-        assert told["update"] is None, "not to this one again"
+        told = machine.sync(agent={"version": "1.0.0", "release": bad})
+        assert told["release"] is None, "not to this one again"
     assert asked(machines[-1]) is None, "and not to others"
     clusters.run(machines[0].cluster)
     shown = operator.get(f"/api/v1/clusters/{machines[0].cluster}").json()
@@ -181,8 +181,8 @@ def test_the_command_keeps_rolls_out_and_shows(operator: Client, tmp_path: Path)
         call("cluster", "nowhere/m1", "auto")
     with pytest.raises(CommandError, match="There is no release 8"):
         call("roll-out", "8", "10")
-    machine.sync(agent={"version": "1.0.0", "update": {
-        "version": "1.1.0", "serial": 7, "state": "refused", "reason": "NoReleaseKey", "message": "No key."}})  # fmt: skip
+    said = {"version": "1.1.0", "serial": 7, "state": "refused", "reason": "NoReleaseKey", "message": "No key."}
+    machine.sync(agent={"version": "1.0.0", "release": said})
     listed = call("list")
     assert "release 1.1.0 (7), 100 %" in listed
     assert "site-m1/m1: 1.0.0, auto 22:00-04:00, 1.1.0 (7) is newer, 1.1.0: refused. No key." in listed

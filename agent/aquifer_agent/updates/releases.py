@@ -129,9 +129,10 @@ class Releases:
 
     def _is_whole(self, release: Mapping[str, Any]) -> bool:
         try:
-            return hashlib.sha256(self.file(release["sha256"]).read_bytes()).hexdigest() == release["sha256"]
+            found = hashlib.sha256(self.file(release["sha256"]).read_bytes()).hexdigest()
         except OSError:
             return False
+        return found == str(release["sha256"])
 
     def _save(self, **values: Any) -> None:
         kept = {**self._kept, **values}

@@ -13,8 +13,8 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aquifer_agent.updates import manifest as m
 from aquifer_agent.updates import ed25519
+from aquifer_agent.updates import manifest as m
 
 FAILED = 1
 

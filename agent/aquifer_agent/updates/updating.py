@@ -47,7 +47,7 @@ class Updates:
     def status(self) -> dict[str, Any]:
         """For the report: what runs here, and how it goes with another release."""
         said = self._said.to_json() if self._said else self._releases.last
-        return {"version": VERSION, "update": said}
+        return {"version": VERSION, "release": said}
 
     def spoke(self) -> None:
         """The hub has taken a report and its answer was understood: that is what a release must prove."""
@@ -88,7 +88,9 @@ class Updates:
             self._see(self._work, manifest)
         elif time.monotonic() >= self._next_try and self._is_for_us(manifest):
             self._said = Last(manifest.version, manifest.serial, "downloading")
-            self._work = Download(self._address, self._secret, str(self._offer["path"]), self._releases.folder, manifest)
+            self._work = Download(
+                self._address, self._secret, str(self._offer["path"]), self._releases.folder, manifest
+            )
 
     def _is_for_us(self, manifest: m.Manifest) -> bool:
         try:

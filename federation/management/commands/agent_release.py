@@ -76,6 +76,6 @@ class Command(BaseCommand):
             newer = agent_releases.newer_for(agent)
             words = [f"{agent.cluster.site.slug}/{agent.cluster.slug}: {agent.agent_version}", str(updates)]
             words += [f"{newer} is newer"] if newer else []
-            said = agent.update or {}
+            said = agent.release or {}
             words += [f"{said.get('version')}: {said.get('state')}. {said.get('message', '')}"] if said else []
             self.stdout.write(", ".join(words).strip())
