@@ -1,5 +1,6 @@
 """Real agents under a hub that is killed: all come back, nothing is lost, nothing runs twice."""
 
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ NOTHING = {
 )
 def test_all_come_back_to_a_hub_that_was_killed_and_nothing_runs_twice(count: int, down: float) -> None:
     figures: dict[str, Any] = agents.run({"agents": count, "down": down, "starts_at_once": 4})
+    print(json.dumps(figures))
     assert {name: figures[name] for name in NOTHING} == NOTHING, figures
     assert figures["back_max_seconds"] <= 60
     assert figures["agent_memory_max_mib"] < 64 and figures["agent_memory_after_mib"] < 64
