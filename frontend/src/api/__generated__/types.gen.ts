@@ -149,6 +149,14 @@ export type AgentNodesRequest = {
 };
 
 /**
+ * What the agent of a machine says of itself: which release it is.
+ */
+export type AgentSelfRequest = {
+    version: string;
+    release?: AgentUpdateRequest | null;
+};
+
+/**
  * How the cluster does that an agent speaks for.
  */
 export type AgentSiteRequest = {
@@ -158,6 +166,19 @@ export type AgentSiteRequest = {
     silent_seconds: number | null;
     abilities?: Array<string>;
 };
+
+/**
+ * How it goes with another release of the agent.
+ */
+export type AgentUpdateRequest = {
+    version: string;
+    serial: number;
+    state: AgentUpdateStateEnum;
+    reason: string;
+    message: string;
+};
+
+export type AgentUpdateStateEnum = 'downloading' | 'refused' | 'failed' | 'done';
 
 export type AgentWorkRequest = {
     ref: string;
@@ -1477,6 +1498,7 @@ export type Orders = {
     };
     calls: Array<Call>;
     nodes: NodesHeld | null;
+    release: ReleaseOffer | null;
     want_inventory: boolean;
     poll_seconds: number;
 };
@@ -1885,6 +1907,20 @@ export type QuotaChangeRequest = {
 };
 
 /**
+ * A release of the agent that it is to take now, if the operator's key has signed it.
+ */
+export type ReleaseOffer = {
+    serial: number;
+    version: string;
+    /**
+     * Where its file is, at this hub.
+     */
+    path: string;
+    manifest: string;
+    signature: string;
+};
+
+/**
  * Complete each time: work that is not mentioned is not there.
  */
 export type ReportRequest = {
@@ -1900,6 +1936,7 @@ export type ReportRequest = {
     figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
+    agent?: AgentSelfRequest | null;
 };
 
 export type RestartRequest = {
@@ -3454,6 +3491,36 @@ export type AgentSyncPostResponses = {
 };
 
 export type AgentSyncPostResponse = AgentSyncPostResponses[keyof AgentSyncPostResponses];
+
+export type AgentReleasesGetData = {
+    body?: never;
+    headers?: {
+        /**
+         * bytes=0-262143
+         */
+        Range?: string;
+    };
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/agent-releases/{id}';
+};
+
+export type AgentReleasesGetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AgentReleasesGetError = AgentReleasesGetErrors[keyof AgentReleasesGetErrors];
+
+export type AgentReleasesGetResponses = {
+    206: Blob | File;
+};
+
+export type AgentReleasesGetResponse = AgentReleasesGetResponses[keyof AgentReleasesGetResponses];
 
 export type AgentManifestGetData = {
     body?: never;
