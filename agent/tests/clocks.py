@@ -1,6 +1,6 @@
 """Clocks of an agent under test, moved from outside: a `sitecustomize` that Python loads before the agent.
 
-`wall` is a file with seconds that the wall clock is off by, read at each look, so that it can jump while the agent runs.
+`wall` is a file with seconds that the wall clock is off by, read at each look, so it can jump while the agent runs.
 `rate` makes its monotonic clock, and how long it sleeps by it, run faster: an hour without a network takes seconds.
 """
 

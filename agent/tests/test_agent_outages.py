@@ -43,7 +43,9 @@ def test_wrong_and_jumping_clocks_are_told_and_change_nothing(
         assert abs(_skew(hub.reports[-1]) - off) < 5
         ran = (hub.work("job") or {})["ran_seconds"]
         assert 0 <= ran <= time.monotonic() - began
-    seconds = [r["work"][0]["ran_seconds"] for r in hub.reports if r["work"] and r["work"][0]["ran_seconds"] is not None]
+    seconds = [
+        r["work"][0]["ran_seconds"] for r in hub.reports if r["work"] and r["work"][0]["ran_seconds"] is not None
+    ]
     assert seconds == sorted(seconds), "they only rise"
     uptime = [report["uptime_seconds"] for report in hub.reports]
     assert uptime == sorted(uptime)

@@ -1,4 +1,4 @@
-"""One whole update, with real processes: from the operator's key to another release that runs, and work that goes on."""
+"""One whole update, with real processes: from the operator's key to another release that runs; work goes on."""
 
 import base64
 import shutil
@@ -34,9 +34,7 @@ def signed(tmp_path: Path) -> Path:
     """A release 9.0.0, as an operator makes and signs it; its key's public line is beside it."""
     copy = tmp_path / "source" / "agent"
     for name in ("aquifer_agent", "packaging"):
-        shutil.copytree(
-            settings.BASE_DIR / "agent" / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(settings.BASE_DIR / "agent" / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(settings.BASE_DIR / "LICENSE", copy.parent)
     (copy / "aquifer_agent" / "__init__.py").write_text('"""The agent."""\n\nVERSION = "9.0.0"\n')
     words = [sys.executable, "-I", str(copy / "packaging" / "build.py"), "--out", str(tmp_path)]
