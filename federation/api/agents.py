@@ -320,7 +320,7 @@ class AgentReleaseView(APIView):
             OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH),
             OpenApiParameter("Range", OpenApiTypes.STR, OpenApiParameter.HEADER, description="bytes=0-262143"),
         ],
-        responses={(206, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={(code, "application/octet-stream"): OpenApiTypes.BINARY for code in (200, 206)},
     )
     def get(self, request: Request, id: str) -> HttpResponse:
         try:
@@ -329,8 +329,9 @@ class AgentReleaseView(APIView):
             release = None
         if release is None:
             raise NotFound("There is no such release.")
-        asked = _RANGE.fullmatch(request.headers.get("Range", "")) or _RANGE.fullmatch("bytes=0-")
-        assert asked is not None
+        asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+        if asked is None:
+            return HttpResponse(bytes(release.body), "application/octet-stream")
         begin, end = int(asked[1]), min(int(asked[2] or release.size), release.size - 1)
         if begin > end:
             raise Invalid.field("Range", f"The file has {release.size} bytes.")
