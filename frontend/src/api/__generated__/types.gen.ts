@@ -3517,6 +3517,7 @@ export type AgentReleasesGetErrors = {
 export type AgentReleasesGetError = AgentReleasesGetErrors[keyof AgentReleasesGetErrors];
 
 export type AgentReleasesGetResponses = {
+    200: Blob | File;
     206: Blob | File;
 };
 
