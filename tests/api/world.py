@@ -103,8 +103,8 @@ class World:
         _, self.agent_secret = agents.enrol(secret=secret, machine_id="m", hostname="h", agent_version="1")
         self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
         things["agent-releases"] = AgentRelease.objects.create(
-            serial=AgentRelease.objects.count() + 1, agent_version="9.0.0", sha256="0" * 64, size=3, manifest="{}", signature="", body=b"pyz",
-            expires_at=timezone.now(),
+            serial=AgentRelease.objects.count() + 1, agent_version="9.0.0", sha256="0" * 64, size=3, manifest="{}",
+            signature="", body=b"pyz", expires_at=timezone.now(),
         )  # fmt: skip
         things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
         things["clusters waiting"] = things["join-tokens"].cluster
