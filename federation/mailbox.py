@@ -30,6 +30,8 @@ class RowMailbox:
             clock_skew_seconds=agent.clock_skew_seconds or 0.0,
             site=agent.site,
             has_nodes=bool(agent.nodes_whole),
+            release=agent.release or {},
+            twin_seconds=(timezone.now() - agent.twin_at).total_seconds() if agent.twin_at else None,
         )
 
     def post(self, ref: str, *, desired: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from aquifer_agent.identity import FENCES, Identity
 from aquifer_agent.logs import MOST_BYTES_PER_SYNC, LogShipper
 from aquifer_agent.machine import Machine
 from aquifer_agent.partitions import Partitions
+from aquifer_agent.room import MOST_BYTES, Room
 from aquifer_agent.runs import Runs
+from aquifer_agent.updates.updating import Updates
 
 logger = logging.getLogger(__name__)
 STEP_SECONDS = 0.2  # between looks at our own runs while there are any that change
 STOP_GRACE_SECONDS, STOP_SECONDS = 3.0, 5.0
 _DISK_CHECK_SECONDS = 5.0
+RESTART = 64  # not an end: this process is to be replaced by another release
 
 
 class Agent(Conversation):
@@ -33,6 +37,8 @@ class Agent(Conversation):
         run_as: str | None = None,
         *,
         may_partition: bool = False,
+        keys: Sequence[bytes] = (),
+        most_output_bytes: int = MOST_BYTES,
     ) -> None:
         super().__init__(identity.address(), identity.agent_token)
         self._state_dir = state_dir
@@ -40,7 +46,9 @@ class Agent(Conversation):
         self._partitions = Partitions(is_allowed=may_partition)
         self._machine = Machine(identity.name, limits.kind, self._partitions)
         self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
+        self._updates = Updates(self._address, self._secret, state_dir, keys)
         self._logs = LogShipper()
+        self._room = Room(most_output_bytes)
         self._log_budget = MOST_BYTES_PER_SYNC
         self._told_inventory: dict[str, Any] | None = None
         self._sent_inventory: dict[str, Any] | None = None
@@ -57,7 +65,10 @@ class Agent(Conversation):
         while not self._is_ending and code is None:
             try:
                 self._runs.step(self._logs.is_behind)
+                self._room.look(self._runs.held.values(), self._logs.sent)
                 code = self._sync(once)
+                if not once:
+                    code = self._step_update(code)
             except Exception:  # a fault of ours or of an answer must not leave the work without its agent
                 logger.exception("This went wrong; going on.")
                 self._back_off(0.0)
@@ -66,6 +77,10 @@ class Agent(Conversation):
         if on_exit == "stop" and self._is_ending:
             self._stop_all()
         return code or OK
+
+    def _step_update(self, code: int | None) -> int | None:
+        self._updates.step()
+        return RESTART if code is None and self._updates.wants_restart else code
 
     def _sleep(self) -> None:
         wait = 10.0 if self._exchange else max(0.0, self._next_sync - time.monotonic())
@@ -97,6 +112,7 @@ class Agent(Conversation):
             "host": self._machine.host_figures(),
             "partitions": self._partitions.reports(),
             "logs": self._logs.pieces(self._runs.held.values(), self._log_budget),
+            "agent": self._updates.status(),
         }
 
     def _take_answer(self, answer: dict[str, Any]) -> None:
@@ -113,6 +129,8 @@ class Agent(Conversation):
         has_last_words = any(run.exit and self._logs.is_behind(run) for run in self._runs.held.values())
         self._pace(answer, is_soon=has_last_words or self._logs.is_full)
         self._runs.step(self._logs.is_behind)
+        self._updates.spoke()
+        self._updates.take_offer(answer.get("release"))
 
     def _obey(self, answer: dict[str, Any]) -> None:
         devices = self._machine.device_uuids()

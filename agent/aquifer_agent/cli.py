@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 from aquifer_agent import VERSION, cgroups, identity
-from aquifer_agent.agent import Agent
+from aquifer_agent.agent import RESTART, Agent
 from aquifer_agent.cluster import options as cluster_options
 from aquifer_agent.hub import Address, BadAddress, HubError
+from aquifer_agent.updates import manifest, releases, signing
 
 FAILED, WRONG_USE, ALREADY_RUNNING = 1, 2, 4
+RELEASE_KEYS = "release-keys"  # in the state directory, or in /etc/aquifer-agent
+_SYSTEM_KEYS = Path("/etc/aquifer-agent") / RELEASE_KEYS
 
 
 class Usage(Exception):
@@ -25,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         return int(options.call(options))
-    except (Usage, BadAddress) as error:
+    except (Usage, BadAddress, manifest.BadKeys) as error:
         print(f"aquifer-agent: {error}", file=sys.stderr)
         return WRONG_USE
     except (HubError, OSError) as error:
@@ -46,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--name", default="", help="the node's name at the hub (the host name)")
     enrol.add_argument("--ca-file", metavar="FILE", help="trust this certificate authority and no other")
     enrol.add_argument("--allow-http", action="store_true", help="send the secret in clear over the network")
+    enrol.add_argument("--release-keys", type=Path, metavar="FILE", help="whose releases of the agent it may take")
     enrol.set_defaults(call=_enrol)
     run = commands.add_parser("run", help="report to the hub and run what it orders")
     run.add_argument("--state-dir", required=True, type=Path, metavar="DIR")
@@ -58,15 +62,28 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-partitioning", action="store_true",
         help="let operators of the hub cut cards into parts (MIG) and whole again (only when started as root)",
     )  # fmt: skip
+    run.add_argument(
+        "--release-keys",
+        type=Path,
+        metavar="FILE",
+        help=f"whose releases of the agent it may take (what `enrol` was given, else {_SYSTEM_KEYS})",
+    )
+    run.add_argument(
+        "--most-output-mib", type=int, default=2048, metavar="MIB", help="kept of all work's output together (2048)"
+    )
     run.add_argument("--once", action="store_true", help="one report, obey the answer, exit")
     run.set_defaults(call=_run)
     cluster_options.add_to(commands)
+    signing.add_to(commands)
     return parser
 
 
 def _enrol(options: argparse.Namespace) -> int:
     state_dir: Path = options.state_dir.resolve()
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if options.release_keys:  # by the operator's hand, never from the hub
+        manifest.read_keys(options.release_keys)
+        (state_dir / RELEASE_KEYS).write_bytes(options.release_keys.read_bytes())
     if (known := identity.load(state_dir)) is not None:
         if known.hub != options.hub.rstrip("/"):
             raise Usage(
@@ -105,14 +122,33 @@ def _run(options: argparse.Namespace) -> int:
     if lock is None:
         print(f"aquifer-agent: another agent runs with {state_dir}.", file=sys.stderr)
         return ALREADY_RUNNING
+    keys = _release_keys(options.release_keys, state_dir)
+    if not options.once:
+        releases.enter(state_dir)
     if options.run_as is None:
         logging.warning("Work runs as this same user and can read all that it can. --run-as USER keeps them apart.")
     limits = cgroups.detect(options.limits, state_dir)
     try:
-        agent = Agent(known, state_dir, limits, options.run_as, may_partition=options.allow_partitioning)
-        return agent.run(on_exit=options.on_exit, once=options.once)
+        most = max(options.most_output_mib, 1) * 1024**2
+        agent = Agent(
+            known, state_dir, limits, options.run_as, keys=keys, most_output_bytes=most,
+            may_partition=options.allow_partitioning,
+        )  # fmt: skip
+        code = agent.run(on_exit=options.on_exit, once=options.once)
     finally:
         limits.close()
+    if code == RESTART:
+        releases.again()
+    return code
+
+
+def _release_keys(given: Path | None, state_dir: Path) -> list[bytes]:
+    """Those of the operator. Without any the agent takes no release, whatever the hub offers."""
+    own = state_dir / RELEASE_KEYS
+    file = given or (own if own.exists() else _SYSTEM_KEYS)
+    if given is None and not file.exists():
+        return []
+    return manifest.read_keys(file)
 
 
 def _check_user(name: str) -> None:

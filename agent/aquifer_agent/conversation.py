@@ -112,7 +112,7 @@ class Conversation:
             "boot_id": self._boot_id,
             "seq": self._seq,
             "epoch": epoch,
-            "sent_at": datetime.now(UTC).isoformat(),
+            "sent_at": datetime.fromtimestamp(time.time(), UTC).isoformat(),
             "uptime_seconds": round(processes.boottime(), 3),
         }
 

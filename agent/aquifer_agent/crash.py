@@ -31,6 +31,17 @@ SHIM_POINTS = (
     "shim-group-gone",  # no process is left, the exit code not written
     "shim-exit-written",
 )
+UPDATE_POINTS = (
+    "update-offered",  # its signature is good, nothing has been fetched
+    "update-part-written",  # some of it is on disk
+    "update-fetched",  # all of it is, unchecked
+    "update-staged",  # checked and tried out, the former release is in force
+    "update-switched",  # the next start is of the new release
+    "update-trial-noted",  # that start is counted, the base is about to give way
+    "update-on-trial",  # the new release has begun
+    "update-confirmed",  # it has spoken with the hub and stays
+)
+TAKE_BACK_POINTS = ("update-taken-back",)  # it did no good; the former release is in force again
 CLUSTER_POINTS = (
     "cluster-started",  # nothing looked at, nothing reported
     "orders-received",  # the hub has answered, nothing of it is in mind

@@ -18,6 +18,7 @@ from aquifer_agent import VERSION
 
 TIMEOUT_SECONDS = 10.0
 _MOST_REPLY_BYTES = 32 * 1024 * 1024
+_MOST_REFUSAL_BYTES = 64 * 1024
 _MOST_RETRY_AFTER_SECONDS = 600.0
 
 
@@ -157,6 +158,33 @@ class Exchange:
 def call(address: Address, secret: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """POST and wait for the answer; HubError when there is none that can be used."""
     return Exchange(address, secret, path, body).wait()
+
+
+def fetch(address: Address, secret: str, path: str, offset: int, size: int) -> bytes:
+    """At most `size` bytes of a file at the hub, from `offset` on; at least one. Raises HubError."""
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Range": f"bytes={offset}-{offset + size - 1}",
+        "User-Agent": f"aquifer-agent/{VERSION}",
+        "Connection": "close",
+    }
+    connection = _connection(address)
+    late_at = time.monotonic() + TIMEOUT_SECONDS
+    try:
+        connection.request("GET", address.path + path, headers=headers)
+        response = connection.getresponse()
+        if response.status != 206:
+            raise _refusal(response.status, response.headers, response.read(_MOST_REFUSAL_BYTES))
+        data = b""
+        while len(data) < size and time.monotonic() < late_at and (piece := response.read1(size - len(data))):
+            data += piece
+    except (OSError, http.client.HTTPException, ValueError) as failure:
+        raise HubError(f"No answer from {address.url}: {_words(failure)}.") from failure
+    finally:
+        connection.close()
+    if not data:
+        raise HubError(f"{address.url} sent nothing of what was asked for.")
+    return data
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

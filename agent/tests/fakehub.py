@@ -33,6 +33,10 @@ class FakeHub:
         self.offsets: dict[str, int] = {}
         self.reports: list[dict[str, Any]] = []
         self.next_answers: list[str | tuple[int, dict[str, str], dict[str, Any]]] = []
+        self.update: dict[str, Any] | None = None  # the release that is offered
+        self.release = b""  # what is sent of it
+        self.most_bytes = 1 << 30  # of it in one answer
+        self.fetched: list[tuple[int, int]] = []  # what was asked for of it
         self.arrived = threading.Condition()
         self._server = _start(self, 0)
         self.port = self._server.server_address[1]
@@ -99,7 +103,7 @@ class FakeHub:
                              "poll_seconds": self.poll_seconds}  # fmt: skip
         if secret != AGENT_TOKEN or self.revoked:
             return problem(401, "bad-credential")
-        return self._sync(body)
+        return self._sync(body) if path == "/api/v1/agent/sync" else problem(404, "not-found")
 
     def _sync(self, report: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
         same_boot = [r for r in self.reports if r["boot_id"] == report["boot_id"]]
@@ -108,7 +112,7 @@ class FakeHub:
         for piece in report["logs"]:
             if piece["offset"] == self.offsets.get(piece["ref"]):
                 self.logs[piece["ref"]] = self.logs.get(piece["ref"], "") + piece["text"]
-                self.offsets[piece["ref"]] += len(piece["text"].encode())
+                self.offsets[piece["ref"]] += piece.get("size") or len(piece["text"].encode())
         self.reports.append(report)
         seen = {item["ref"]: item["generation"] for item in report["work"] or []}
         held = set(seen)
@@ -118,7 +122,8 @@ class FakeHub:
         offsets = {ref: at for ref, at in self.offsets.items() if ref in held or ref in self.orders}
         return 200, {}, {"epoch": self.epoch, "orders": orders + self.stray_orders, "log_offsets": offsets,
                          "nodes": self._take_nodes(report.get("nodes")), "partitions": self.partitions,
-                         "want_inventory": self.want_inventory, "poll_seconds": self.poll_seconds}  # fmt: skip
+                         "release": self.update, "want_inventory": self.want_inventory,
+                         "poll_seconds": self.poll_seconds}  # fmt: skip
 
     def _take_nodes(self, part: dict[str, Any] | None) -> dict[str, Any] | None:
         if part is None:
@@ -167,6 +172,17 @@ def _start(hub: FakeHub, port: int) -> ThreadingHTTPServer:
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(data))}.items():
                 self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            begin, _, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+            with hub.arrived:
+                hub.fetched.append((int(begin), int(end)))
+                data = hub.release[int(begin) : int(end) + 1][: hub.most_bytes]
+                is_ours = self.headers.get("Authorization") == f"Bearer {AGENT_TOKEN}"
+            self.send_response(206 if data and is_ours else 404)
+            self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 

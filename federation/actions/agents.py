@@ -16,7 +16,7 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from federation import calls
-from federation.actions import agent_nodes, partitions
+from federation.actions import agent_nodes, agent_releases, partitions
 from federation.models import Agent, AgentOrder, Allocation, Cluster, JoinToken, LogPart
 from federation.states import AllocationState as A
 from federation.states import ClusterState
@@ -30,6 +30,7 @@ MOST_POLL_SECONDS = 4.0
 WORK_PER_SECOND = 2000  # so much work makes reports a second rarer
 SITE_FRESH_SECONDS = 20.0  # an older look of an agent at its cluster proves nothing
 IDENTITY_LEASE_SECONDS = 10.0
+TWIN_SECONDS = 5.0  # after the last refusal of another process with the same identity
 MOST_LOG_BYTES = 16 * 1024 * 1024  # of one allocation; the agent cuts there as well
 _LIVE = (A.RESERVED, A.STARTING, A.ACTIVE, A.STOPPING, A.LOST)
 
@@ -72,7 +73,8 @@ def authenticate(secret: str) -> Agent:
 @transaction.atomic
 def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
     """Take one report, and answer with the full list of what this site is to run and to end."""
-    agent = Agent.objects.select_for_update(of=("self",)).select_related("cluster").get(pk=agent.pk)
+    agents = Agent.objects.select_for_update(of=("self",)).select_related("cluster__agent_updates")
+    agent = agents.get(pk=agent.pk)
     boot, seq = UUID(str(report["boot_id"])), int(report["seq"])
     is_first = _check_order(agent, boot, seq)
     _note_report(agent, report, boot, seq)
@@ -93,6 +95,7 @@ def sync(*, agent: Agent, report: dict[str, Any]) -> dict[str, Any]:
         "calls": calls.waiting(cluster),
         "nodes": nodes,
         "partitions": partitions.wishes(cluster) if report.get("site") is None else {},
+        "release": agent_releases.offer(agent) if report.get("agent") else None,
         "want_inventory": agent.inventory is None and report.get("inventory") is None,
         "poll_seconds": min(POLL_SECONDS + len(work) / WORK_PER_SECOND, MOST_POLL_SECONDS),
     }
@@ -123,10 +126,20 @@ def _note_report(agent: Agent, report: dict[str, Any], boot: UUID, seq: int) -> 
     sent = report.get("sent_at")
     if isinstance(sent, datetime):
         values["clock_skew_seconds"] = (sent - timezone.now()).total_seconds()
+    if said := report.get("agent"):
+        agent.agent_version = values["agent_version"] = said["version"]
+        values["release"] = said.get("release")
+    if agent.clash_at is not None and (timezone.now() - agent.clash_at).total_seconds() < TWIN_SECONDS:
+        values["twin_at"] = Now()  # the other one was refused, and this one goes on: it is no restart
     if report.get("inventory") is not None:
         values["inventory"] = report["inventory"]
         Cluster.objects.filter(pk=agent.cluster_id).update(inventory_at=None)
     Agent.objects.filter(pk=agent.pk).update(**values)
+
+
+def note_clash(agent: Agent) -> None:
+    """Another process was refused. A restart looks like this, too, but then this one reports no more."""
+    Agent.objects.filter(pk=agent.pk).update(clash_at=Now())
 
 
 def _is_fresh(site: dict[str, Any] | None) -> bool:

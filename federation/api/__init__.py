@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 
 from federation.api.accelerators import AcceleratorViewSet
-from federation.api.agents import AgentEnrolView, AgentManifestView, AgentSyncView
+from federation.api.agents import AgentEnrolView, AgentManifestView, AgentReleaseView, AgentSyncView
 from federation.api.allocations import AllocationViewSet
 from federation.api.calls import AgentCallSocket
 from federation.api.catalogue import ImageViewSet, TemplateViewSet
@@ -19,6 +19,7 @@ from federation.api.workloads import WorkloadViewSet
 paths = [
     path("agent/enrol", AgentEnrolView.as_view()),
     path("agent/sync", AgentSyncView.as_view()),
+    path("agent-releases/<str:id>", AgentReleaseView.as_view()),
     path("agent/manifest", AgentManifestView.as_view()),
     path("placement-policies", PlacementPoliciesView.as_view()),
     path("queue-orders", QueueOrdersView.as_view()),

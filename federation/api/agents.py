@@ -1,10 +1,12 @@
 """What agents call. They dial in, prove who they are, report, and are told; nothing else is open to them."""
 
+import re
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny, BasePermission
@@ -14,10 +16,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from federation.actions import agents, sites
-from federation.models import Agent, LayoutState
-from portal.errors import BadCredential
+from federation.models import Agent, AgentRelease, LayoutState
+from portal.errors import AgentIdentityInUse, BadCredential, Invalid, NotFound
 
 _BIG = 2**53
+_RANGE = re.compile(r"bytes=(\d{1,12})-(\d{0,12})", re.ASCII)
 
 
 class AgentAuthentication(BaseAuthentication):
@@ -161,6 +164,23 @@ class AgentNodesSerializer(serializers.Serializer[Any]):
     want_digests = serializers.BooleanField(required=False)
 
 
+class AgentUpdateSerializer(serializers.Serializer[Any]):
+    """How it goes with another release of the agent."""
+
+    version = serializers.CharField(max_length=32, allow_blank=True)
+    serial = serializers.IntegerField(min_value=0, max_value=_BIG)
+    state = serializers.ChoiceField(choices=["downloading", "refused", "failed", "done"])
+    reason = serializers.CharField(max_length=64, allow_blank=True)
+    message = serializers.CharField(max_length=1000, allow_blank=True)
+
+
+class AgentSelfSerializer(serializers.Serializer[Any]):
+    """What the agent of a machine says of itself: which release it is."""
+
+    version = serializers.CharField(max_length=32)
+    release = AgentUpdateSerializer(required=False, allow_null=True)
+
+
 def _without_holes(items: list[Any] | None) -> list[Any] | None:
     """A list that may be null as a whole: to REST framework each of its items then may be, too."""
     if items is not None and None in items:
@@ -184,6 +204,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     host = AgentHostSerializer(required=False)
     logs = AgentLogSerializer(many=True, required=False)
     partitions = AgentPartitionsSerializer(many=True, required=False)
+    agent = AgentSelfSerializer(required=False, allow_null=True)
 
     def validate_work(self, items: list[Any] | None) -> list[Any] | None:
         return _without_holes(items)
@@ -226,6 +247,16 @@ class PartitionsWantedSerializer(serializers.Serializer[Any]):
     generation = serializers.IntegerField()
 
 
+class ReleaseOfferSerializer(serializers.Serializer[Any]):
+    """A release of the agent that it is to take now, if the operator's key has signed it."""
+
+    serial = serializers.IntegerField()
+    version = serializers.CharField()
+    path = serializers.CharField(help_text="Where its file is, at this hub.")
+    manifest = serializers.CharField()
+    signature = serializers.CharField()
+
+
 class OrdersSerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     orders = OrderSerializer(many=True)
@@ -233,6 +264,7 @@ class OrdersSerializer(serializers.Serializer[Any]):
     calls = CallSerializer(many=True)
     nodes = NodesHeldSerializer(allow_null=True)
     partitions = serializers.DictField(child=PartitionsWantedSerializer(), help_text="By the card's uuid.")
+    release = ReleaseOfferSerializer(allow_null=True)
     want_inventory = serializers.BooleanField()
     poll_seconds = serializers.FloatField()
 
@@ -298,4 +330,40 @@ class AgentSyncView(APIView):
         if report["work"] is not None:
             report["work"] = [{**item, "ref": str(item["ref"])} for item in report["work"]]
         assert isinstance(request.auth, Agent)
-        return Response(agents.sync(agent=request.auth, report=report))
+        try:
+            return Response(agents.sync(agent=request.auth, report=report))
+        except AgentIdentityInUse:
+            agents.note_clash(request.auth)
+            raise
+
+
+class AgentReleaseView(APIView):
+    """The file of a release, or a part of it. What it is worth the agent finds out by the operator's signature."""
+
+    authentication_classes = [AgentAuthentication]
+    permission_classes = [IsAgent]
+    basename = "agent_releases"
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH),
+            OpenApiParameter("Range", OpenApiTypes.STR, OpenApiParameter.HEADER, description="bytes=0-262143"),
+        ],
+        responses={(code, "application/octet-stream"): OpenApiTypes.BINARY for code in (200, 206)},
+    )
+    def get(self, request: Request, id: str) -> HttpResponse:
+        try:
+            release = AgentRelease.objects.filter(pk=UUID(id), withdrawn_at=None).first()
+        except ValueError:
+            release = None
+        if release is None:
+            raise NotFound("There is no such release.")
+        asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+        if asked is None:
+            return HttpResponse(bytes(release.body), "application/octet-stream")
+        begin, end = int(asked[1]), min(int(asked[2] or release.size), release.size - 1)
+        if begin > end:
+            raise Invalid.field("Range", f"The file has {release.size} bytes.")
+        answer = HttpResponse(bytes(release.body)[begin : end + 1], "application/octet-stream", status=206)
+        answer["Content-Range"] = f"bytes {begin}-{end}/{release.size}"
+        return answer

@@ -2,7 +2,7 @@
 writes a mailbox."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -25,6 +25,7 @@ from federation.drivers.base import (
 )
 
 SILENT_AFTER_SECONDS = 10.0
+TWIN_SHOWN_SECONDS = 60.0
 SITE_SILENT_AFTER_SECONDS = 20.0  # a cluster is asked by its agent, and may take ten seconds to answer
 _REJECTED = "The site refused: "
 
@@ -55,6 +56,8 @@ class Report:
     figures: Sequence[Mapping[str, Any]]
     clock_skew_seconds: float
     site: Mapping[str, Any] | None = None  # how the agent's cluster does; None: the agent is on the one machine
+    release: Mapping[str, Any] = field(default_factory=dict)  # how it goes with another release of the agent
+    twin_seconds: float | None = None  # since two processes were last seen alive with this identity
     has_nodes: bool = False  # a complete picture of the cluster's nodes is in the box
 
 
@@ -100,12 +103,20 @@ class AgentDriver(SiteDriver):
 
     def check(self) -> SiteInfo:
         report = self._fresh()
+        if report.twin_seconds is not None and report.twin_seconds < TWIN_SHOWN_SECONDS:
+            return SiteInfo(
+                report.version,
+                "Two agents report with this one identity, and one of them is refused: was the machine, or its state "
+                "directory, copied? Stop one, and enrol it anew.",
+                is_degraded=True,
+            )
         skew = report.clock_skew_seconds
         site = report.site or {}
         version = str(site.get("version") or report.version)
         if abs(skew) > 60:
             return SiteInfo(version, f"The agent's clock is off by {skew:.0f} s.", is_degraded=True)
-        return SiteInfo(version, str(site.get("message") or ""), is_degraded=bool(site.get("is_degraded")))
+        message = str(site.get("message") or "") or _release_words(report.release)
+        return SiteInfo(version, message, is_degraded=bool(site.get("is_degraded")))
 
     def inventory(self) -> Iterable[NodeSeen]:
         report = self._fresh()
@@ -245,3 +256,10 @@ def _health(word: Any) -> Health:
         return Health(str(word))
     except ValueError:
         return Health.UNKNOWN
+
+
+def _release_words(said: Mapping[str, Any]) -> str:
+    if said.get("state") not in ("failed", "refused"):
+        return ""
+    verb = "took back" if said["state"] == "failed" else "did not take"
+    return f"The agent {verb} its release {said.get('version', '')}: {said.get('message', '')}"

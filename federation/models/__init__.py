@@ -13,6 +13,7 @@ from federation.models.inventory import (
     QueueOrder,
 )
 from federation.models.layouts import CardLayout, LayoutState
+from federation.models.releases import AgentRelease, AgentUpdates
 from federation.models.sites import (
     Agent,
     AgentCall,
@@ -34,6 +35,8 @@ __all__ = [
     "AgentCall",
     "AgentNode",
     "AgentOrder",
+    "AgentRelease",
+    "AgentUpdates",
     "Allocation",
     "CardLayout",
     "Cluster",

@@ -136,6 +136,9 @@ class Agent(Row):
     site = models.JSONField(null=True, help_text="How the cluster does, of which it is the agent.")
     nodes_stamp = models.CharField(max_length=64, default="", help_text="Of what its AgentNode rows were last told.")
     nodes_whole = models.CharField(max_length=64, default="", help_text="Of the last picture that was complete.")
+    release = models.JSONField(null=True, help_text="How it goes with another release of the agent.")
+    clash_at = models.DateTimeField(null=True, help_text="When another process with this identity was last refused.")
+    twin_at = models.DateTimeField(null=True, help_text="When this one reported after that: both are alive.")
     revoked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

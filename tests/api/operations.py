@@ -21,7 +21,7 @@ Make = Callable[[World], dict[str, Any]]
 # Operations that let somebody in, so they ask for no credential but the one in the body.
 OPEN = {"session_post", "session_one_time_post", "agent_enrol_post", "agent_manifest_get"}
 # What agents alone may call.
-AGENTS = {"agent_sync_post"}
+AGENTS = {"agent_sync_post", "agent_releases_get"}
 # Everybody's own: who one is, what one sees. They name no object.
 OWN = {"session_get", "session_delete", "session_language_post", "overview_get"}
 # What everybody who is signed in may look at; it names no tenant.
@@ -53,6 +53,8 @@ _BODY: dict[str, Make] = {
         "work": [{"ref": str(uuid4()), "generation": 1, "epoch": 1, "state": "running", "ran_seconds": 1.0}],
         "figures": [{"uuid": "GPU-1", "busy_percent": 5.0}], "host": {"cpu_milli": 5, "memory_mib": 5},
         "logs": [{"ref": str(uuid4()), "offset": 0, "text": "hello"}],
+        "agent": {"version": "1", "release": {"version": "2", "serial": 1, "state": "refused", "reason": "Downgrade",
+                                             "message": "No."}},
     },
     "tenants_create": lambda w: {"slug": "new", "name": "New"},
     "departments_create": lambda w: {"tenant": str(w.tenant.pk), "slug": "new", "name": "New"},

@@ -14,7 +14,7 @@ from billing.models import UsageRecord
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
 from federation.drivers.base import DeviceSeen, NodeSeen
-from federation.models import Accelerator, Agent, ClusterCredential, Figures, Image, Template, Workload
+from federation.models import Accelerator, Agent, AgentRelease, ClusterCredential, Figures, Image, Template, Workload
 from federation.reconcile import inventory
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
@@ -110,6 +110,10 @@ class World:
             self.agent.cluster, [NodeSeen(name="b", cpu_milli=1000, memory_mib=1024, devices=(DeviceSeen(**card),))]
         )
         things["accelerators to cut"] = Accelerator.objects.get(uuid="GPU-cut")
+        things["agent-releases"] = AgentRelease.objects.create(
+            serial=AgentRelease.objects.count() + 1, agent_version="9.0.0", sha256="0" * 64, size=3, manifest="{}",
+            signature="", body=b"pyz", expires_at=timezone.now(),
+        )  # fmt: skip
         things["join-tokens"], self.join_secret = sites.invite_agent(by=SYSTEM, cluster=bare("waiting"))
         things["clusters waiting"] = things["join-tokens"].cluster
         things["clusters direct"] = sites.add_cluster(

@@ -11,10 +11,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from federation.bench import defrag, placement, submit, sync
+from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
-BENCHES: dict[str, ModuleType] = {"defrag": defrag, "placement": placement, "submit": submit, "sync": sync}
+BENCHES: dict[str, ModuleType] = {
+    "agents": agents, "defrag": defrag, "placement": placement, "submit": submit, "sync": sync,
+}  # fmt: skip
 
 
 class Command(BaseCommand):

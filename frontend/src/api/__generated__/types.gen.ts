@@ -10,7 +10,6 @@ export type ClientOptions = {
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
- * `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
  */
 export type Accelerator = {
     readonly id: string;
@@ -55,7 +54,6 @@ export type Accelerator = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
-    layout: WantedParts | null;
     /**
      * Who holds it, as far as the caller may know.
      */
@@ -96,29 +94,9 @@ export type AgentDeviceRequest = {
     uuid: string;
     vendor: string;
     model: string;
-    /**
-     * 0: its tool does not say.
-     */
     memory_mib: number;
     health?: string;
     numa?: number | null;
-    parent_uuid?: string;
-    /**
-     * One of the catalogue's slicing modes.
-     */
-    mode?: string;
-    step_milli?: number;
-    most_shares?: number;
-    resource?: string;
-    is_identified?: boolean;
-    foreign_milli?: number;
-    foreign_memory_mib?: number;
-    /**
-     * What the card can be cut into: so many of each at most.
-     */
-    profiles?: {
-        [key: string]: number;
-    };
 };
 
 export type AgentFigureRequest = {
@@ -171,14 +149,11 @@ export type AgentNodesRequest = {
 };
 
 /**
- * What became of the wish for the parts of one card.
+ * What the agent of a machine says of itself: which release it is.
  */
-export type AgentPartitionsRequest = {
-    uuid: string;
-    generation: number;
-    state: LayoutState;
-    reason?: string;
-    message?: string;
+export type AgentSelfRequest = {
+    version: string;
+    release?: AgentUpdateRequest | null;
 };
 
 /**
@@ -191,6 +166,19 @@ export type AgentSiteRequest = {
     silent_seconds: number | null;
     abilities?: Array<string>;
 };
+
+/**
+ * How it goes with another release of the agent.
+ */
+export type AgentUpdateRequest = {
+    version: string;
+    serial: number;
+    state: AgentUpdateStateEnum;
+    reason: string;
+    message: string;
+};
+
+export type AgentUpdateStateEnum = 'downloading' | 'refused' | 'failed' | 'done';
 
 export type AgentWorkRequest = {
     ref: string;
@@ -519,18 +507,6 @@ export type Count = {
 export type Counts = {
     state: string;
     count: number;
-};
-
-/**
- * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
- */
-export type CutRequest = {
-    /**
-     * How many of each profile.
-     */
-    profiles: {
-        [key: string]: number;
-    };
 };
 
 export type DecisionOutcome = 'none' | 'placed' | 'refused';
@@ -910,35 +886,6 @@ export type LanguageLanguageEnum = 'en' | 'zh-Hans';
 export type LanguageRequest = {
     language: LanguageLanguageEnum;
 };
-
-/**
- * How a card is cut, and how it is to be. `possible` is empty of a card that cannot be cut.
- *
- * `wanted` is null where nobody has asked. What is wanted is `waiting` until no work is on the card and its parts.
- */
-export type Layout = {
-    /**
-     * So many of each profile at most.
-     */
-    possible: {
-        [key: string]: number;
-    };
-    wanted: {
-        [key: string]: number;
-    } | null;
-    generation: number;
-    state: LayoutState | NullEnum | null;
-    reason: string;
-    message: string;
-    /**
-     * Those that are there now.
-     */
-    parts: {
-        [key: string]: number;
-    };
-};
-
-export type LayoutState = 'waiting' | 'applied' | 'refused';
 
 export type Log = {
     text: string;
@@ -1551,12 +1498,7 @@ export type Orders = {
     };
     calls: Array<Call>;
     nodes: NodesHeld | null;
-    /**
-     * By the card's uuid.
-     */
-    partitions: {
-        [key: string]: PartitionsWanted;
-    };
+    release: ReleaseOffer | null;
     want_inventory: boolean;
     poll_seconds: number;
 };
@@ -1713,13 +1655,6 @@ export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
     results: Array<Workload>;
-};
-
-export type PartitionsWanted = {
-    profiles: {
-        [key: string]: number;
-    };
-    generation: number;
 };
 
 export type PatchedImageChangeRequest = {
@@ -1972,6 +1907,20 @@ export type QuotaChangeRequest = {
 };
 
 /**
+ * A release of the agent that it is to take now, if the operator's key has signed it.
+ */
+export type ReleaseOffer = {
+    serial: number;
+    version: string;
+    /**
+     * Where its file is, at this hub.
+     */
+    path: string;
+    manifest: string;
+    signature: string;
+};
+
+/**
  * Complete each time: work that is not mentioned is not there.
  */
 export type ReportRequest = {
@@ -1987,7 +1936,7 @@ export type ReportRequest = {
     figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
-    partitions?: Array<AgentPartitionsRequest>;
+    agent?: AgentSelfRequest | null;
 };
 
 export type RestartRequest = {
@@ -2313,18 +2262,6 @@ export type VolumeRequest = {
     is_read_only?: boolean;
 };
 
-/**
- * What somebody wants the card to be cut into, and what became of it.
- */
-export type WantedParts = {
-    wanted: {
-        [key: string]: number;
-    };
-    state: LayoutState;
-    reason: string;
-    message: string;
-};
-
 export type WayEnum = 'token' | 'certificate' | 'password' | 'ssh-key' | 'socket';
 
 export type Where = {
@@ -2462,7 +2399,6 @@ export type WorkloadState = 'queued' | 'admitted' | 'running' | 'suspended' | 's
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
- * `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
  */
 export type AcceleratorWritable = {
     node: string;
@@ -2500,7 +2436,6 @@ export type AcceleratorWritable = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
-    layout: WantedParts | null;
     version: number;
 };
 
@@ -3556,6 +3491,37 @@ export type AgentSyncPostResponses = {
 };
 
 export type AgentSyncPostResponse = AgentSyncPostResponses[keyof AgentSyncPostResponses];
+
+export type AgentReleasesGetData = {
+    body?: never;
+    headers?: {
+        /**
+         * bytes=0-262143
+         */
+        Range?: string;
+    };
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/agent-releases/{id}';
+};
+
+export type AgentReleasesGetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AgentReleasesGetError = AgentReleasesGetErrors[keyof AgentReleasesGetErrors];
+
+export type AgentReleasesGetResponses = {
+    200: Blob | File;
+    206: Blob | File;
+};
+
+export type AgentReleasesGetResponse = AgentReleasesGetResponses[keyof AgentReleasesGetResponses];
 
 export type AgentManifestGetData = {
     body?: never;
@@ -5377,60 +5343,6 @@ export type AcceleratorsRetrieveResponses = {
 };
 
 export type AcceleratorsRetrieveResponse = AcceleratorsRetrieveResponses[keyof AcceleratorsRetrieveResponses];
-
-export type AcceleratorsLayoutData = {
-    body?: never;
-    path: {
-        /**
-         * A UUID string identifying this accelerator.
-         */
-        id: string;
-    };
-    query?: never;
-    url: '/api/v1/accelerators/{id}/partitions';
-};
-
-export type AcceleratorsLayoutErrors = {
-    /**
-     * Refused or failed
-     */
-    default: Problem;
-};
-
-export type AcceleratorsLayoutError = AcceleratorsLayoutErrors[keyof AcceleratorsLayoutErrors];
-
-export type AcceleratorsLayoutResponses = {
-    200: Layout;
-};
-
-export type AcceleratorsLayoutResponse = AcceleratorsLayoutResponses[keyof AcceleratorsLayoutResponses];
-
-export type AcceleratorsCutData = {
-    body: CutRequest;
-    path: {
-        /**
-         * A UUID string identifying this accelerator.
-         */
-        id: string;
-    };
-    query?: never;
-    url: '/api/v1/accelerators/{id}/partitions';
-};
-
-export type AcceleratorsCutErrors = {
-    /**
-     * Refused or failed
-     */
-    default: Problem;
-};
-
-export type AcceleratorsCutError = AcceleratorsCutErrors[keyof AcceleratorsCutErrors];
-
-export type AcceleratorsCutResponses = {
-    202: Layout;
-};
-
-export type AcceleratorsCutResponse = AcceleratorsCutResponses[keyof AcceleratorsCutResponses];
 
 export type AcceleratorModelsListData = {
     body?: never;
