@@ -65,6 +65,8 @@ class AgentDeviceSerializer(serializers.Serializer[Any]):
     memory_mib = serializers.IntegerField(min_value=1, max_value=1 << 31)
     health = serializers.CharField(max_length=16, required=False)
     numa = serializers.IntegerField(required=False, allow_null=True, min_value=-1, max_value=1 << 31)
+    serial = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    pci = serializers.CharField(max_length=32, required=False, allow_blank=True)
 
 
 class AgentInventorySerializer(serializers.Serializer[Any]):
@@ -75,6 +77,7 @@ class AgentInventorySerializer(serializers.Serializer[Any]):
     labels = serializers.DictField(child=serializers.CharField(max_length=256, allow_blank=True), required=False)
     is_ready = serializers.BooleanField(required=False)
     message = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    system_uuid = serializers.CharField(max_length=64, required=False, allow_blank=True)
     devices = AgentDeviceSerializer(many=True, required=False)
 
 

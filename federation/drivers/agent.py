@@ -119,6 +119,8 @@ class AgentDriver(SiteDriver):
                 memory_mib=int(d["memory_mib"]),
                 health=_health(d.get("health")),
                 numa=d.get("numa"),
+                serial=str(d.get("serial") or ""),
+                pci=str(d.get("pci") or ""),
             )
             for d in seen.get("devices", [])
         )
@@ -132,6 +134,7 @@ class AgentDriver(SiteDriver):
                 message=str(seen.get("message", "")),
                 rack=str(seen.get("rack", "")),
                 labels=dict(seen.get("labels", {})),
+                system_uuid=str(seen.get("system_uuid") or ""),
             )
         ]
 

@@ -14,6 +14,8 @@ class Device:
     health: str = "healthy"  # healthy, unhealthy, unknown
     numa: int | None = None
     index: int = 0
+    serial: str = ""  # of the board
+    pci: str = ""
 
 
 @dataclass(frozen=True, slots=True)

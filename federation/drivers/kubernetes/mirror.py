@@ -285,6 +285,7 @@ def trim_node(item: Json) -> Json:
         "spec": {key: spec[key] for key in ("taints", "unschedulable") if key in spec},
         "status": {
             **{key: status[key] for key in ("capacity", "allocatable") if key in status},
+            "nodeInfo": {"systemUUID": (status.get("nodeInfo") or {}).get("systemUUID")},
             "conditions": conditions,
         },
     }

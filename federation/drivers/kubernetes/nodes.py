@@ -114,6 +114,7 @@ def node_seen(
             if (key in kept or key.startswith(OUR_LABELS)) and (text := word(value, 63))
         },
         foreign_cpu_milli=min(foreign_cpu, cpu), foreign_memory_mib=min(foreign_memory, memory),
+        system_uuid=word(table(status.get("nodeInfo")).get("systemUUID"), 64),
     )  # fmt: skip
 
 
