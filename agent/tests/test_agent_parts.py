@@ -70,7 +70,7 @@ def _fake_nvml(cards: list[dict[str, Any]]) -> types.ModuleType:
         nvmlDeviceGetCount=lambda: len(cards),
         nvmlDeviceGetHandleByIndex=lambda index: cards[index],
     )
-    names = ("UUID", "Name", "MemoryInfo", "UtilizationRates", "PowerUsage", "Temperature", "PciInfo")
+    names = ("UUID", "Name", "MemoryInfo", "UtilizationRates", "PowerUsage", "Temperature", "PciInfo", "Serial")
     for name in (*names, "RemappedRows", "RetiredPagesPendingStatus"):
         setattr(nvml, f"nvmlDeviceGet{name}", ask(name))
     return nvml

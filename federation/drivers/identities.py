@@ -16,8 +16,8 @@ _KNOWN_PLACEHOLDERS = frozenset({
 _NO_SERIAL = frozenset({
     "", "notspecified", "notavailable", "notapplicable", "notprovided", "notpresent", "notset", "unknown", "none",
     "null", "na", "default", "defaultstring", "systemserialnumber", "boardserialnumber", "serialnumber", "serial",
-    "oem", "tobefilledbyoem", "invalid", "empty", "unspecified", "unsupported", "notsupported", "0123456789", "123456789",
-    "1234567890", "12345678", "1234567",
+    "oem", "tobefilledbyoem", "invalid", "empty", "unspecified", "unsupported", "notsupported", "0123456789",
+    "123456789", "1234567890", "12345678", "1234567",
 })  # fmt: skip
 _PCI = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?")
 _VENDOR_UUID = re.compile(r"(?:^|[^0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:$|[^0-9a-f])")

@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import Q
 
 from federation.accelerators.catalogue import EXCLUSIVE
+from federation.drivers.identities import machine_of
 from federation.models.sites import Cluster
 from federation.placement import policies
 from federation.states import (
@@ -115,6 +116,12 @@ class Node(StatefulRow):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def problem_with_host(self) -> str:
+        """Why it is linked to no host although something speaks for it, or which of its cards are not paired."""
+        is_placeholder = bool(self.system_uuid) and not machine_of(self.system_uuid)
+        return self.host_problem or ("SystemUuidIsPlaceholder" if is_placeholder else "")
 
 
 class Health(models.TextChoices):

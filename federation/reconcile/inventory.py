@@ -104,7 +104,8 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | 
         return False
     if missing:
         workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
-    reached = nesting.reach(_claims(known, fresh, changed, missing, differing.places), differing.touched)
+    moved = missing.union(row.pk for row in known.values() if row.state == NodeState.GONE and row.pk in turned)
+    reached = nesting.reach(_claims(known, fresh, changed, moved, differing.places), differing.touched)
     nesting.lock(Node, {*(pk for pk, *_ in changed), *missing, *turned, *reached.nodes})
     nesting.lock(Accelerator, differing.rows().union(reached.devices))
     bulk.insert(Node, ("id", "cluster_id", "name", "state", *_FIELDS), fresh)
@@ -128,7 +129,7 @@ def _claims(
     known: dict[str, _Row],
     fresh: Sequence[tuple[Any, ...]],
     changed: Sequence[tuple[Any, ...]],
-    missing: set[UUID],
+    moved: set[UUID],
     places: set[UUID],
 ) -> nesting.Claims:
     """Of nodes that come, go or say anew which machine they are or have; and of linked ones whose cards differ."""
@@ -138,9 +139,9 @@ def _claims(
     now = {pk: facts for pk, *facts in changed}
     for row in known.values():
         facts = now.get(row.pk, row.facts)
-        is_moved = [*facts[:2]] != [*row.facts[:2]] or row.pk in missing or row.state == NodeState.GONE
+        is_moved = [*facts[:2]] != [*row.facts[:2]] or row.pk in moved
         if is_moved or (row.pk in places and (row.host is not None or row.facts[1])):
-            claims.add(row.facts[0], row.facts[1])
+            claims.add(row.facts[0], row.facts[1], row.pk)
             claims.add(facts[0], facts[1])
     return claims
 

@@ -44,13 +44,16 @@ class Claims:
 
     machines: set[str] = field(default_factory=set)
     guests: set[str] = field(default_factory=set)
+    nodes: set[UUID] = field(default_factory=set)  # who said so; a node may say nothing any more
 
-    def add(self, system_uuid: str, guests: Iterable[Any]) -> None:
+    def add(self, system_uuid: str, guests: Iterable[Any], node: UUID | None = None) -> None:
+        if node is not None:
+            self.nodes.add(node)
         self.machines |= {machine_of(system_uuid)} - {""}
         self.guests |= {*_machines(guests)}
 
     def __bool__(self) -> bool:
-        return bool(self.machines or self.guests)
+        return bool(self.machines or self.guests or self.nodes)
 
 
 @dataclass(slots=True)
@@ -89,14 +92,15 @@ def settle(reached: Reach) -> None:
     )  # fmt: skip
     bulk.update(Accelerator, ("passed_from_id",), [(c.pk, passed.get(c.pk)) for c in cards if c.is_passed_anew(passed)])
     named = reached.cards
-    twins.settle(twins.Named(named.uuids, named.serials, named.ids | {card.pk for card in cards}))
+    clusters = twins.settle(twins.Named(named.uuids, named.serials, named.ids | {card.pk for card in cards}))
+    clusters.update(place.cluster for place in changed)
     events.publish_many("node", [(place.pk, None) for place in changed])
-    events.publish_many("inventory", [(cluster, None) for cluster in {place.cluster for place in changed}])
+    events.publish_many("inventory", [(cluster, None) for cluster in sorted(clusters)])
 
 
 def forget(cluster: Cluster) -> None:
     """Of a cluster that is retired: its nodes host nobody, and its cards count wherever else they are seen."""
-    nodes = Node.objects.filter(cluster=cluster).values_list("system_uuid", "guests")
+    nodes = Node.objects.filter(cluster=cluster).values_list("system_uuid", "guests", "pk")
     cards = twins.Named()
     for uuid, serial in Accelerator.objects.filter(node__cluster=cluster).values_list("uuid", "serial"):
         cards.uuids.add(uuid)
@@ -120,28 +124,31 @@ def lock(model: type[Node] | type[Accelerator], ids: Collection[UUID]) -> None:
 
 # -- who is inside of whom ------------------------------------------------------------------------------------------
 
-_GUESTS = ("pk", "cluster_id", "system_uuid", "guests", "state", "cluster__state", "host_id", "depth", "host_problem")
+_COLUMNS = ("pk", "cluster_id", "system_uuid", "guests", "state", "cluster__state", "host_id", "depth", "host_problem")
 
 
 def _family(claims: Claims) -> dict[UUID, _Place]:
     """Every node that these machines lead to, as itself or as a guest, and on: two statements for each step."""
     found: dict[UUID, _Place] = {}
+    read: list[Any] = []
+    if claims.nodes:
+        read += Node.objects.filter(bulk.among("pk", claims.nodes)).values_list(*_COLUMNS)
     wanted, asked = claims.machines | claims.guests, set[str]()
-    while wanted:
+    while wanted or read:
         asked |= wanted
         forms = [form for machine in wanted for form in forms_of(machine)]
-        themselves = Node.objects.exclude(system_uuid="").filter(bulk.among("system_uuid", forms, "text"))
-        hosts = Node.objects.exclude(guests=[]).filter(guests__has_any_keys=forms)
+        if forms:
+            themselves = Node.objects.exclude(system_uuid="").filter(bulk.among("system_uuid", forms, "text"))
+            hosts = Node.objects.exclude(guests=[]).filter(guests__has_any_keys=forms)
+            read += [*themselves.values_list(*_COLUMNS), *hosts.values_list(*_COLUMNS)]
         wanted = set()
-        for row in [*themselves.values_list(*_GUESTS), *hosts.values_list(*_GUESTS)]:
-            pk, cluster, system_uuid, guests, state, cluster_state, *was = row
-            if pk in found:
-                continue
-            told = _machines(guests)
-            is_there = state != NodeState.GONE and cluster_state != ClusterState.RETIRED
-            place = _Place(pk, cluster, machine_of(system_uuid), told, is_there, tuple(was))
-            found[pk] = place
-            wanted |= {place.machine, *told} - asked - {""}
+        for pk, cluster, system_uuid, guests, state, cluster_state, *was in read:
+            if pk not in found:
+                told = _machines(guests)
+                is_there = state != NodeState.GONE and cluster_state != ClusterState.RETIRED
+                found[pk] = _Place(pk, cluster, machine_of(system_uuid), told, is_there, (was[0], was[1], was[2]))
+                wanted |= {found[pk].machine, *told} - asked - {""}
+        read = []
     return found
 
 

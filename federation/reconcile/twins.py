@@ -54,6 +54,7 @@ class _Part:
 class _Card:
     pk: UUID
     node: UUID
+    cluster: UUID
     uuid: str
     serial: tuple[str, str]
     passed_from: UUID | None
@@ -87,28 +88,29 @@ def rows(named: Named) -> list[UUID]:
     return [pk for card in _cards(named) for pk in (card.pk, *(part.pk for part in card.parts))]
 
 
-def settle(named: Named) -> bool:
-    """Decide anew where these cards count; their parts follow them. After `lock`. True when anything changed."""
-    moved: dict[UUID | None, list[UUID]] = defaultdict(list)
+def settle(named: Named) -> set[UUID]:
+    """Decide anew where these cards count; their parts follow them. After `lock`. The clusters of what changed."""
+    moved: dict[UUID, UUID | None] = {}
+    clusters: set[UUID] = set()
     for cards in _groups(_cards(named)):
         home = min((card for card in cards if card.is_there), key=lambda card: card.rank, default=None)
         for card in cards:
             at = home.pk if home is not None and card.is_there and card.pk != home.pk else None
+            wrong = [part.pk for part in card.parts if part.counted_at != at]
             if card.counted_at != at:
-                moved[at].append(card.pk)
-            moved[at].extend(part.pk for part in card.parts if part.counted_at != at)
-    touched = [pk for some in moved.values() for pk in some]
-    if touched:  # in id order, as a grant locks
+                wrong.append(card.pk)
+            if wrong:
+                moved |= dict.fromkeys(wrong, at)
+                clusters.add(card.cluster)
+    if moved:  # in id order, as a grant locks
         list(
-            Accelerator.objects.filter(bulk.among("pk", touched))
+            Accelerator.objects.filter(bulk.among("pk", moved))
             .order_by("pk")
             .select_for_update(no_key=True)
             .values_list("pk")
         )
-    for at, some in moved.items():
-        if some:
-            Accelerator.objects.filter(bulk.among("pk", some)).update(counted_at=at)
-    return bool(touched)
+        bulk.update(Accelerator, ("counted_at_id",), moved.items())
+    return clusters
 
 
 def _groups(cards: Collection[_Card]) -> Iterable[list[_Card]]:
@@ -165,9 +167,9 @@ def _telling(cards: Iterable[_Card]) -> set[tuple[str, str]]:
 
 
 _COLUMNS = (
-    "pk", "node_id", "uuid", "model__vendor", "serial", "passed_from_id", "counted_at_id", "is_present",
-    "is_identified", "node__cluster__kind", "node__cluster__state", "node__depth", "held_milli", "created_at",
-    "passed_to",
+    "pk", "node_id", "node__cluster_id", "uuid", "model__vendor", "serial", "passed_from_id", "counted_at_id",
+    "is_present", "is_identified", "node__cluster__kind", "node__cluster__state", "node__depth", "held_milli",
+    "created_at", "passed_to",
 )  # fmt: skip
 
 
@@ -198,7 +200,7 @@ def _cards(named: Named) -> list[_Card]:
     # Parts by the ids of their cards: for a join Postgres would read all devices of all clusters.
     parts = Accelerator.objects.filter(bulk.among("parent_id", found)) if found else Accelerator.objects.none()
     for pk, parent, counted_at, held in parts.values_list("pk", "parent_id", "counted_at_id", "held_milli"):
-        if parent is not None and (home := found.get(parent)) is not None:
+        if (home := found.get(parent)) is not None:
             home.parts.append(_Part(pk, counted_at))
             home.is_held |= held > 0
     return [*found.values()]
@@ -226,6 +228,7 @@ def _card(row: tuple[Any, ...]) -> tuple[_Card, bool]:
     (
         pk,
         node,
+        cluster,
         uuid,
         vendor,
         serial,
@@ -243,7 +246,7 @@ def _card(row: tuple[Any, ...]) -> tuple[_Card, bool]:
     is_there = is_present and state != ClusterState.RETIRED
     order = _DEPTH.get(kind, len(_DEPTH))
     card = _Card(
-        pk, node, uuid, (vendor, serial), passed_from, counted_at, is_there, is_identified, depth, order, held > 0,
-        created_at,
+        pk, node, cluster, uuid, (vendor, serial), passed_from, counted_at, is_there, is_identified, depth, order,
+        held > 0, created_at,
     )  # fmt: skip
     return card, bool(passed_to)
