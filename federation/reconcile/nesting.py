@@ -19,7 +19,7 @@ from portal import bulk, events
 
 SHARED_UUID = "SystemUuidTwice"  # two nodes say that they are this machine
 TWO_HOSTS = "GuestOfTwoHosts"  # two hosts say that this machine is on them, or one says it twice
-RING = "HostsInARing"  # it would be inside of itself
+RING = "HostsInRing"  # it would be inside of itself
 CARDS_UNCLEAR = "PassedCardsUnclear"  # linked, and which card is which cannot be told
 
 

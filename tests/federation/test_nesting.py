@@ -111,7 +111,7 @@ def test_nobody_is_inside_of_itself(two: Two) -> None:
     shows(two.outside, *ring, host("mirror", "mirror"))
     shows(two.inside, guest("hanging"))
     assert [(n, host_of(n), node(n).host_problem) for n in ("a", "b", "c", "mirror")] == [
-        (name, None, "HostsInARing") for name in ("a", "b", "c", "mirror")
+        (name, None, "HostsInRing") for name in ("a", "b", "c", "mirror")
     ]
     both = replace(ring[0], guests=(*ring[0].guests, machine("hanging")))
     shows(two.outside, both, *ring[1:])
