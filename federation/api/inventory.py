@@ -108,7 +108,8 @@ def outer_hosts(node: Node) -> list[Node]:
 
 
 def _inside(node: Node) -> list[Node]:
-    return node.nested  # type: ignore[attr-defined]  # read with it, see NodeViewSet
+    found: list[Node] = node.nested  # type: ignore[attr-defined]  # read with it, see NodeViewSet
+    return found
 
 
 class NodeFilter(FilterSet):
