@@ -36,7 +36,7 @@ export function NodeDevices({ node, name }: { node: string; name: string }) {
         </Table.Thead>
         <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} />)}</Table.Tbody>
       </Table>
-      {devices.data.results.some((card) => !card.is_identified) && (
+      {devices.data.results.some((card) => !card.is_identified && card.counted_at === null) && (
         <Text size="xs" c="dimmed" mt={6}><Trans>Counted only: the site says how many there are; which of them a pod got is known to its node alone.</Trans></Text>
       )}
       {devices.data.next && <Text size="xs" c="dimmed"><Trans>The first 200 are shown.</Trans></Text>}
