@@ -182,4 +182,5 @@ def _device(sight: Sight) -> DeviceSeen:
         most_shares=0 if sight.is_divided else sight.most_shares,
         parent_uuid=storable(sight.parent), is_identified=sight.is_identified, resource=sight.resource,
         foreign_milli=sight.foreign_milli, foreign_memory_mib=sight.foreign_memory_mib,
+        pci=sight.pci,
     )  # fmt: skip
