@@ -6,16 +6,16 @@ that as well. It is known again by its UUID; else by its serial; else by where t
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from federation.drivers.identities import is_of_the_chip
-from federation.models import Accelerator, ClusterKind
+from federation.models import Accelerator, AcceleratorModel, Cluster, ClusterKind, Node
 from federation.states import ClusterState
 from portal import bulk
 
@@ -166,87 +166,86 @@ def _telling(cards: Iterable[_Card]) -> set[tuple[str, str]]:
     }
 
 
-_COLUMNS = (
-    "pk", "node_id", "node__cluster_id", "uuid", "model__vendor", "serial", "passed_from_id", "counted_at_id",
-    "is_present", "is_identified", "node__cluster__kind", "node__cluster__state", "node__depth", "held_milli",
-    "created_at", "passed_to",
-)  # fmt: skip
+class _Row(NamedTuple):
+    """Of a card as it is stored, in the order of _COLUMNS."""
+
+    pk: UUID
+    node: UUID
+    model: UUID
+    uuid: str
+    serial: str
+    passed_from: UUID | None
+    passed_to: str
+    counted_at: UUID | None
+    is_present: bool
+    is_identified: bool
+    held_milli: int
+    created_at: datetime
+
+
+_COLUMNS = ("pk", "node_id", "model_id", "uuid", "serial", "passed_from_id", "passed_to", "counted_at_id", "is_present",
+            "is_identified", "held_milli", "created_at")  # fmt: skip
 
 
 def _cards(named: Named) -> list[_Card]:
     """Every row of these cards, of all that they lead to, and on; with their parts."""
-    found: dict[UUID, _Card] = {}
+    found: dict[UUID, _Row] = {}
     wanted, asked = Named({*named.uuids}, {*named.serials}, {*named.ids}), Named()
     passing: set[UUID] = set()  # cards of hosts that a guest's may point to
     while wanted or passing:
         asked.uuids |= wanted.uuids
         asked.serials |= wanted.serials
         asked.ids |= wanted.ids
-        read = _read(wanted, passing)
-        wanted, passing = Named(), set()
-        for row in read:
-            card, is_passed = _card(row)
-            if card.pk in found:
-                continue
-            found[card.pk] = card
-            if card.is_there and card.is_identified:
-                wanted.uuids.add(card.uuid)
-            if card.serial[1]:
-                wanted.serials.add(card.serial[1])
-            wanted.ids.update(pk for pk in (card.passed_from, card.counted_at) if pk is not None)
-            if is_passed:
-                passing.add(card.pk)
-        wanted = Named(wanted.uuids - asked.uuids, wanted.serials - asked.serials, wanted.ids - asked.ids - {*found})
+        new = {row.pk: row for row in _read(wanted, passing) if row.pk not in found}
+        found |= new
+        passing = {row.pk for row in new.values() if row.passed_to}
+        wanted = Named(
+            {row.uuid for row in new.values() if row.is_present and row.is_identified} - asked.uuids,
+            {row.serial for row in new.values() if row.serial} - asked.serials,
+            {pk for row in new.values() for pk in (row.passed_from, row.counted_at) if pk is not None}
+            - asked.ids.union(found),
+        )
+    cards = _placed(found)
     # Parts by the ids of their cards: for a join Postgres would read all devices of all clusters.
     parts = Accelerator.objects.filter(bulk.among("parent_id", found)) if found else Accelerator.objects.none()
     for pk, parent, counted_at, held in parts.values_list("pk", "parent_id", "counted_at_id", "held_milli"):
-        if (home := found.get(parent)) is not None:
+        if (home := cards.get(parent)) is not None:
             home.parts.append(_Part(pk, counted_at))
             home.is_held |= held > 0
-    return [*found.values()]
+    return [*cards.values()]
 
 
-def _read(wanted: Named, passing: Collection[UUID]) -> list[tuple[Any, ...]]:
-    """A statement for each way to know a card, so that each has its index."""
-    asked: list[Any] = []
-    if wanted.uuids:
-        asked.append(bulk.among("uuid", wanted.uuids, "text"))
-    if wanted.ids:
-        asked.append(bulk.among("pk", wanted.ids))
+def _read(wanted: Named, passing: Collection[UUID]) -> Iterable[_Row]:
+    """A statement for each way to know a card, so that each has its index; without joins, as for parts."""
     cards = Accelerator.objects.filter(parent=None)
-    read = [row for condition in asked for row in cards.filter(condition).values_list(*_COLUMNS)]
+    asked = []
+    if wanted.uuids:
+        asked.append(cards.filter(bulk.among("uuid", wanted.uuids, "text")))
+    if wanted.ids:
+        asked.append(cards.filter(bulk.among("pk", wanted.ids)))
     if wanted.serials:
-        told = cards.exclude(serial="").filter(bulk.among("serial", wanted.serials, "text"))
-        read += told.values_list(*_COLUMNS)
+        asked.append(cards.exclude(serial="").filter(bulk.among("serial", wanted.serials, "text")))
     if passing:
-        inside = cards.filter(passed_from__isnull=False).filter(bulk.among("passed_from_id", passing))
-        read += inside.values_list(*_COLUMNS)
-    return read
+        asked.append(cards.filter(passed_from__isnull=False).filter(bulk.among("passed_from_id", passing)))
+    return [_Row(*values) for rows in asked for values in rows.values_list(*_COLUMNS)]
 
 
-def _card(row: tuple[Any, ...]) -> tuple[_Card, bool]:
-    (
-        pk,
-        node,
-        cluster,
-        uuid,
-        vendor,
-        serial,
-        passed_from,
-        counted_at,
-        is_present,
-        is_identified,
-        kind,
-        state,
-        depth,
-        held,
-        created_at,
-        passed_to,
-    ) = row
-    is_there = is_present and state != ClusterState.RETIRED
-    order = _DEPTH.get(kind, len(_DEPTH))
-    card = _Card(
-        pk, node, cluster, uuid, (vendor, serial), passed_from, counted_at, is_there, is_identified, depth, order,
-        held > 0, created_at,
-    )  # fmt: skip
-    return card, bool(passed_to)
+def _placed(found: Mapping[UUID, _Row]) -> dict[UUID, _Card]:
+    """With what their nodes, clusters and models say."""
+    if not found:
+        return {}
+    clusters = {pk: (kind, state) for pk, kind, state in Cluster.objects.values_list("pk", "kind", "state")}
+    nodes = Node.objects.filter(bulk.among("pk", {row.node for row in found.values()}))
+    places = {pk: (cluster, depth) for pk, cluster, depth in nodes.values_list("pk", "cluster_id", "depth")}
+    has_serials = any(row.serial for row in found.values())
+    vendors = dict(AcceleratorModel.objects.values_list("pk", "vendor")) if has_serials else {}
+    cards = {}
+    for row in found.values():
+        cluster, depth = places[row.node]
+        kind, state = clusters[cluster]
+        cards[row.pk] = _Card(
+            row.pk, row.node, cluster, row.uuid, (vendors.get(row.model, ""), row.serial), row.passed_from,
+            row.counted_at, row.is_present and state != ClusterState.RETIRED, row.is_identified, depth,
+            _DEPTH.get(kind, len(_DEPTH)), row.held_milli > 0, row.created_at,
+        )  # fmt: skip
+    return cards
