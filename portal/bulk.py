@@ -116,6 +116,7 @@ _TEXTS: Mapping[type, Callable[[Any], str]] = {
     str: _quoted,
     UUID: lambda value: value.hex,
     dict: lambda value: _quoted(json.dumps(value)),
+    list: lambda value: _quoted(json.dumps(value)),
 }
 
 

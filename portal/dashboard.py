@@ -45,6 +45,17 @@ class EstateSerializer(serializers.Serializer[Any]):
     observed_at = serializers.DateTimeField(allow_null=True)
 
 
+class MachinesSerializer(serializers.Serializer[Any]):
+    """Cores and memory of all nodes, each once: what a virtual machine has that is a node of ours is its host's, so
+    totals are of nodes without a host, and what is free of all nodes. `nested` nodes are inside of others."""
+
+    cpu_milli = serializers.IntegerField()
+    memory_mib = serializers.IntegerField()
+    free_cpu_milli = serializers.IntegerField()
+    free_memory_mib = serializers.IntegerField()
+    nested = serializers.IntegerField()
+
+
 class MoneySerializer(serializers.Serializer[Any]):
     amount = serializers.DecimalField(max_digits=38, decimal_places=2)
     currency = serializers.CharField()
@@ -62,6 +73,7 @@ class NeedSerializer(serializers.Serializer[Any]):
 class OverviewSerializer(serializers.Serializer[Any]):
     clusters = CountSerializer(many=True)
     nodes = CountSerializer(many=True)
+    machines = MachinesSerializer()
     accelerators = EstateSerializer()
     workloads = CountSerializer(many=True)
     waiting = CountSerializer(many=True)
@@ -81,6 +93,7 @@ class OverviewView(APIView):
             {
                 "clusters": _by(Cluster.objects.in_scope(scope_of(user, "cluster.view")), "state"),
                 "nodes": _by(Node.objects.in_scope(scope_of(user, "node.view")), "state"),
+                "machines": _machines(scope_of(user, "node.view")),
                 "accelerators": _estate(scope_of(user, "accelerator.view")),
                 "workloads": _by(Workload.objects.in_scope(scope_of(user, "workload.view")), "state"),
                 "waiting": _by(Workload.objects.in_scope(scope_of(user, "workload.view")).waiting(), "reason"),
@@ -96,6 +109,33 @@ class OverviewView(APIView):
 def _by(rows: Any, field: str) -> list[dict[str, Any]]:
     counted = rows.order_by().values_list(field).annotate(n=Count("pk", distinct=True)).order_by("-n")
     return [{"name": name, "count": n} for name, n in counted]
+
+
+def _machines(scope: Scope) -> dict[str, Any]:
+    """A guest whose host the caller may not see is the outermost that they see."""
+    seen = Node.objects.standing()
+    if not scope.is_everything:  # a scope looks at allocations, of which a node may have several
+        seen = seen.filter(pk__in=Node.objects.in_scope(scope).order_by().values("pk"))
+    is_inside = Q(host__in=seen.order_by().values("pk"))
+    free = {
+        name: Sum(Greatest(F(name) - F(f"held_{name}") - F(f"foreign_{name}"), 0), default=0)
+        for name in ("cpu_milli", "memory_mib")
+    }
+    found = seen.order_by().aggregate(
+        cpu=Sum("cpu_milli", filter=~is_inside, default=0),
+        memory=Sum("memory_mib", filter=~is_inside, default=0),
+        free_cpu=free["cpu_milli"],
+        free_memory=free["memory_mib"],
+        nested=Count("pk", filter=is_inside),
+    )
+    return {
+        "cpu_milli": int(found["cpu"]),
+        "memory_mib": int(found["memory"]),
+        # Hosts may promise their guests more than there is.
+        "free_cpu_milli": min(int(found["free_cpu"]), int(found["cpu"])),
+        "free_memory_mib": min(int(found["free_memory"]), int(found["memory"])),
+        "nested": found["nested"],
+    }
 
 
 def _estate(scope: Scope) -> dict[str, Any]:

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _PERIOD_SECONDS, _IDLE_PERIOD_SECONDS = 2.0, 60.0  # with accelerators; without, in case a driver is loaded later
 _STALE_SECONDS = 30.0
 _MIB = 1024 * 1024
+_SYSTEM_UUID = "/sys/class/dmi/id/product_uuid"
 
 
 class Eyes:
@@ -72,6 +73,7 @@ class Machine:
             "kubernetes.io/arch": platform.machine(),
             "kubernetes.io/os": "linux",
         }
+        self._system_uuid = system_uuid()
         self._eyes = Eyes(partitions)
         self._eyes.wait(5.0)
         self._cpu = Meter()
@@ -87,6 +89,7 @@ class Machine:
             "name": self._name,
             "cpu_milli": len(os.sched_getaffinity(0)) * 1000,
             "memory_mib": min(_meminfo()["MemTotal"], cgroups.own_memory_bytes()) // _MIB,
+            "system_uuid": self._system_uuid,
             "rack": "",
             "labels": self._labels,
             "is_ready": not problem,
@@ -142,6 +145,14 @@ class Meter:
         if last is None or now - last[1] < 0.01:
             return None
         return max(0, round((ticks - last[0]) * 1000 / processes.TICKS_PER_SECOND / (now - last[1])))
+
+
+def system_uuid(path: str = _SYSTEM_UUID) -> str:
+    """What the firmware calls this machine; "" where it says nothing, or says it to root alone and we are not root."""
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").strip().lower()[:64]
+    except OSError:  # no SMBIOS (many ARM boards), a container without it, no right to read
+        return ""
 
 
 def _meminfo() -> dict[str, int]:

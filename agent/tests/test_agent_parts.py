@@ -11,6 +11,7 @@ import pytest
 from agentsite import Site
 from aquifer_agent import cgroups, files, limits, logs, probes
 from aquifer_agent.limits import Group, LimitKind
+from aquifer_agent.machine import system_uuid
 from aquifer_agent.probes import nvidia, nvidia_names
 from fakehub import FakeHub
 
@@ -70,7 +71,7 @@ def _fake_nvml(cards: list[dict[str, Any]]) -> types.ModuleType:
         nvmlDeviceGetCount=lambda: len(cards),
         nvmlDeviceGetHandleByIndex=lambda index: cards[index],
     )
-    names = ("UUID", "Name", "MemoryInfo", "UtilizationRates", "PowerUsage", "Temperature", "PciInfo")
+    names = ("UUID", "Name", "MemoryInfo", "UtilizationRates", "PowerUsage", "Temperature", "PciInfo", "Serial")
     for name in (*names, "RemappedRows", "RetiredPagesPendingStatus"):
         setattr(nvml, f"nvmlDeviceGet{name}", ask(name))
     return nvml
@@ -80,6 +81,7 @@ def test_nvidia_cards_are_seen_also_when_one_falls_off_the_bus(monkeypatch: pyte
     memory = types.SimpleNamespace(total=81920 << 20, used=1024 << 20)
     card = {"UUID": "GPU-1", "Name": "NVIDIA A100-SXM4-80GB", "MemoryInfo": memory}
     card |= {"UtilizationRates": types.SimpleNamespace(gpu=37), "PowerUsage": 251_500, "Temperature": 61}
+    card |= {"Serial": b"1650422007", "PciInfo": types.SimpleNamespace(busId=b"00000000:65:00.0")}
     sick = {"UUID": b"GPU-2", "Name": b"Tesla T4", "MemoryInfo": types.SimpleNamespace(total=15360 << 20, used=0)}
     sick |= {"RemappedRows": (0, 1, 0, 1)}
     monkeypatch.setitem(sys.modules, "pynvml", _fake_nvml([card, sick]))
@@ -91,6 +93,7 @@ def test_nvidia_cards_are_seen_also_when_one_falls_off_the_bus(monkeypatch: pyte
         (0, "GPU-1", "A100-80G", 81920, "healthy"),
         (1, "GPU-2", "T4", 15360, "unhealthy"),
     ]
+    assert [(d["serial"], d["pci"]) for d in sight.devices] == [("1650422007", "0000:65:00.0"), ("", "")]
     first, second = sight.figures
     assert (first["busy_percent"], first["memory_used_mib"], first["power_watts"]) == (37, 1024, 251.5)
     assert (second["busy_percent"], second["temperature_celsius"]) == (None, None)
@@ -105,6 +108,15 @@ def test_without_nvml_there_are_no_devices_and_no_complaint(monkeypatch: pytest.
     monkeypatch.setattr(nvidia, "_nvml", None)
     monkeypatch.setattr(nvidia, "_known", {})
     assert probes.look() == probes.Sight()
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [("4C4C4544-0051-3510\n", "4c4c4544-0051-3510"), ("\xff" * 90, "\ufffd" * 64), (None, "")]
+)
+def test_the_system_uuid_is_as_the_firmware_says(tmp_path: Path, told: str | None, kept: str) -> None:
+    if told is not None:
+        (tmp_path / "product_uuid").write_text(told, encoding="latin-1")
+    assert system_uuid(str(tmp_path / "product_uuid")) == kept
 
 
 @pytest.mark.parametrize(

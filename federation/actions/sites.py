@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from federation.actions import connections
 from federation.connections import Connection
-from federation.models import Accelerator, Agent, Cluster, ClusterKind, JoinToken, Site
-from federation.reconcile import twins, workloads
+from federation.models import Agent, Cluster, ClusterKind, JoinToken, Site
+from federation.reconcile import nesting, workloads
 from federation.registry import CONNECTED, KINDS, RESERVED_SETTINGS
 from federation.states import AllocationState as A
 from federation.states import ClusterState as C
@@ -151,9 +151,7 @@ def retire(*, by: Actor, cluster: Cluster) -> Cluster:
         raise Conflict("Work still holds hardware here. Drain the cluster first.")
     connections.forget(cluster)
     retired = _wish(by, cluster, C.RETIRED, "retire", "RetiredByOperator", next_check_at=None)
-    uuids = set(Accelerator.objects.filter(node__cluster=cluster).values_list("uuid", flat=True))
-    twins.lock(uuids)
-    twins.settle(uuids)  # a card that is seen elsewhere too counts there from now on
+    nesting.forget(cluster)  # what is seen elsewhere too counts there from now on
     return retired
 
 

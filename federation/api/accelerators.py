@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Prefetch, Q, Sum
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -37,13 +37,28 @@ class WantedPartsSerializer(serializers.Serializer[Any]):
     message = serializers.CharField(allow_blank=True)
 
 
+class CardPlaceSerializer(serializers.ModelSerializer[Accelerator]):
+    """Where a card is."""
+
+    node = serializers.UUIDField(source="node_id")
+    node_name = serializers.CharField(source="node.name")
+    cluster = serializers.UUIDField(source="node.cluster_id")
+    cluster_name = serializers.CharField(source="node.cluster.name")
+    site_name = serializers.CharField(source="node.cluster.site.name")
+
+    class Meta:
+        model = Accelerator
+        fields = ["id", "index", "node", "node_name", "cluster", "cluster_name", "site_name"]
+
+
 class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
     """`held_milli` is what is granted, `figures.busy_percent` what is really used, as of `figures.at`.
 
     `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
     `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
-    place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
-    `layout` is there of cards that somebody wants cut into parts, see `/accelerators/{id}/partitions`.
+    place (inside a virtual machine, say), where it counts, and `counted_place` says which if the caller may see it.
+    `is_identified` is false where a site only counts its cards. `layout` is there of cards that somebody wants cut into
+    parts, see `/accelerators/{id}/partitions`.
     """
 
     node = serializers.UUIDField(source="node_id")
@@ -51,6 +66,7 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
     cluster = serializers.UUIDField(source="node.cluster_id")
     parent: Any = serializers.UUIDField(source="parent_id", allow_null=True)
     counted_at = serializers.UUIDField(source="counted_at_id", allow_null=True)
+    counted_place = CardPlaceSerializer(source="counted_at", allow_null=True)
     vendor = serializers.CharField(source="model.vendor")
     model = serializers.CharField(source="model.name")
     figures = FiguresSerializer(allow_null=True, default=None)
@@ -61,9 +77,10 @@ class AcceleratorSerializer(serializers.ModelSerializer[Accelerator]):
         model = Accelerator
         fields = [
             "id", "node", "node_name", "cluster", "index", "uuid", "vendor", "model", "memory_mib", "health",
-            "is_present", "is_identified", "parent", "present_parts", "counted_at", "mode", "step_milli", "most_shares",
-            "resource", "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "layout",
-            "holders", "created_at", "version",
+            "is_present", "is_identified", "parent", "present_parts", "counted_at", "counted_place", "serial", "pci",
+            "mode", "step_milli", "most_shares", "resource",
+            "held_milli", "held_memory_mib", "foreign_milli", "foreign_memory_mib", "figures", "layout", "holders",
+            "created_at", "version",
         ]  # fmt: skip
 
     def get_holders(self, accelerator: Accelerator) -> list[dict[str, Any]]:
@@ -178,6 +195,11 @@ class AcceleratorViewSet(ReadViewSet):
         self.require()
         partitions.cut(by=self.user, card=card, profiles=self.valid(CutSerializer)["profiles"])
         return Response(layout_of(card), status=202)
+
+    def get_queryset(self) -> Any:
+        seen = Accelerator.objects.in_scope(scope_of(self.user, "accelerator.view"))
+        place = Prefetch("counted_at", queryset=seen.select_related("node__cluster__site"))
+        return super().get_queryset().prefetch_related(place)
 
     @extend_schema(responses=MapSerializer, filters=False)
     @action(detail=False, methods=["get"], pagination_class=None)

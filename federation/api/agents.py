@@ -80,6 +80,8 @@ class AgentDeviceSerializer(serializers.Serializer[Any]):
         required=False, child=serializers.IntegerField(min_value=1, max_value=1024),
         help_text="What the card can be cut into: so many of each at most.",
     )  # fmt: skip
+    serial = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    pci = serializers.CharField(max_length=32, required=False, allow_blank=True)
 
 
 class AgentInventorySerializer(serializers.Serializer[Any]):
@@ -90,6 +92,7 @@ class AgentInventorySerializer(serializers.Serializer[Any]):
     labels = serializers.DictField(child=serializers.CharField(max_length=256, allow_blank=True), required=False)
     is_ready = serializers.BooleanField(required=False)
     message = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    system_uuid = serializers.CharField(max_length=64, required=False, allow_blank=True)
     devices = AgentDeviceSerializer(many=True, required=False)
 
 

@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
-from drf_spectacular.utils import extend_schema
+from django.db.models import Prefetch
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -20,13 +21,14 @@ from federation.api.defrag import (
     defragmentation,
 )
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
-from federation.models import AcceleratorModel, Cluster, Node, Pool, QueueOrder
+from federation.models import AcceleratorModel, Cluster, ClusterKind, Node, Pool, QueueOrder
 from federation.models.inventory import policy_rule
 from federation.states import NodeState as N
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import CatalogueViewSet, ReadViewSet, allowed_verbs
 from portal.models.tenants import slug_rule
+from portal.permissions import scope_of
 
 _NODE_VERBS = {
     "drain": ("node.drain", frozenset({N.READY, N.NOT_READY, N.DRAINED})),
@@ -34,11 +36,37 @@ _NODE_VERBS = {
 }
 
 
-class NodeSerializer(serializers.ModelSerializer[Node]):
-    """Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours."""
+class HostSerializer(serializers.ModelSerializer[Node]):
+    """A node whose virtual machine another node is."""
 
     cluster = serializers.UUIDField(source="cluster_id")
     cluster_name = serializers.CharField(source="cluster.name")
+    kind = serializers.ChoiceField(source="cluster.kind", choices=ClusterKind.choices)
+    site = serializers.UUIDField(source="cluster.site_id")
+    site_name = serializers.CharField(source="cluster.site.name")
+
+    class Meta:
+        model = Node
+        fields = ["id", "name", "cluster", "cluster_name", "kind", "site", "site_name"]
+
+
+class NodeSerializer(serializers.ModelSerializer[Node]):
+    """Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours.
+
+    A node that is a virtual machine on another of ours has a `host`; `outer_hosts` are what that is itself inside of,
+    from inside out. `guests` nodes are inside of this one, and `nested_*` is what they have: it is held or foreign here
+    already, and counts there. `host_problem` says why it is linked to no host, or that its cards are not. Of hosts and
+    guests only those are named and counted that the caller may see.
+    """
+
+    cluster = serializers.UUIDField(source="cluster_id")
+    cluster_name = serializers.CharField(source="cluster.name")
+    host = HostSerializer(allow_null=True)
+    outer_hosts = serializers.SerializerMethodField()
+    host_problem = serializers.CharField(source="problem_with_host")
+    guests = serializers.SerializerMethodField()
+    nested_cpu_milli = serializers.SerializerMethodField()
+    nested_memory_mib = serializers.SerializerMethodField()
     actions = serializers.SerializerMethodField()
 
     class Meta:
@@ -46,15 +74,52 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         fields = [
             "id", "cluster", "cluster_name", "name", "state", "reason", "message", "state_since", "rack", "labels",
             "cpu_milli", "memory_mib", "held_cpu_milli", "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib",
-            "created_at", "version", "actions",
+            "host", "outer_hosts", "host_problem", "guests", "nested_cpu_milli", "nested_memory_mib", "created_at",
+            "version", "actions",
         ]  # fmt: skip
+
+    @extend_schema_field(HostSerializer(many=True))
+    def get_outer_hosts(self, node: Node) -> Any:
+        return HostSerializer(outer_hosts(node), many=True).data
+
+    def get_guests(self, node: Node) -> int:
+        return len(_inside(node))
+
+    def get_nested_cpu_milli(self, node: Node) -> int:
+        return sum(guest.cpu_milli for guest in _inside(node))
+
+    def get_nested_memory_mib(self, node: Node) -> int:
+        return sum(guest.memory_mib for guest in _inside(node))
 
     def get_actions(self, node: Node) -> list[str]:
         return allowed_verbs(self.context["request"].user, node, _NODE_VERBS)
 
 
+_MOST_HOSTS = 4  # that are named, one around the other
+
+
+def outer_hosts(node: Node) -> list[Node]:
+    """As far as they were read with it."""
+    found: list[Node] = []
+    at = node.host
+    while at is not None and len(found) < _MOST_HOSTS - 1 and (at := at.host) is not None:
+        found.append(at)
+    return found
+
+
+def _inside(node: Node) -> list[Node]:
+    found: list[Node] = node.nested  # type: ignore[attr-defined]  # read with it, see NodeViewSet
+    return found
+
+
 class NodeFilter(FilterSet):
     site = django_filters.UUIDFilter(field_name="cluster__site_id")
+    host = django_filters.UUIDFilter(method="by_host", help_text="Whose virtual machines they are.")
+
+    def by_host(self, rows: Any, name: str, value: UUID) -> Any:
+        """A host that the caller may not see has no guests."""
+        seen = Node.objects.in_scope(scope_of(self.request.user, "node.view"))
+        return rows.filter(host__in=seen.filter(pk=value).order_by().values("pk"))
 
     class Meta:
         model = Node
@@ -66,6 +131,14 @@ class NodeViewSet(ReadViewSet):
     serializer_class = NodeSerializer
     filterset_class = NodeFilter
     permissions = {"list": "node.view", "retrieve": "node.view", "drain": "node.drain", "undrain": "node.drain"}
+
+    def get_queryset(self) -> Any:
+        """With its hosts, one query for each level that there is, and its guests: of those in the caller's scope."""
+        scope = scope_of(self.user, "node.view")
+        hosts = Node.objects.in_scope(scope).select_related("cluster__site")
+        levels = [Prefetch("__".join(["host"] * level), queryset=hosts) for level in range(1, _MOST_HOSTS + 1)]
+        inside = Node.objects.in_scope(scope).only("host_id", "cpu_milli", "memory_mib")
+        return super().get_queryset().prefetch_related(*levels, Prefetch("inside", queryset=inside, to_attr="nested"))
 
     @extend_schema(request=None, responses={202: NodeSerializer})
     @action(detail=True, methods=["post"])

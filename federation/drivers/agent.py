@@ -136,6 +136,8 @@ class AgentDriver(SiteDriver):
                 memory_mib=int(d["memory_mib"]),
                 health=_health(d.get("health")),
                 numa=d.get("numa"),
+                serial=str(d.get("serial") or ""),
+                pci=str(d.get("pci") or ""),
                 **{name: d[name] for name in _MORE if name in d},
             )
             for d in seen.get("devices", [])
@@ -150,6 +152,7 @@ class AgentDriver(SiteDriver):
                 message=str(seen.get("message", "")),
                 rack=str(seen.get("rack", "")),
                 labels=dict(seen.get("labels", {})),
+                system_uuid=str(seen.get("system_uuid") or ""),
             )
         ]
 

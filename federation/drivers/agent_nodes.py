@@ -8,16 +8,14 @@ from typing import Any
 
 from federation.drivers.base import DeviceSeen, Health, NodeSeen
 
-MOST_DEVICES, MOST_LABELS = 1024, 300
+MOST_DEVICES, MOST_LABELS, MOST_GUESTS = 1024, 300, 4096
 _MOST_NUMBER = 2**53
 _LONGEST = {
     "name": 253, "rack": 63, "message": 1000, "uuid": 300, "parent_uuid": 300, "vendor": 32, "model": 64, "mode": 16,
-    "resource": 253,
+    "resource": 253, "serial": 64, "pci": 32, "passed_to": 64, "guest_pci": 32, "system_uuid": 64,
 }  # fmt: skip
-_DEFAULTS = {
-    kind: {f.name: f.default for f in fields(kind) if f.name not in ("devices", "labels")}
-    for kind in (NodeSeen, DeviceSeen)
-}
+_MANY = ("devices", "labels", "guests")
+_DEFAULTS = {kind: {f.name: f.default for f in fields(kind) if f.name not in _MANY} for kind in (NodeSeen, DeviceSeen)}
 
 
 class NotUnderstood(ValueError):
@@ -31,6 +29,8 @@ def node_to_json(node: NodeSeen) -> dict[str, Any]:
         found["labels"] = {str(name): str(value) for name, value in node.labels.items()}
     if node.devices:
         found["devices"] = [_told(device) for device in node.devices]
+    if node.guests:
+        found["guests"] = [*node.guests]
     return found
 
 
@@ -43,9 +43,15 @@ def node_from_json(value: Any) -> NodeSeen:
         raise NotUnderstood(f"devices are a list of at most {MOST_DEVICES}")
     if not isinstance(labels, Mapping):
         raise NotUnderstood("labels are an object")
+    guests = value.get("guests") or []
+    if not isinstance(guests, list) or len(guests) > MOST_GUESTS or not all(isinstance(g, str) for g in guests):
+        raise NotUnderstood(f"guests are a list of at most {MOST_GUESTS} texts")
     kept = {_text(name, 317): _text(label, 256) for name, label in sorted(labels.items(), key=str)[:MOST_LABELS]}
     node = NodeSeen(
-        **_values(NodeSeen, value), labels=kept, devices=tuple(DeviceSeen(**_values(DeviceSeen, d)) for d in devices)
+        **_values(NodeSeen, value),
+        labels=kept,
+        devices=tuple(DeviceSeen(**_values(DeviceSeen, d)) for d in devices),
+        guests=tuple(_text(guest, 64) for guest in guests),
     )
     if not node.name:
         raise NotUnderstood("a node has a name")
@@ -84,7 +90,7 @@ def _values(kind: type[NodeSeen] | type[DeviceSeen], value: Any) -> dict[str, An
         raise NotUnderstood("a device is an object")
     found: dict[str, Any] = {}
     for field in fields(kind):
-        if field.name in ("devices", "labels") or value.get(field.name) is None:
+        if field.name in _MANY or value.get(field.name) is None:
             continue
         given = value[field.name]
         if field.name == "health":

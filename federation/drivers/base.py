@@ -99,6 +99,10 @@ class DeviceSeen:
     resource: str = ""  # the site's own word for it: nvidia.com/gpu, nvidia.com/mig-1g.10gb, a DRA driver's name
     foreign_milli: int = 0  # held by work that is not ours: never touched, never billed, not to be had
     foreign_memory_mib: int = 0
+    serial: str = ""  # of the board, as its maker wrote it; placeholders may be told, and are not believed
+    pci: str = ""  # where it is, as the machine that shows it sees it: 0000:65:00.0
+    passed_to: str = ""  # system UUID of the virtual machine on this node that has it, whoever made that
+    guest_pci: str = ""  # and where it is in there, when that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class NodeSeen:
     labels: Mapping[str, str] = field(default_factory=dict)
     foreign_cpu_milli: int = 0  # of cpu_milli, held by work that is not ours
     foreign_memory_mib: int = 0
+    system_uuid: str = ""  # what the firmware of the machine, or of the virtual machine, says
+    guests: tuple[str, ...] = ()  # system UUIDs of the virtual machines on it, ours and others'
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def _node(given: Mapping[str, Any]) -> NodeSeen:
         DeviceSeen(**{**device, "health": Health(device.get("health", "healthy"))})
         for device in given.get("devices", ())
     )
-    return NodeSeen(**{**given, "devices": devices})
+    return NodeSeen(**{**given, "devices": devices, "guests": tuple(given.get("guests", ()))})
 
 
 def seen_nodes(fleet: Fleet, knobs: Knobs) -> list[NodeSeen]:

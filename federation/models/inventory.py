@@ -9,14 +9,23 @@ holds there: it is not to be had, and may at any time be more than what is left.
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from federation.accelerators.catalogue import EXCLUSIVE
+from federation.drivers.identities import machine_of
 from federation.models.sites import Cluster
 from federation.placement import policies
-from federation.states import ALLOCATION_HOLDING, CLUSTER_PLACEABLE, NODE_ARROWS, NODE_PLACEABLE, NodeState
+from federation.states import (
+    ALLOCATION_HOLDING,
+    CLUSTER_PLACEABLE,
+    NODE_ARROWS,
+    NODE_PLACEABLE,
+    ClusterState,
+    NodeState,
+)
 from portal.leases import Leased, LeasedQuerySet, lease_pair
 from portal.models.base import Row, ScopedQuerySet, StatefulRow
 from portal.models.quotas import ResourceFlavor
@@ -50,8 +59,14 @@ class NodeQuerySet(ScopedQuerySet["Node"]):
     def placeable(self) -> "NodeQuerySet":
         return self.filter(state__in=NODE_PLACEABLE, cluster__state__in=CLUSTER_PLACEABLE)
 
+    def standing(self) -> "NodeQuerySet":
+        """Those that are there. Only they are inside of each other."""
+        return self.exclude(state=NodeState.GONE).exclude(cluster__state=ClusterState.RETIRED)
+
 
 class Node(StatefulRow):
+    """`host`, `depth` and `host_problem` are found out from what both sides show; see reconcile/nesting.py."""
+
     topic = "node"
     arrows = NODE_ARROWS
     scope_paths: ClassVar = {"tenant": "allocations__tenant_id", "holding": "allocations__state", "many": "yes"}
@@ -69,6 +84,14 @@ class Node(StatefulRow):
     held_memory_mib = models.BigIntegerField(default=0, editable=False)
     foreign_cpu_milli = models.BigIntegerField(default=0)
     foreign_memory_mib = models.BigIntegerField(default=0)
+    system_uuid = models.CharField(max_length=64, blank=True, default="", help_text="As the machine's firmware says.")
+    guests = models.JSONField(default=list, help_text="System UUIDs of the virtual machines on it.")
+    host = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, related_name="inside", db_index=False, editable=False,
+        help_text="Whose virtual machine it is.",
+    )  # fmt: skip
+    depth = models.PositiveSmallIntegerField(default=0, editable=False, help_text="How many hosts it is inside of.")
+    host_problem = models.CharField(max_length=64, blank=True, default="", editable=False)
     generation = models.BigIntegerField(default=0, editable=False)
     seen_at = models.DateTimeField(null=True)
 
@@ -82,12 +105,23 @@ class Node(StatefulRow):
                 condition=Q(held_cpu_milli__gte=0) & Q(held_memory_mib__gte=0),
             ),
         ]
-        indexes = [models.Index(fields=["cluster", "state"], name="node_cluster_state")]
+        indexes = [
+            models.Index(fields=["cluster", "state"], name="node_cluster_state"),
+            models.Index(fields=["system_uuid"], name="node_system_uuid", condition=~Q(system_uuid="")),
+            GinIndex(fields=["guests"], name="node_guests", condition=~Q(guests=[])),
+            models.Index(fields=["host"], name="node_host", condition=Q(host__isnull=False)),
+        ]
 
     tenant_id: ClassVar[None] = None
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def problem_with_host(self) -> str:
+        """Why it is linked to no host although something speaks for it, or which of its cards are not paired."""
+        is_placeholder = bool(self.system_uuid) and not machine_of(self.system_uuid)
+        return self.host_problem or ("SystemUuidIsPlaceholder" if is_placeholder else "")
 
 
 class Health(models.TextChoices):
@@ -112,7 +146,8 @@ class Accelerator(Row):
     """One physical device, or one hardware partition of it (`parent` is its card). 1000 milli is the whole of it.
 
     `counted_at` is set on a card that is seen in two places (a host, and a virtual machine that it was passed
-    through to): it is handed out and counted there, not here. See reconcile/twins.py.
+    through to): it is handed out and counted there, not here. See reconcile/twins.py. `passed_from` is the same card
+    as the host shows it, where only their places in host and guest tell so; see reconcile/nesting.py.
     """
 
     scope_paths: ClassVar = {
@@ -129,6 +164,13 @@ class Accelerator(Row):
     uuid = models.CharField(max_length=300)
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="parts", db_index=False)
     counted_at = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="twins", db_index=False)
+    passed_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, related_name="passed_on", db_index=False, editable=False
+    )
+    serial = models.CharField(max_length=64, blank=True, default="")
+    pci = models.CharField(max_length=32, blank=True, default="", help_text="As its node sees it.")
+    passed_to = models.CharField(max_length=64, blank=True, default="", help_text="The guest that has it.")
+    guest_pci = models.CharField(max_length=32, blank=True, default="")
     is_identified = models.BooleanField(default=True, help_text="False: the site only counts its cards.")
     mode = models.CharField(max_length=16, default=EXCLUSIVE, help_text="How its site hands it out.")
     step_milli = models.PositiveSmallIntegerField(default=1000, help_text="Shares are multiples of this, or 1000.")
@@ -159,6 +201,10 @@ class Accelerator(Row):
             models.Index(fields=["uuid"], name="accelerator_uuid"),
             models.Index(fields=["parent"], name="accelerator_parent", condition=Q(parent__isnull=False)),
             models.Index(fields=["counted_at"], name="accelerator_counted_at", condition=Q(counted_at__isnull=False)),
+            models.Index(fields=["serial"], name="accelerator_serial", condition=~Q(serial="")),
+            models.Index(
+                fields=["passed_from"], name="accelerator_passed_from", condition=Q(passed_from__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

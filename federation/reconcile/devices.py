@@ -6,6 +6,7 @@ from uuid import UUID
 
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
+from federation.drivers.identities import pci_of, plain, serial_of
 from federation.models import Accelerator, AcceleratorModel, Cluster
 from federation.reconcile import sights, twins
 from portal import bulk
@@ -14,10 +15,10 @@ from portal.models.base import uuid7
 
 _WHOLE = 1000
 _FIELDS = (
-    "is_present", "is_identified", "parent_id", "index", "model_id", "memory_mib", "health", "mode", "step_milli",
-    "most_shares", "resource", "foreign_milli", "foreign_memory_mib",
+    "is_present", "is_identified", "parent_id", "serial", "pci", "passed_to", "guest_pci", "index", "model_id",
+    "memory_mib", "health", "mode", "step_milli", "most_shares", "resource", "foreign_milli", "foreign_memory_mib",
 )  # fmt: skip
-_PLACE = 3  # so many of them say where it is: when these change, where a card counts has to be found out anew
+_PLACE = 9  # so many say which card it is, and where: when these change, where it counts has to be found out anew
 Facts = tuple[Any, ...]
 
 
@@ -44,13 +45,15 @@ class _Row(NamedTuple):
 
 @dataclass
 class Changes:
-    """What differs. `touched` are the cards of which it has to be found out anew where they count."""
+    """What differs. `touched` are the cards of which it has to be found out anew where they count, `places` the nodes
+    that they are on."""
 
     cards: list[_Row] = field(default_factory=list)  # new ones
     parts: list[_Row] = field(default_factory=list)
     changed: list[_Row] = field(default_factory=list)
     missing: list[_Row] = field(default_factory=list)
-    touched: set[str] = field(default_factory=set)
+    touched: twins.Named = field(default_factory=twins.Named)
+    places: set[UUID] = field(default_factory=set)
     parents: set[UUID] = field(default_factory=set)  # cards whose parts come or go
     sums: list[int] = field(default_factory=list)  # of the rows that were compared
 
@@ -127,22 +130,25 @@ def _has_parts(node: NodeSeen) -> bool:
 
 
 def _touch(changes: Changes, row: _Row, uuids: dict[UUID, str]) -> None:
-    _, is_identified, parent, *_ = row.facts
+    _, is_identified, parent, serial, *_ = row.facts
+    changes.places.add(row.node_id)
     if parent is not None:
         changes.parents.add(parent)
-        changes.touched.add(uuids[parent])
-    elif is_identified:
-        changes.touched.add(row.uuid)
+        changes.touched.uuids.add(uuids[parent])
+        return
+    if is_identified:
+        changes.touched.uuids.add(row.uuid)
+    if serial:
+        changes.touched.serials.add(serial)
 
 
 def write(changes: Changes) -> None:
-    """In a transaction that has locked `changes.rows()` and the rows of `changes.touched`, in id order."""
+    """In a transaction that has locked `changes.rows()`, in id order."""
     for rows in (changes.cards, changes.parts):
         bulk.insert(
             Accelerator, ("id", "node_id", "uuid", *_FIELDS), [(r.pk, r.node_id, r.uuid, *r.facts) for r in rows]
         )
     bulk.update(Accelerator, _FIELDS, ((row.pk, *row.facts) for row in (*changes.changed, *changes.missing)))
-    twins.settle(changes.touched)
 
 
 def _facts(device: DeviceSeen, models: Models, parent: UUID | None) -> Facts:
@@ -153,6 +159,10 @@ def _facts(device: DeviceSeen, models: Models, parent: UUID | None) -> Facts:
         True,
         device.is_identified,
         parent,
+        serial_of(device.serial) if device.serial else "",
+        pci_of(device.pci) if device.pci else "",
+        plain(device.passed_to) if device.passed_to else "",
+        pci_of(device.guest_pci) if device.guest_pci else "",
         device.index,
         model.pk,
         memory,

@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 
 from federation.accelerators import catalogue
 from federation.drivers.base import DeviceSeen, NodeSeen
+from federation.drivers.identities import plain
 from federation.models import Accelerator, Allocation, Cluster, ClusterWatch, Node
-from federation.reconcile import devices, sights, twins, workloads
+from federation.reconcile import devices, nesting, sights, workloads
 from federation.states import AllocationState as A
 from federation.states import NodeState
 from portal import bulk, events
@@ -22,7 +23,9 @@ from portal.transitions import move
 _LOSABLE = (A.RESERVED, A.STARTING, A.ACTIVE)
 _MOST_DEVICES, _MOST_MILLI, _MOST_MIB = 1024, 10_000_000, 1 << 34  # beyond this a site is lying
 _MOST_INDEX, _LONGEST_UUID = 32_767, 300
-_FIELDS = ("rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli", "foreign_memory_mib")
+_MOST_GUESTS = 4096
+_FIELDS = ("system_uuid", "guests", "rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli",
+           "foreign_memory_mib")  # fmt: skip
 
 
 class LeaseLost(Exception):
@@ -43,6 +46,7 @@ def believable(seen: Iterable[NodeSeen]) -> tuple[list[NodeSeen], list[str]]:
 
 def _amounts_fit(node: NodeSeen) -> bool:
     is_whole = 0 < node.cpu_milli <= _MOST_MILLI and 0 < node.memory_mib <= _MOST_MIB
+    is_whole = is_whole and len(node.guests) <= _MOST_GUESTS
     return is_whole and 0 <= node.foreign_cpu_milli <= _MOST_MILLI and 0 <= node.foreign_memory_mib <= _MOST_MIB
 
 
@@ -100,14 +104,16 @@ def apply(cluster: Cluster, nodes_seen: list[NodeSeen], gone: Collection[str] | 
         return False
     if missing:
         workloads.lock_all(Allocation.objects.filter(node__in=missing, state__in=_LOSABLE))
-    cards = twins.lock(differing.touched)
-    _lock(Node, {*(pk for pk, *_ in changed), *missing, *turned})
-    _lock(Accelerator, differing.rows().union(cards))
+    moved = missing.union(row.pk for row in known.values() if row.state == NodeState.GONE and row.pk in turned)
+    reached = nesting.reach(_claims(known, fresh, changed, moved, differing.places), differing.touched)
+    nesting.lock(Node, {*(pk for pk, *_ in changed), *missing, *turned, *reached.nodes})
+    nesting.lock(Accelerator, differing.rows().union(reached.devices))
     bulk.insert(Node, ("id", "cluster_id", "name", "state", *_FIELDS), fresh)
     bulk.update(Node, _FIELDS, changed)
     if turned or missing:
         _turn(turned, missing)
     devices.write(differing)
+    nesting.settle(reached)
     return True
 
 
@@ -115,7 +121,29 @@ class _Row(NamedTuple):
     pk: UUID
     state: str
     sum: int
+    host: UUID | None
     facts: tuple[Any, ...]
+
+
+def _claims(
+    known: dict[str, _Row],
+    fresh: Sequence[tuple[Any, ...]],
+    changed: Sequence[tuple[Any, ...]],
+    moved: set[UUID],
+    places: set[UUID],
+) -> nesting.Claims:
+    """Of nodes that come, go or say anew which machine they are or have; and of linked ones whose cards differ."""
+    claims = nesting.Claims()
+    for _, _, _, _, uuid, guests, *_ in fresh:
+        claims.add(uuid, guests)
+    now = {pk: facts for pk, *facts in changed}
+    for row in known.values():
+        facts = now.get(row.pk, row.facts)
+        is_moved = [*facts[:2]] != [*row.facts[:2]] or row.pk in moved
+        if is_moved or (row.pk in places and (row.host is not None or row.facts[1])):
+            claims.add(row.facts[0], row.facts[1], row.pk)
+            claims.add(facts[0], facts[1])
+    return claims
 
 
 def _known(cluster: Cluster, names: list[str] | None) -> dict[str, _Row]:
@@ -123,13 +151,15 @@ def _known(cluster: Cluster, names: list[str] | None) -> dict[str, _Row]:
     rows = Node.objects.filter(cluster=cluster)
     if names is not None:
         rows = rows.filter(bulk.among("name", names, "text"))
-    found = rows.annotate(sum=sights.NODE).values_list("name", "pk", "state", "sum", *_FIELDS)
-    return {name: _Row(pk, state, total, tuple(facts)) for name, pk, state, total, *facts in found}
+    found = rows.annotate(sum=sights.NODE).values_list("name", "pk", "state", "sum", "host_id", *_FIELDS)
+    return {name: _Row(pk, state, total, host, tuple(facts)) for name, pk, state, total, host, *facts in found}
 
 
 def _facts(seen: NodeSeen) -> tuple[Any, ...]:
     """In the order of _FIELDS."""
     return (
+        plain(seen.system_uuid) if seen.system_uuid else "",
+        sorted(map(plain, seen.guests)) if seen.guests else [],
         seen.rack,
         dict(seen.labels),
         seen.cpu_milli,
@@ -137,14 +167,6 @@ def _facts(seen: NodeSeen) -> tuple[Any, ...]:
         seen.foreign_cpu_milli,
         seen.foreign_memory_mib,
     )
-
-
-def _lock(model: type[Node] | type[Accelerator], ids: Collection[UUID]) -> None:
-    """As a grant locks: in id order, so that it and we never wait for each other in a ring."""
-    if ids:
-        list(
-            model.objects.filter(bulk.among("pk", ids)).order_by("pk").select_for_update(no_key=True).values_list("pk")
-        )
 
 
 def _readiness(state: str, seen: NodeSeen) -> NodeState | None:

@@ -23,7 +23,9 @@ from federation.drivers.base import DeviceSeen, NodeSeen
 from federation.models import Accelerator, Cluster, Node
 
 # A release that makes other rows of the same sight has to compare once more.
-_RULES = b"".join((Path(__file__).parent / name).read_bytes() for name in ("inventory.py", "devices.py"))
+_RULES = b"".join(
+    (Path(__file__).parent / name).read_bytes() for name in ("inventory.py", "devices.py", "nesting.py", "twins.py")
+)
 _name = attrgetter("name")
 _node = attrgetter(*(f.name for f in fields(NodeSeen) if f.name not in {"labels", "devices"}))
 _device = attrgetter(*("health.value" if f.name == "health" else f.name for f in fields(DeviceSeen)))
@@ -53,10 +55,10 @@ def row_sum(names: Iterable[str]) -> Func:
 
 
 NODE = row_sum(("id", "name", "state", "rack", "labels", "cpu_milli", "memory_mib", "foreign_cpu_milli",
-                "foreign_memory_mib"))  # fmt: skip
+                "foreign_memory_mib", "system_uuid", "guests"))  # fmt: skip
 DEVICE = row_sum(("id", "node_id", "uuid", "index", "model_id", "parent_id", "memory_mib", "health", "is_present",
                   "is_identified", "mode", "step_milli", "most_shares", "resource", "foreign_milli",
-                  "foreign_memory_mib"))  # fmt: skip
+                  "foreign_memory_mib", "serial", "pci", "passed_to", "guest_pci"))  # fmt: skip
 
 
 def on_nodes_of(cluster: Cluster) -> Func:

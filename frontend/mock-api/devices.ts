@@ -1,5 +1,5 @@
 /** Each pretended card by itself, and cards added up by model. */
-import type { Accelerator, ModelSummary } from "../src/api/__generated__";
+import type { Accelerator, CardPlace, ModelSummary } from "../src/api/__generated__";
 import { clusters, type MockCluster, type MockNode, MODELS, placeOf } from "./fleet.ts";
 import { workloads } from "./work.ts";
 
@@ -22,12 +22,19 @@ function deviceAt(cluster: MockCluster, node: MockNode, at: number): Accelerator
     index: node.cards.slice(0, at).filter((card) => card[8] !== 2).length, uuid: `${isPart ? "MIG" : "GPU"}-${id.slice(-12)}`,
     vendor: model?.vendor ?? "", model: model?.name ?? "", memory_mib: memory, health: HEALTH[health] ?? "unknown", is_present: true,
     ...HOW[node.sort], ...(isPart ? { mode: "partitioned", resource: "mig.nvidia.com" } : {}),
-    parent: isPart ? other : null, counted_at: role === 3 ? other : null, present_parts: node.cards.filter((card) => card[8] === 2 && card[9] === id).length,
+    parent: isPart ? other : null, counted_at: role === 3 ? other : null, counted_place: role === 3 ? whereIs(other) : null, serial: "", pci: "", present_parts: node.cards.filter((card) => card[8] === 2 && card[9] === id).length,
     held_milli: held, held_memory_mib: Math.round((memory * held) / 1000), foreign_milli: foreign, foreign_memory_mib: Math.round((memory * foreign) / 1000),
     figures: busy === null ? null : { busy_percent: busy, memory_used_mib: used, power_watts: null, temperature_celsius: null, at: cluster.row.figures_at ?? cluster.row.created_at },
     layout: null, // the mock has no agent that could cut a card
     holders: held ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: held }] : [],
   };
+}
+
+function whereIs(id: string | null): CardPlace | null {
+  const found = id === null ? undefined : placeOf(id);
+  if (!found) return null;
+  const { row } = found.cluster;
+  return { id: id ?? "", index: found.at, node: found.node.row.id, node_name: found.node.row.name, cluster: row.id, cluster_name: row.name, site_name: row.site_name };
 }
 
 export function deviceOf(id: string): Accelerator | undefined {

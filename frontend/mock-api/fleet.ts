@@ -83,6 +83,12 @@ function makeNode(cluster: Cluster, plan: Plan, at: number): MockNode {
     foreign_cpu_milli: plan.kind === "kubernetes" ? 8_000 : 0,
     foreign_memory_mib: plan.kind === "kubernetes" ? 32_768 : 0,
     held_memory_mib: 524_288,
+    host: null,
+    outer_hosts: [],
+    host_problem: "",
+    guests: 0,
+    nested_cpu_milli: 0,
+    nested_memory_mib: 0,
     created_at: ago(900_000),
     version: 1,
     actions: state === "ready" || state === "not-ready" ? ["drain"] : ["undrain"],
@@ -153,9 +159,16 @@ export const clusters: MockCluster[] = PLANS.map((plan) => {
 });
 
 /** A host shows the cards that it gave to the virtual machine which is the first node of the mixed cluster. */
-const inside = clusters.find(({ row }) => row.name === "k8s-mixed")?.nodes[0]?.cards ?? [];
-clusters.find(({ row }) => row.name === "kvm-hosts")?.nodes[0]?.cards.forEach((card, at) => {
-  const twin = inside[at];
+const guest = clusters.find(({ row }) => row.name === "k8s-mixed")?.nodes[0];
+const outside = clusters.find(({ row }) => row.name === "kvm-hosts");
+const host = outside?.nodes[0];
+if (guest && outside && host) {
+  const { row } = outside;
+  guest.row.host = { id: host.row.id, name: host.row.name, cluster: row.id, cluster_name: row.name, kind: row.kind, site: row.site, site_name: row.site_name };
+  Object.assign(host.row, { guests: 1, nested_cpu_milli: guest.row.cpu_milli, nested_memory_mib: guest.row.memory_mib });
+}
+host?.cards.forEach((card, at) => {
+  const twin = guest?.cards[at];
   if (!twin || at > 5) return;
   card[3] = 0;
   card[8] = TWIN;

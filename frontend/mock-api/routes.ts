@@ -58,6 +58,7 @@ function overview(): Overview {
   return {
     clusters: counted(clusters, ({ row }) => row.state),
     nodes: counted(clusters.flatMap(({ nodes }) => nodes), ({ row }) => row.state),
+    machines: { cpu_milli: 43_000_000, memory_mib: 350_000_000, free_cpu_milli: 20_000_000, free_memory_mib: 170_000_000, nested: 1 },
     accelerators: {
       total: cards.length, offered: offered.length, foreign_milli: foreign, unhealthy: cards.filter((card) => card[2] === 1).length, capacity_milli: offered.length * 1000, held_milli: held,
       placeable_milli: offered.length * 1000 - held - foreign - 40_000, busy: cards.filter((card) => (card[4] ?? 0) >= 5).length,

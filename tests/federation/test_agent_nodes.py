@@ -43,6 +43,8 @@ _nodes = st.builds(
     labels=st.dictionaries(_texts, _texts, max_size=3),
     foreign_cpu_milli=_amounts,
     foreign_memory_mib=_amounts,
+    system_uuid=_texts,
+    guests=st.lists(_texts, max_size=3).map(tuple),
 )
 _json = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),

@@ -30,6 +30,21 @@ def running(site: FakeHarness, wanted: WorkloadSpec) -> FakeHarness:
 # -- nodes ----------------------------------------------------------------------------------------
 
 
+def test_a_node_says_which_machine_it_is_and_what_it_passed_to_whom() -> None:
+    passed = {
+        "index": 0,
+        "uuid": "G",
+        "vendor": "nvidia",
+        "model": "T4",
+        "memory_mib": 1,
+        "passed_to": "vm",
+        "pci": "p",
+    }
+    given = {"name": "h", "cpu_milli": 1, "memory_mib": 1, "system_uuid": "u", "guests": ["vm"], "devices": [passed]}
+    (node,) = make(nodes=[given]).driver().inventory()
+    assert (node.system_uuid, node.guests, node.devices[0].passed_to, node.devices[0].pci) == ("u", ("vm",), "vm", "p")
+
+
 def test_a_fleet_of_the_size_that_was_asked_for() -> None:
     site = make()
     del site.settings["nodes"]

@@ -62,12 +62,12 @@ def test_a_look_that_writes_notes_nothing() -> None:
 
 NODE_EDITS: dict[str, Any] = {
     "rack": "moved", "labels": {"zone": "b"}, "cpu_milli": 1, "memory_mib": 1, "foreign_cpu_milli": 7,
-    "foreign_memory_mib": 7, "state": NodeState.NOT_READY,
+    "foreign_memory_mib": 7, "state": NodeState.NOT_READY, "system_uuid": "other", "guests": ["other"],
 }  # fmt: skip
 DEVICE_EDITS: dict[str, Any] = {
     "index": 9, "memory_mib": 1, "health": "unhealthy", "is_present": False, "is_identified": False,
     "mode": "time-sliced", "step_milli": 7, "most_shares": 7, "resource": "other", "foreign_milli": 7,
-    "foreign_memory_mib": 7,
+    "foreign_memory_mib": 7, "serial": "OTHER", "pci": "other", "passed_to": "other", "guest_pci": "other",
 }  # fmt: skip
 
 
@@ -154,11 +154,13 @@ def test_a_partial_look_that_changes_a_row_makes_the_next_whole_one_compare(clus
 NODE_OTHERS: dict[str, Any] = {
     "name": "other", "cpu_milli": 5, "memory_mib": 5, "devices": (), "is_ready": False, "message": "closed",
     "rack": "other", "labels": {"zone": "c"}, "foreign_cpu_milli": 5, "foreign_memory_mib": 5,
+    "system_uuid": "other", "guests": ("other",),
 }  # fmt: skip
 DEVICE_OTHERS: dict[str, Any] = {
     "index": 5, "uuid": "GPU-new", "vendor": "amd", "model": "MI300X", "memory_mib": 5, "health": Health.UNKNOWN,
     "numa": 1, "mode": "time-sliced", "step_milli": 5, "most_shares": 5, "parent_uuid": "GPU-one-0",
     "is_identified": False, "resource": "amd.com/gpu", "foreign_milli": 5, "foreign_memory_mib": 5,
+    "serial": "OTHER", "pci": "0000:65:00.0", "passed_to": "other", "guest_pci": "0000:07:00.0",
 }  # fmt: skip
 
 

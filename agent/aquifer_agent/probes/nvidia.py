@@ -58,14 +58,17 @@ def _lost() -> Iterator[Pair]:
 def _device(nvml: Any, handle: Any) -> Device:
     memory_mib = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // _MIB
     model = model_name(_text(nvml.nvmlDeviceGetName(handle)), memory_mib)
+    pci = _pci(nvml, handle)
     device = Device(
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
         vendor="nvidia",
         model=model,
         memory_mib=memory_mib,
         health="unhealthy" if _has_failed_memory(nvml, handle) else "healthy",
-        numa=_numa(nvml, handle),
         profiles=mig.profiles(nvml, handle, model),
+        numa=_numa(pci),
+        serial=_serial(nvml, handle),
+        pci=pci,
     )
     return replace(device, mode=PARTITIONED) if mig.is_on(nvml, handle) else device
 
@@ -101,12 +104,27 @@ def _figure(nvml: Any, handle: Any, uuid: str) -> Figure:
     )
 
 
-def _numa(nvml: Any, handle: Any) -> int | None:
+def _pci(nvml: Any, handle: Any) -> str:
+    """As Linux writes it: NVML writes the domain with eight digits, Linux with four."""
     try:
-        bus = _text(nvml.nvmlDeviceGetPciInfo(handle).busId).lower()
-        domain, rest = bus.split(":", 1)
-        node = int(Path(f"/sys/bus/pci/devices/{domain[-4:]}:{rest}/numa_node").read_text())
-    except (nvml.NVMLError, OSError, ValueError):
+        domain, rest = _text(nvml.nvmlDeviceGetPciInfo(handle).busId).lower().split(":", 1)
+    except (nvml.NVMLError, ValueError):
+        return ""
+    return f"{domain[-4:]}:{rest}"
+
+
+def _serial(nvml: Any, handle: Any) -> str:
+    """Boards for desktops have none to tell."""
+    try:
+        return _text(nvml.nvmlDeviceGetSerial(handle))[:64]
+    except nvml.NVMLError:
+        return ""
+
+
+def _numa(pci: str) -> int | None:
+    try:
+        node = int(Path(f"/sys/bus/pci/devices/{pci}/numa_node").read_text())
+    except (OSError, ValueError):
         return None
     return node if node >= 0 else None
 

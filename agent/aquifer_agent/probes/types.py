@@ -25,6 +25,8 @@ class Device:
     parent_uuid: str = ""
     mode: str = EXCLUSIVE
     resource: str = ""  # the vendor's own word for what this is
+    serial: str = ""  # of the board
+    pci: str = ""
     is_identified: bool = True  # False: the tool only counts its cards; the uuid is made of where the card is
     profiles: Mapping[str, int] = field(default_factory=dict)  # what it can be cut into: so many of each at most
 

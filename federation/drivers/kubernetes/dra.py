@@ -263,6 +263,7 @@ def _sight(node_uid: str, device: _Device, mode: str = "") -> Sight:
         numa=int(numa) if numa.isdigit() and len(numa) < 4 else None,
         index=int(index) if index.isdigit() and len(index) < 4 else None,
         mode=mode or EXCLUSIVE, is_serial=is_serial, resource=device.driver, memory_as_held=memory,
+        pci=device.say(*_PCI)[:32],
     )  # fmt: skip
     if mode:
         return sight

@@ -14,6 +14,7 @@ from federation.drivers.kubernetes.fleet import CLAIMS, LIVING, SLICES
 from federation.drivers.kubernetes.names import CONTAINER, LABEL_MANAGED, LABEL_REF, MANAGED_BY
 from federation.drivers.kubernetes.nodes import nodes_seen
 from federation.drivers.kubernetes.pods import PodHeld, pod_held
+from federation.drivers.kubernetes.shapes import table
 from federation.drivers.kubernetes.transport import Api, Json
 from federation.drivers.kubernetes.watch import Reflector
 
@@ -285,6 +286,7 @@ def trim_node(item: Json) -> Json:
         "spec": {key: spec[key] for key in ("taints", "unschedulable") if key in spec},
         "status": {
             **{key: status[key] for key in ("capacity", "allocatable") if key in status},
+            "nodeInfo": {"systemUUID": table(status.get("nodeInfo")).get("systemUUID")},
             "conditions": conditions,
         },
     }

@@ -114,6 +114,7 @@ def node_seen(
             if (key in kept or key.startswith(OUR_LABELS)) and (text := word(value, 63))
         },
         foreign_cpu_milli=min(foreign_cpu, cpu), foreign_memory_mib=min(foreign_memory, memory),
+        system_uuid=word(table(status.get("nodeInfo")).get("systemUUID"), 64),
     )  # fmt: skip
 
 
@@ -181,4 +182,5 @@ def _device(sight: Sight) -> DeviceSeen:
         most_shares=0 if sight.is_divided else sight.most_shares,
         parent_uuid=storable(sight.parent), is_identified=sight.is_identified, resource=sight.resource,
         foreign_milli=sight.foreign_milli, foreign_memory_mib=sight.foreign_memory_mib,
+        pci=sight.pci,
     )  # fmt: skip

@@ -29,6 +29,7 @@ class Sight:
     is_identified: bool = True
     is_serial: bool = True  # `uuid` is of the hardware, and not made of the node's name
     resource: str = ""
+    pci: str = ""
     names: set[str] = field(default_factory=set)  # what pods and claims call it besides
     cores_of: int = 100  # units of compute of a whole card, as holders count them
     memory_as_held: int = 0  # its memory as holders count it; more than there is when the site overcommits; 0: as it is

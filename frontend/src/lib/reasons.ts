@@ -147,6 +147,11 @@ export const REASONS: Record<string, ReasonWords> = {
   SiteReports: say(msg`As its site reports`),
   NotInInventory: say(msg`No longer in its site's inventory`),
   SeenAgain: say(msg`Seen again`),
+  SystemUuidTwice: say(msg`Another node has the same system UUID, so it is linked to no host`, msg`A virtual machine was copied with its UUID: give each its own.`),
+  SystemUuidIsPlaceholder: say(msg`Its firmware gives a placeholder for a system UUID, so it can be linked to no host`),
+  GuestOfTwoHosts: say(msg`It is seen on two hosts at once, so it is linked to neither`),
+  HostsInRing: say(msg`It is seen inside of itself, so it is linked to no host`),
+  PassedCardsUnclear: say(msg`Which of its cards are which of its host's cannot be told, so some count in both places`, msg`Its host shows more or fewer cards passed to it than it has.`),
   // Invoices
   Issued: say(msg`Issued`),
   Cancels: say(msg`Takes another invoice back`),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from federation.drivers.base import DeviceSeen
+from federation.drivers.kubernetes.mirror import trim_node
 from federation.drivers.kubernetes.nodes import node_seen
 from federation.reconcile.inventory import believable
 from tests.federation.kubernetes.objects import NODE, NODE_UID, held, node, pod, seen
@@ -29,6 +30,15 @@ def test_amounts_are_what_the_node_lets_work_have() -> None:
     shown = seen(node(allocatable={"cpu": "63500m", "memory": "527433728Ki"}))
     assert (shown.name, shown.cpu_milli, shown.memory_mib) == (NODE, 63500, 515072)
     assert (shown.is_ready, shown.message, shown.devices) == (True, "", ())
+
+
+@pytest.mark.parametrize("info", [{"systemUUID": "4c4c4544-0051"}, {"systemUUID": 7}, {}, None, "text"])
+def test_which_machine_it_is_as_its_kubelet_says(info: Any) -> None:
+    told = node()
+    told["status"]["nodeInfo"] = info
+    expected = "4c4c4544-0051" if isinstance(info, dict) and info.get("systemUUID") == "4c4c4544-0051" else ""
+    assert node_seen(told, (), (), ()).system_uuid == expected
+    assert node_seen(trim_node(told), (), (), ()).system_uuid == expected
 
 
 def test_what_others_hold_is_foreign_and_what_ours_hold_is_not() -> None:

@@ -9,7 +9,8 @@ export type ClientOptions = {
  *
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
- * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+ * place (inside a virtual machine, say), where it counts, and `counted_place` says which if the caller may see it.
+ * `is_identified` is false where a site only counts its cards.
  */
 export type Accelerator = {
     readonly id: string;
@@ -33,6 +34,12 @@ export type Accelerator = {
      */
     readonly present_parts: number;
     counted_at: string | null;
+    counted_place: CardPlace | null;
+    serial: string;
+    /**
+     * As its node sees it.
+     */
+    pci: string;
     /**
      * How its site hands it out.
      */
@@ -97,6 +104,8 @@ export type AgentDeviceRequest = {
     memory_mib: number;
     health?: string;
     numa?: number | null;
+    serial?: string;
+    pci?: string;
 };
 
 export type AgentFigureRequest = {
@@ -122,6 +131,7 @@ export type AgentInventoryRequest = {
     };
     is_ready?: boolean;
     message?: string;
+    system_uuid?: string;
     devices?: Array<AgentDeviceRequest>;
 };
 
@@ -417,6 +427,19 @@ export type Candidate = {
     parts: {
         [key: string]: number;
     };
+};
+
+/**
+ * Where a card is.
+ */
+export type CardPlace = {
+    readonly id: string;
+    index: number;
+    node: string;
+    node_name: string;
+    cluster: string;
+    cluster_name: string;
+    site_name: string;
 };
 
 export type CarriedOut = {
@@ -718,6 +741,19 @@ export type FoundByEnum = 'greedy' | 'solver';
 export type HealthEnum = 'healthy' | 'unhealthy' | 'unknown';
 
 /**
+ * A node whose virtual machine another node is.
+ */
+export type Host = {
+    readonly id: string;
+    name: string;
+    cluster: string;
+    cluster_name: string;
+    kind: ClusterKind;
+    site: string;
+    site_name: string;
+};
+
+/**
  * `tenant` null: for everybody. `form`: what it starts as.
  */
 export type Image = {
@@ -938,6 +974,18 @@ export type MachineRequest = {
      * SHA-256 of the controller's certificate, where no authority vouches for it.
      */
     fingerprint?: string;
+};
+
+/**
+ * Cores and memory of all nodes, each once: what a virtual machine has that is a node of ours is its host's, so
+ * totals are of nodes without a host, and what is free of all nodes. `nested` nodes are inside of others.
+ */
+export type Machines = {
+    cpu_milli: number;
+    memory_mib: number;
+    free_cpu_milli: number;
+    free_memory_mib: number;
+    nested: number;
 };
 
 export type Made = {
@@ -1412,6 +1460,11 @@ export type NewWorkloadsRequest = {
 
 /**
  * Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours.
+ *
+ * A node that is a virtual machine on another of ours has a `host`; `outer_hosts` are what that is itself inside of,
+ * from inside out. `guests` nodes are inside of this one, and `nested_*` is what they have: it is held or foreign here
+ * already, and counts there. `host_problem` says why it is linked to no host, or that its cards are not. Of hosts and
+ * guests only those are named and counted that the caller may see.
  */
 export type Node = {
     readonly id: string;
@@ -1430,6 +1483,12 @@ export type Node = {
     readonly held_memory_mib: number;
     foreign_cpu_milli: number;
     foreign_memory_mib: number;
+    host: Host | null;
+    readonly outer_hosts: Array<Host>;
+    host_problem: string;
+    readonly guests: number;
+    readonly nested_cpu_milli: number;
+    readonly nested_memory_mib: number;
     readonly created_at: string;
     version: number;
     readonly actions: Array<string>;
@@ -1506,6 +1565,7 @@ export type Orders = {
 export type Overview = {
     clusters: Array<Count>;
     nodes: Array<Count>;
+    machines: Machines;
     accelerators: Estate;
     workloads: Array<Count>;
     waiting: Array<Count>;
@@ -2398,7 +2458,8 @@ export type WorkloadState = 'queued' | 'admitted' | 'running' | 'suspended' | 's
  *
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
- * place (inside a virtual machine, say), where it counts. `is_identified` is false where a site only counts its cards.
+ * place (inside a virtual machine, say), where it counts, and `counted_place` says which if the caller may see it.
+ * `is_identified` is false where a site only counts its cards.
  */
 export type AcceleratorWritable = {
     node: string;
@@ -2417,6 +2478,12 @@ export type AcceleratorWritable = {
     is_identified: boolean;
     parent: string | null;
     counted_at: string | null;
+    counted_place: CardPlaceWritable | null;
+    serial: string;
+    /**
+     * As its node sees it.
+     */
+    pci: string;
     /**
      * How its site hands it out.
      */
@@ -2507,6 +2574,18 @@ export type AuditEntryWritable = {
     target_id: string;
     target_name: string;
     detail: unknown;
+};
+
+/**
+ * Where a card is.
+ */
+export type CardPlaceWritable = {
+    index: number;
+    node: string;
+    node_name: string;
+    cluster: string;
+    cluster_name: string;
+    site_name: string;
 };
 
 export type ClusterWritable = {
@@ -2602,6 +2681,18 @@ export type FlavorWritable = {
     vendor: string;
     model: string;
     version: number;
+};
+
+/**
+ * A node whose virtual machine another node is.
+ */
+export type HostWritable = {
+    name: string;
+    cluster: string;
+    cluster_name: string;
+    kind: ClusterKind;
+    site: string;
+    site_name: string;
 };
 
 /**
@@ -2841,6 +2932,11 @@ export type NewUserRequestWritable = {
 
 /**
  * Of what the node has, `held_*` is granted here, and `foreign_*` is used by work that is not ours.
+ *
+ * A node that is a virtual machine on another of ours has a `host`; `outer_hosts` are what that is itself inside of,
+ * from inside out. `guests` nodes are inside of this one, and `nested_*` is what they have: it is held or foreign here
+ * already, and counts there. `host_problem` says why it is linked to no host, or that its cards are not. Of hosts and
+ * guests only those are named and counted that the caller may see.
  */
 export type NodeWritable = {
     cluster: string;
@@ -2855,6 +2951,8 @@ export type NodeWritable = {
     memory_mib: number;
     foreign_cpu_milli: number;
     foreign_memory_mib: number;
+    host: HostWritable | null;
+    host_problem: string;
     version: number;
 };
 
@@ -5117,6 +5215,10 @@ export type NodesListData = {
          * The pagination cursor value.
          */
         cursor?: string;
+        /**
+         * Whose virtual machines they are.
+         */
+        host?: string;
         /**
          * Number of results to return per page.
          */

@@ -36,6 +36,15 @@ export function OverviewPage() {
   );
 }
 
+/** Of nodes inside of other nodes the cores are counted once. */
+function Cores({ machines }: { machines: Overview["machines"] }) {
+  const { i18n } = useLingui();
+  if (machines.cpu_milli === 0) return null;
+  const free = formatMilliShort(machines.free_cpu_milli, i18n.locale);
+  const all = formatMilliShort(machines.cpu_milli, i18n.locale);
+  return <Text size="xs" c="dimmed"><Trans>{free} of {all} cores free</Trans></Text>;
+}
+
 function Headline({ overview }: { overview: Overview }) {
   const { i18n } = useLingui();
   const word = useStateWord();
@@ -79,6 +88,7 @@ function Headline({ overview }: { overview: Overview }) {
       <Panel>
         <Text size="sm" c="dimmed"><Trans>Sites</Trans></Text>
         <Text className="aq-figure">{count(totalOf(overview.clusters))}</Text>
+        <Cores machines={overview.machines} />
         <AppLink path={pb.sites()}>
           {overview.clusters.map((each) => `${word("cluster", each.name)} ${count(each.count)}`).join(" · ") || <Trans>Add a site</Trans>}
         </AppLink>

@@ -2,13 +2,12 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Skeleton, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import type { Accelerator } from "~/api/__generated__";
+import type { Accelerator, CardPlace } from "~/api/__generated__";
 import { acceleratorsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMemory, formatMilli, formatPercent } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
 import { REASONS } from "~/lib/reasons";
 import { HEALTHS, MODES } from "~/lib/words";
-import { fleet } from "~/map/fleet";
 import { AppLink } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
@@ -38,7 +37,7 @@ export function NodeDevices({ node, name }: { node: string; name: string }) {
         </Table.Thead>
         <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} />)}</Table.Tbody>
       </Table>
-      {devices.data.results.some((card) => !card.is_identified) && (
+      {devices.data.results.some((card) => !card.is_identified && card.counted_at === null) && (
         <Text size="xs" c="dimmed" mt={6}><Trans>Counted only: the site says how many there are; which of them a pod got is known to its node alone.</Trans></Text>
       )}
       {devices.data.next && <Text size="xs" c="dimmed"><Trans>The first 200 are shown.</Trans></Text>}
@@ -77,7 +76,7 @@ function DeviceRow({ card, label, isInside }: Device) {
 function How({ card }: { card: Accelerator }) {
   const { t, i18n } = useLingui();
   const word = useWord();
-  if (card.counted_at !== null) return <Twin at={card.counted_at} />;
+  if (card.counted_at !== null) return <Twin place={card.counted_place} />;
   if (card.present_parts > 0) return <><Text size="sm"><Trans>in {card.present_parts} parts</Trans></Text><Wanted card={card} /></>;
   const details = [
     card.step_milli < 1000 && t`in steps of ${formatPercent(card.step_milli / 10, i18n.locale)}`,
@@ -108,14 +107,15 @@ function Wanted({ card }: { card: Accelerator }) {
   );
 }
 
-/** One card that two sites show is one card, and counts where work reaches it directly. */
-function Twin({ at }: { at: string }) {
-  const place = fleet.placeOf(at);
+
+/** One card that is seen in several places is one card, and counts where work reaches it directly. */
+function Twin({ place }: { place: CardPlace | null }) {
   if (!place) return <Text size="sm"><Trans>Seen twice: counts in another place</Trans></Text>;
   return (
     <Text size="sm">
-      <Trans>Seen twice: counts at</Trans>{" "}
-      <AppLink path={pb.cluster(place.cluster.id, { node: place.node.id })}>{place.cluster.name} · {place.node.name} #{place.card.label}</AppLink>
+      <Trans>Counted at</Trans>{" "}
+      <AppLink path={pb.cluster(place.cluster, { node: place.node })}>{place.node_name} #{place.index}</AppLink>
+      <Text component="span" display="block" size="xs" c="dimmed">{place.cluster_name} · {place.site_name}</Text>
     </Text>
   );
 }

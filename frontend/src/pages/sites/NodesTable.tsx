@@ -16,6 +16,7 @@ import { Empty, Panel } from "~/ui/Panel";
 import { Amount } from "./Amount";
 import { NodeCards } from "./ClusterCards";
 import { NodeDevices } from "./NodeDevices";
+import { Guests, Nesting } from "./Nesting";
 import { NODE_VERBS } from "./verbs";
 
 export function NodesTable({ cluster: id }: { cluster: string }) {
@@ -37,6 +38,7 @@ export function NodesTable({ cluster: id }: { cluster: string }) {
           <div>
             <Text size="sm" fw={600}>{row.name}</Text>
             {row.rack && <Text size="xs" c="dimmed">{row.rack}</Text>}
+            <Nesting node={row} />
           </div>
         </Group>
       ),
@@ -80,7 +82,7 @@ export function NodesTable({ cluster: id }: { cluster: string }) {
           columns={columns}
           rowKey={(row) => row.id}
           label={t`Nodes`}
-          detail={(row) => row.id === opened && <NodeDevices node={row.id} name={row.name} />}
+          detail={(row) => row.id === opened && <Inside node={row} />}
           empty={<Empty title={<Trans>No nodes yet</Trans>}><Trans>They appear with the first inventory the site sends.</Trans></Empty>}
         />
       </Panel>
@@ -92,5 +94,23 @@ export function NodesTable({ cluster: id }: { cluster: string }) {
 function OneNode({ id }: { id: string }) {
   const node = useQuery(nodesRetrieveOptions({ path: { id } }));
   if (node.isError) return null;
-  return <Panel title={node.data?.name}>{node.data ? <NodeDevices node={id} name={node.data.name} /> : <Skeleton height={80} />}</Panel>;
+  return (
+    <Panel title={node.data?.name}>
+      {node.data ? (
+        <>
+          <Nesting node={node.data} />
+          <Inside node={node.data} />
+        </>
+      ) : <Skeleton height={80} />}
+    </Panel>
+  );
+}
+
+function Inside({ node }: { node: Node }) {
+  return (
+    <>
+      <Guests node={node} />
+      <NodeDevices node={node.id} name={node.name} />
+    </>
+  );
 }
