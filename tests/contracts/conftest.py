@@ -41,6 +41,16 @@ def _on_kubernetes(fixture: str) -> Callable[[pytest.FixtureRequest], Harness]:
     return build
 
 
+def _in_the_library(request: pytest.FixtureRequest) -> Harness:
+    """libvirt's test driver: a host in the library itself."""
+    request.getfixturevalue("libvirt_library")
+    from tests.contracts.kvm import KvmHarness
+
+    site = KvmHarness(request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch"))
+    request.addfinalizer(site.close)
+    return site
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -48,10 +58,13 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
+    "kvm-test": _in_the_library,
 }
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
+    if name.startswith("kvm"):
+        return [pytest.mark.kvm]
     return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
 
 

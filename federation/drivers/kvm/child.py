@@ -4,6 +4,7 @@ It opens the connection when first asked and again when it was lost. It never ou
 minute, and takes note of what the host says by itself (events.py) while it lives.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -80,10 +81,8 @@ class Child:
 
 
 def main() -> None:
-    try:
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has closed its end
         Child(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])).run()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the parent has closed its end: there is nobody to tell
     os._exit(0)  # threads of libvirt may hang; nothing here is left to be put in order
 
 

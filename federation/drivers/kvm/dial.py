@@ -67,7 +67,11 @@ class Relay:
         words = ssh_words(self._where, _kept(self._where.ssh_private_key), _kept(self._where.ssh_known_hosts))
         try:
             self._ssh = subprocess.Popen(  # noqa: S603 - words that ssh_words checked
-                words, stdin=ours, stdout=ours, stderr=subprocess.PIPE, env={"PATH": os.environ.get("PATH", os.defpath)}
+                words,
+                stdin=ours.fileno(),
+                stdout=ours.fileno(),
+                stderr=subprocess.PIPE,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
             )
         except FileNotFoundError:
             raise Unavailable("The program ssh is not installed where this runs.") from None

@@ -122,8 +122,8 @@ def numbers_of(address: Address) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _add(parent: Element, name: str, text: str = "", **attributes: str) -> Element:
-    found = ElementTree.SubElement(parent, name, attributes)
+def _add(parent: Element, tag: str, text: str = "", /, **attributes: str) -> Element:
+    found = ElementTree.SubElement(parent, tag, attributes)
     if text:
         found.text = text
     return found

@@ -75,7 +75,7 @@ class Host:
         )
 
     def clock(self) -> float:
-        """Seconds by the host's own count, which no setting of a clock moves: what its first CPU has done and rested."""
+        """Seconds by the host's own count, which no setting of a clock moves: what its first CPU worked and rested."""
         return float(sum(self.connection.getCPUStats(0).values()) / 1e9)
 
     def wall(self) -> float:
@@ -167,12 +167,13 @@ class Host:
         domain.detachDeviceFlags(xml, _LIVE | _CONFIG)
 
     def write_order(self, domain: Any, order: Order) -> None:
-        self._write(domain, text_of(work_element(order)), "aq", WORK_SPACE)
+        self._write(domain, text_of(work_element(order)), "aquifer", WORK_SPACE)
 
     def write_course(self, domain: Any, course: Course) -> None:
-        self._write(domain, text_of(course_element(course)), "aqc", COURSE_SPACE)
+        self._write(domain, text_of(course_element(course)), "aquifer-course", COURSE_SPACE)
 
     def _write(self, domain: Any, text: str, prefix: str, space: str) -> None:
+        # The library adds the prefix itself, and falls over one that the text declares already: ours differs.
         flags = _CONFIG | (_LIVE if domain.isActive() else 0)
         domain.setMetadata(_ELEMENT, text, prefix, space, flags)
 

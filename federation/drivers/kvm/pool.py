@@ -117,7 +117,7 @@ class Pool:
         return f"{self.path}/{name_of(ref)}.log"
 
     def read_log(self, ref: str, offset: int, limit: int) -> tuple[bytes, int]:
-        """From `offset`, and how long it is in all. A log that the host has turned over is read with its older parts."""
+        """From `offset`, and how long it is in all. What the host has turned over is read as well."""
         self.pool.refresh(0)
         base = f"{name_of(ref)}.log"
         names = self.names()

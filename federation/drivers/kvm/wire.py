@@ -60,7 +60,7 @@ def built(wanted: Any, value: Any) -> Any:
         return tuple(items) if origin is tuple else items
     if origin is Mapping:
         return {str(k): built(arguments[1], v) for k, v in value.items()}
-    if dataclasses.is_dataclass(wanted):
+    if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
         return wanted(**{name: built(kind, value[name]) for name, kind in _hints(wanted).items() if name in value})
     if wanted is datetime:
         return datetime.fromisoformat(value)
