@@ -10,6 +10,7 @@ Without root or the packages (needs.PACKAGES) tests are skipped and say so; for 
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,3 +47,13 @@ def libvirt_library() -> Any:
     from federation.drivers.kvm.library import library
 
     return library()
+
+
+@pytest.fixture(scope="session")
+def libvirtd() -> Iterator[Any]:
+    _require(needs.missing_daemon())
+    needs.find()
+    from tests.kvm.host import OwnLibvirt
+
+    with OwnLibvirt() as host:
+        yield host

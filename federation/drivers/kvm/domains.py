@@ -32,6 +32,7 @@ class Shape:
     memory_nodes: str = ""
     has_devices: bool = True  # False: they are noted and not passed (for hosts without an IOMMU, in tests)
     machine: str = ""
+    cpu: str = "host-passthrough"
 
 
 def domain_xml(order: Order, shape: Shape, course: Course) -> str:
@@ -56,8 +57,8 @@ def domain_xml(order: Order, shape: Shape, course: Course) -> str:
         features = _add(root, "features")
         for name in ("acpi", "apic") if shape.arch == "x86_64" else ("acpi",):
             _add(features, name)
-        if shape.virtualisation == "kvm":
-            _add(root, "cpu", mode="host-passthrough")
+        if shape.virtualisation == "kvm" and shape.cpu != "default":
+            _add(root, "cpu", mode=shape.cpu)
     for event, action in (("on_poweroff", "destroy"), ("on_reboot", "restart"), ("on_crash", "destroy")):
         _add(root, event, action)
     _devices(_add(root, "devices"), order, shape)
@@ -67,6 +68,7 @@ def domain_xml(order: Order, shape: Shape, course: Course) -> str:
 def _devices(devices: Element, order: Order, shape: Shape) -> None:
     is_real = shape.virtualisation != "test"
     if is_real and not shape.machine:
+        _add(devices, "controller", type="pci", index="0", model="pcie-root")
         for _ in range(_SPARE_PORTS + len(order.devices)):
             _add(devices, "controller", type="pci", model="pcie-root-port")
     if shape.disk:

@@ -18,6 +18,7 @@ class Ways:
     bridge: str = ""  # instead: a bridge of the host
     firmware: str = "bios"  # or efi
     machine: str = ""  # of QEMU's; empty: q35, or virt
+    cpu: str = "host-passthrough"  # or host-model, or default: what machines see of the host's CPU
     mdev_types: tuple[str, ...] = ()  # ids of the mediated devices that may be made
     reserved_cpu_milli: int = 0  # kept for the host itself
     reserved_memory_mib: int = 0

@@ -74,7 +74,7 @@ class Work:
         shape = Shape(
             virtualisation=facts.virtualisation, arch=facts.arch, disk=disk, seed=sown,
             log=self.pool.log_path(spec.ref), network=self._network(), bridge=self.ways.bridge,
-            is_efi=self.ways.firmware == "efi", machine=self.ways.machine, cpus=near,
+            is_efi=self.ways.firmware == "efi", machine=self.ways.machine, cpu=self.ways.cpu, cpus=near,
             memory_nodes=str(next(iter(nodes)) or 0) if near else "", has_devices=self.host.passes_devices,
         )  # fmt: skip
         course = Course().noted(host.wall(), "Accepted", "The host has taken it on.")
