@@ -51,6 +51,17 @@ def _in_the_library(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
+    """A real libvirt with QEMU, which all cases share; each has a storage pool of its own."""
+    daemon = request.getfixturevalue("libvirtd")
+    from tests.contracts.kvm import RealKvmHarness
+
+    folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
+    site = RealKvmHarness(daemon, next(_numbers), folder, patch)
+    request.addfinalizer(site.close)
+    return site
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -59,12 +70,13 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
     "kvm-test": _in_the_library,
+    "kvm-libvirt": _on_libvirt,
 }
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     if name.startswith("kvm"):
-        return [pytest.mark.kvm]
+        return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
     return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
 
 

@@ -4,13 +4,18 @@ What the test driver does not have is filled in here: a card in two machines at 
 code; a machine cannot be started standing still, and its ends, its clock and its console are the harness's.
 """
 
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from federation.drivers.base import DriverConfig, Unavailable
-from federation.drivers.kvm import seed, wire
+from federation.drivers.kvm import guests, seed, wire, work
 from federation.drivers.kvm.driver import KvmDriver
-from federation.drivers.kvm.host import Host
+from federation.drivers.kvm.host import Host, HostFacts
 from federation.drivers.kvm.library import library
 from federation.drivers.kvm.opened import called
 from federation.drivers.kvm.pool import Pool
@@ -89,7 +94,6 @@ class TestHost(Host):
 
 class KvmHarness(Harness):
     measures = False
-    has_containers = False
     shares = False  # a card goes into a machine whole
 
     def __init__(self, folder: Path, monkeypatch: Any) -> None:
@@ -97,10 +101,17 @@ class KvmHarness(Harness):
         self.course = Course()
         self.is_broken = self.is_lossy = False
         self.slow_seconds = 0.0
+        self.settings: dict[str, Any] = dict(SETTINGS)
+        self.host = self.opened(folder)
+        self.fill_in(monkeypatch)
+
+    def opened(self, folder: Path) -> Host:
         file = folder / "site.xml"
         file.write_text(site_xml())
         libvirt = library()
-        self.host = TestHost(libvirt, libvirt.open(f"test://{file}"), self)
+        return TestHost(libvirt, libvirt.open(f"test://{file}"), self)
+
+    def fill_in(self, monkeypatch: Any) -> None:
         pool = self.host.connection.storagePoolLookupByName("aquifer")
         pool.createXML("<volume><name>debian.qcow2</name><capacity>1000</capacity></volume>", 0)
         # The test driver moves no bytes.
@@ -111,8 +122,6 @@ class KvmHarness(Harness):
 
     def ask(self, call: str, *arguments: Any) -> Any:
         """As the line to a child does it, through JSON both ways."""
-        import json
-
         if self.is_broken or self.slow_seconds > CALL_SECONDS:
             raise Unavailable("The host did not answer.")
         if call == "ensure":
@@ -120,7 +129,7 @@ class KvmHarness(Harness):
             length = spec.run_seconds
             self.course.length.setdefault(f"aquifer-{spec.ref}", length if length is not None else float("inf"))
         sent = json.loads(wire.packed(list(arguments))[wire.HEAD_BYTES :])
-        answer = called(Site(self.host, SETTINGS), call, sent)
+        answer = called(Site(self.host, self.settings), call, sent)
         found = json.loads(wire.packed([answer])[wire.HEAD_BYTES :])[0]
         if self.is_lossy:
             raise Unavailable("The answer was lost.")
@@ -139,13 +148,16 @@ class KvmHarness(Harness):
             end = began + self.course.length.get(name, float("inf"))
             asked = self.course.asked.get(name)
             if self.now >= end or (asked is not None and self.now >= asked + 1):
-                domain.shutdown()
+                self.end_by_itself(domain)
                 self._tell(name, min(end, self.now))
+
+    def end_by_itself(self, domain: Any) -> None:
+        domain.shutdown()
 
     def _tell(self, name: str, at: float) -> None:
         """The event by which the host tells of an end, at the moment of it."""
         now, self.now = self.now, at
-        Site(self.host, SETTINGS).note_end(name)
+        Site(self.host, self.settings).note_end(name)
         self.now = now
 
     def tick(self) -> None: ...
@@ -176,3 +188,83 @@ class KvmHarness(Harness):
 
     def close(self) -> None:
         self.host.close()
+
+
+class RealHost(Host):
+    """A real libvirt with QEMU and no IOMMU: cards as written, noted and not passed; the clock is the harness's."""
+
+    passes_devices = False
+
+    def __init__(self, libvirt: Any, connection: Any, harness: "RealKvmHarness") -> None:
+        super().__init__(libvirt, connection)
+        self._harness = harness
+
+    @cached_property
+    def facts(self) -> HostFacts:
+        found = Host.facts.func(self)  # type: ignore[attr-defined]  # what cached_property wraps
+        return replace(found, cpus=64, memory_mib=524_288, cells=())
+
+    def clock(self) -> float:
+        return self._harness.now
+
+    def wall(self) -> float:
+        return self._harness.now
+
+    def guest(self, domain: Any) -> guests.Guest | None:
+        """It has what is noted."""
+        found = super().guest(domain)
+        if found is None or found.order is None:
+            return found
+        return replace(found, addresses=frozenset(a for one in found.order.devices for a in one.addresses))
+
+    def descriptions(self, flags: int) -> Iterator[str]:
+        return (card_xml(i, uuid_of(i)) for i in range(CARDS))
+
+    def let_run(self, domain: Any) -> None:
+        domain.resume()
+        self._harness.course.began.setdefault(domain.name(), self._harness.now)
+
+    def shut_down(self, domain: Any) -> None:
+        self._harness.course.asked[domain.name()] = self._harness.now
+
+
+class RealKvmHarness(KvmHarness):
+    """Real machines, whose guest goes off when it is asked to; and when the time of their work is over, it is asked."""
+
+    def __init__(self, daemon: Any, number: int, folder: Path, monkeypatch: Any) -> None:
+        self._daemon, self._pool = daemon, f"aquifer-{number}"
+        super().__init__(folder, monkeypatch)
+        self.settings |= {
+            "default_image": "default/guest.raw", "pool": self._pool,
+            "pool_path": f"/var/lib/libvirt/images/{self._pool}",
+        }  # fmt: skip
+
+    def opened(self, folder: Path) -> Host:
+        return RealHost(library(), self._daemon.open(), self)
+
+    def fill_in(self, monkeypatch: Any) -> None:
+        # Its console says what is due by the harness's clock; tests/kvm reads real ones.
+        monkeypatch.setattr(Pool, "read_log", lambda _, ref, offset, limit: self.output(ref, offset, limit))
+        # A machine of the contract's size would fill this one.
+        monkeypatch.setattr(
+            work, "order_of", lambda spec, held: replace(guests.order_of(spec, held), memory_mib=32, vcpus=1)
+        )
+
+    def end_by_itself(self, domain: Any) -> None:
+        deadline = time.monotonic() + 60
+        domain.shutdown()
+        pressed = time.monotonic()
+        while domain.isActive():
+            if time.monotonic() > deadline:
+                raise AssertionError("The guest does not go off.")
+            if time.monotonic() - pressed > 1:  # it was not yet up to hear
+                domain.shutdown()
+                pressed = time.monotonic()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        for domain in self.host.connection.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            self.host.undefine(domain)
+        super().close()

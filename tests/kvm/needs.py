@@ -22,12 +22,12 @@ PACKAGES = (
 )  # fmt: skip
 LIBRARIES = ("libvirt-python>=9", "pycdlib==1.*")
 _PROGRAMS = ("libvirtd", "virtlogd", "qemu-system-x86_64", "qemu-img")
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aquifer" / "kvm"
 
 
 def program(name: str) -> str | None:
-    return shutil.which(name, path=_PATH)
+    return shutil.which(name, path=PATH)
 
 
 def libraries() -> Path:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import socket
 import sys
 import threading
@@ -28,12 +29,14 @@ class Child:
         self._line, self._parent = line, parent
         self._busy_since = 0.0
         self._asked_at = time.monotonic()
+        self._folder = ""
 
     def run(self) -> None:
         threading.Thread(target=self._watch, daemon=True).start()
         first = self._message()
         from federation.drivers.kvm.opened import Opened  # libvirt is imported here, and nowhere in the hub
 
+        self._folder = first["folder"]
         host = Opened(wire.built(Endpoint, first["endpoint"]), first["settings"], first["folder"])
         while True:
             if not select.select([self._line], [], [], 0.5)[0]:
@@ -73,7 +76,12 @@ class Child:
         """A call of libvirt may never return: this ends the process all the same when nobody waits for it."""
         while os.getppid() == self._parent and not self._is_hung():
             time.sleep(1.0)
+        self.clear()
         os._exit(1)
+
+    def clear(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _is_hung(self) -> bool:
         since = self._busy_since
@@ -81,8 +89,10 @@ class Child:
 
 
 def main() -> None:
+    child = Child(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has closed its end
-        Child(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])).run()
+        child.run()
+    child.clear()
     os._exit(0)  # threads of libvirt may hang; nothing here is left to be put in order
 
 
