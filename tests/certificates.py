@@ -134,7 +134,7 @@ def signed(*names: str) -> Signed:
         builder = (
             begun(name_of(common), ca_name, key, start, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(_usage(digital_signature=True, key_encipherment=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         )
         # The builder's key is that of the subject; the authority signs.

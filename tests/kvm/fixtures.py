@@ -57,3 +57,22 @@ def libvirtd() -> Iterator[Any]:
 
     with OwnLibvirt() as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def ssh_host(libvirtd: Any) -> Any:
+    """An SSH server on loopback that leads to `libvirtd`."""
+    absent = [name for name in ("sshd", "ssh", "ssh-keygen") if needs.program(name) is None]
+    _require(f"not installed: {', '.join(absent)}" if absent else "")
+    from tests.kvm.ssh import SshHost
+
+    return SshHost(libvirtd)
+
+
+@pytest.fixture(scope="session")
+def gpu_host() -> Iterator[Any]:
+    from tests.kvm import nested
+
+    _require(nested.missing())
+    with nested.NestedHost() as host:
+        yield host

@@ -109,7 +109,7 @@ class OwnLibvirt:
         pid = self.keeper.start("inside", [*argv, "/bin/sh", "-c", _SCRIPT, str(self.folder)])
         self._wait("namespaces", (self.folder / "inside").exists)
         self._init = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-        self._start("virtlogd", [str(needs.program("virtlogd"))])
+        self.start_inside("virtlogd", [str(needs.program("virtlogd"))])
         self.start_daemon()
         connection = self.open()
         connection.getDomainCapabilities()  # seconds of asking QEMU what it can do, if it was never asked before
@@ -120,7 +120,7 @@ class OwnLibvirt:
 
     def start_daemon(self) -> None:
         argv = [str(needs.program("libvirtd")), "--listen", "--config", str(self.folder / "libvirtd.conf")]
-        self._start("libvirtd", argv)
+        self.start_inside("libvirtd", argv)
         self._wait("libvirtd", self._answers)
 
     def stop_daemon(self) -> None:
@@ -146,7 +146,7 @@ class OwnLibvirt:
         found = [pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == "libvirtd"]
         return found[0] if found else 0
 
-    def _start(self, name: str, argv: list[str]) -> None:
+    def start_inside(self, name: str, argv: list[str]) -> None:
         enter = [needs.program("nsenter"), "--target", str(self._init), "--mount", "--pid", "--"]
         self.keeper.start(name, [*map(str, enter), *argv])
 

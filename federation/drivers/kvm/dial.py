@@ -38,7 +38,13 @@ class Relay:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)
         self._listener.listen(1)
-        threading.Thread(target=self._serve, name="libvirt-relay", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="libvirt-relay", daemon=True)
+        self._thread.start()
+
+    def why(self) -> str:
+        """What went wrong, once the library has given up: this end may learn of it a moment later."""
+        self._thread.join(1.0)
+        return self.trouble
 
     def close(self) -> None:
         self._listener.close()

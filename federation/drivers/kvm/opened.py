@@ -92,7 +92,7 @@ class Opened:
         try:
             connection = libvirt.openAuth(uri, _credentials(libvirt, where), 0)
         except libvirt.libvirtError as error:
-            trouble = self._relay.trouble if self._relay is not None else ""
+            trouble = self._relay.why() if self._relay is not None else ""
             self.close()
             raise Unavailable(trouble or f"The host cannot be reached: {error}") from None
         with contextlib.suppress(libvirt.libvirtError):  # the test driver has none
