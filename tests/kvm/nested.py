@@ -53,6 +53,8 @@ for path in /sys/class/net/e*; do
 done
 ip route add default via 10.0.2.2
 mkdir -p /run/libvirt /var/lib/libvirt/images /var/log/libvirt/qemu /var/cache/libvirt
+grep -q libvirt-qemu /etc/passwd || echo "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin" >> /etc/passwd
+grep -q libvirt-qemu /etc/group || echo "libvirt-qemu:x:64055:" >> /etc/group
 virtlogd -d
 libvirtd --listen -d --config /etc/libvirt/nested.conf
 echo "nested host is up"
