@@ -201,7 +201,7 @@ class NestedHost:
 
     def _words(self, disk: Path) -> list[str]:
         words = [
-            *("-machine", "q35,kernel-irqchip=split", "-cpu", "max", "-smp", "2", "-m", "2048"),
+            *("-machine", "q35,kernel-irqchip=split", "-cpu", "max,svm=off", "-smp", "2", "-m", "2048"),
             *("-accel", "tcg,thread=multi,tb-size=512"),
             *(
                 "-nographic",

@@ -63,6 +63,9 @@ def test_a_host_is_reached_over_tls_and_both_sides_are_certified(libvirtd: Any) 
 def test_over_tls_the_address_is_dialled_and_the_name_is_proven(libvirtd: Any) -> None:
     named = libvirtd.server("tls").replace("127.0.0.1", "host.example")
     assert KvmDriver(config(named, "127.0.0.1", **tls_secrets(libvirtd))).check().version
+    third = config(named.replace("host.", "other."), "127.0.0.1", **tls_secrets(libvirtd))
+    settings = {**third.settings, "tls_server_name": "host.example"}
+    assert KvmDriver(replace(third, settings=settings)).check().version
     wrong = libvirtd.server("tls").replace("127.0.0.1", "other.example")
     said = trouble(config(wrong, "127.0.0.1", **tls_secrets(libvirtd)))
     assert "certificate is not good" in said and "other.example" in said

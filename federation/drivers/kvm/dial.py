@@ -137,7 +137,7 @@ def dialled(where: Endpoint) -> socket.socket:
     if where.way == "tcp":
         return plain
     try:
-        secured = context_of(where).wrap_socket(plain, server_hostname=where.host)
+        secured = context_of(where).wrap_socket(plain, server_hostname=where.proven)
         # A libvirt says one byte once it has found the certificate of its client good.
         if secured.recv(1) != b"\1":
             raise Unavailable("The host does not take our certificate.")
@@ -156,9 +156,9 @@ def _reason(error: OSError) -> str:
 
 
 def context_of(where: Endpoint) -> ssl.SSLContext:
-    """Trusts the one authority that was given. Raises Unavailable where what was given is none."""
+    """Trusts the authority that was given, or the public ones. Raises Unavailable where what was given is none."""
     try:
-        context = ssl.create_default_context(cadata=where.ca_pem)
+        context = ssl.create_default_context(cadata=where.ca_pem or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if where.client_cert_pem:
             context.load_cert_chain(_kept(where.client_cert_pem), _kept(where.client_key_pem))

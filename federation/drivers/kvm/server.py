@@ -22,6 +22,7 @@ class Endpoint:
     user: str = ""
     path: str = ""  # of the socket, or of the test driver's file
     address: str = ""
+    tls_server_name: str = ""  # who must answer, where that is not `host`
     ca_pem: str = field(default="", repr=False)
     client_cert_pem: str = field(default="", repr=False)
     client_key_pem: str = field(default="", repr=False)
@@ -33,6 +34,10 @@ class Endpoint:
     @property
     def dialled(self) -> str:
         return self.address or self.host
+
+    @property
+    def proven(self) -> str:
+        return self.tls_server_name or self.host
 
 
 def endpoint_of(config: DriverConfig) -> Endpoint:
@@ -61,6 +66,7 @@ def endpoint_of(config: DriverConfig) -> Endpoint:
         port=port or PORTS[way],
         user=user,
         address=str(config.settings.get("address", "")),
+        tls_server_name=str(config.settings.get("tls_server_name", "")),
         ca_pem=secrets.get("ca_pem", ""),
         client_cert_pem=secrets.get("client_cert_pem", ""),
         client_key_pem=secrets.get("client_key_pem", ""),
@@ -69,8 +75,6 @@ def endpoint_of(config: DriverConfig) -> Endpoint:
         username=secrets.get("username", ""),
         password=secrets.get("password", ""),
     )
-    if way == "tls" and not found.ca_pem:
-        raise Unavailable("TLS needs the certificate authority that vouches for the host (ca_pem).")
     if way == "ssh" and not (found.ssh_private_key and found.ssh_known_hosts):
         raise Unavailable("SSH needs a private key and the host's own key (ssh_private_key, ssh_known_hosts).")
     return found
