@@ -22,7 +22,6 @@ _CONFIG, _LIVE = 2, 1
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     uuid: str
-    name: str
     cpus: int
     memory_mib: int
     arch: str
@@ -65,7 +64,6 @@ class Host:
             cells.append((int(cell.get("id", "0")), ",".join(str(n) for n in found)))
         return HostFacts(
             uuid=root.findtext("host/uuid") or "",
-            name=self.connection.getHostname(),
             cpus=int(cpus),
             memory_mib=int(memory),
             arch=str(arch),
@@ -73,6 +71,11 @@ class Host:
             version=f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}",
             cells=tuple(cells),
         )
+
+    @cached_property
+    def name(self) -> str:
+        """The host asks its resolver for this: seconds, where that answers nothing."""
+        return str(self.connection.getHostname())
 
     def clock(self) -> float:
         """Seconds by the host's own count, which no setting of a clock moves: what its first CPU worked and rested."""

@@ -31,7 +31,7 @@ class Work:
 
     @property
     def node(self) -> str:
-        return self.ways.node or self.host.facts.name
+        return self.ways.node or self.host.name
 
     # -- making ----------------------------------------------------------------------------------------
 
