@@ -26,7 +26,8 @@ from tests.kvm import guest, needs
 VERSION = "1"  # of what is made here: raise it with every change of PACKAGES or INIT
 SUITE = "bookworm"
 PACKAGES = (
-    "linux-image-amd64", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86", "iproute2", "udev", "kmod",
+    "linux-image-amd64", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "iproute2",
+    "udev", "kmod",
 )  # fmt: skip
 NODE = "node-1"
 READY_SECONDS = 150.0
@@ -204,14 +205,8 @@ class NestedHost:
         words = [
             *("-machine", "q35,kernel-irqchip=split", "-cpu", "max,svm=off", "-smp", "2", "-m", "2048"),
             *("-accel", "tcg,thread=multi,tb-size=512"),
-            *(
-                "-nographic",
-                "-no-reboot",
-                "-kernel",
-                str(folder() / "vmlinuz"),
-                "-initrd",
-                str(folder() / "initrd.img"),
-            ),
+            *("-vga", "none", "-nographic", "-no-reboot"),
+            *("-kernel", str(folder() / "vmlinuz"), "-initrd", str(folder() / "initrd.img")),
             *("-append", "root=/dev/vda rw console=ttyS0 init=/l1init intel_iommu=on iommu=pt quiet"),
             *("-device", "intel-iommu,intremap=on,caching-mode=on"),
             *("-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"),

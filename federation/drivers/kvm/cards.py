@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
 
@@ -152,9 +152,7 @@ def _unique(cards: list[Card], host_uuid: str, notes: list[str]) -> tuple[Card, 
     for card in cards:
         if counts[card.uuid] > 1:
             notes.append(f"The card at {card.address} shares its serial number with another: it is known by its place.")
-            made.append(
-                Card(f"{host_uuid}/{card.address}", False, card.function, card.siblings, card.strangers, card.parts)
-            )
+            made.append(replace(card, uuid=f"{host_uuid}/{card.address}", is_identified=False))
         else:
             made.append(card)
     return tuple(made)
@@ -180,11 +178,11 @@ def _function(capability: Element, driver: str) -> Function:
         driver=driver,
         kinds=tuple(
             Kind(
-                one.get("id", ""),
-                (one.findtext("name") or one.get("id", "")).strip(),
+                one.attrib["id"],
+                (one.findtext("name") or one.attrib["id"]).strip(),
                 max(_number(one.findtext("availableInstances") or "0"), 0),
             )
-            for one in capability.findall("capability[@type='mdev_types']/type")
+            for one in capability.findall("capability[@type='mdev_types']/type[@id]")
         ),
     )
 

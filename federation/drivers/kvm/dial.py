@@ -15,7 +15,7 @@ import subprocess
 import threading
 
 from federation.drivers.base import Unavailable
-from federation.drivers.kvm.server import Endpoint
+from federation.drivers.kvm.server import PORTS, Endpoint
 
 DIAL_SECONDS = 5.0
 REMOTE_SOCKET = "/var/run/libvirt/libvirt-sock"
@@ -90,30 +90,17 @@ class Relay:
 
 def ssh_words(where: Endpoint, key: str, known_hosts: str) -> list[str]:
     """The command line: strict about who answers, and without anything of the user's own."""
-    options = {
-        "BatchMode": "yes",
-        "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": known_hosts,
-        "GlobalKnownHostsFile": "none",
-        "HostKeyAlias": where.host if where.port == 22 else f"[{where.host}]:{where.port}",
-        "CheckHostIP": "no",
-        "UpdateHostKeys": "no",
-        "IdentityFile": key,
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "PreferredAuthentications": "publickey",
-        "ForwardAgent": "no",
-        "ClearAllForwardings": "yes",
-        "ConnectTimeout": str(int(DIAL_SECONDS)),
-        "ServerAliveInterval": "5",
-        "ServerAliveCountMax": "2",
-        "ControlMaster": "no",
-        "ControlPath": "none",
-        "LogLevel": "ERROR",
-    }
+    alias = where.host if where.port == PORTS["ssh"] else f"[{where.host}]:{where.port}"
+    options = (
+        "BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known_hosts}", "GlobalKnownHostsFile=none",
+        f"HostKeyAlias={alias}", "CheckHostIP=no", "UpdateHostKeys=no", f"IdentityFile={key}", "IdentitiesOnly=yes",
+        "IdentityAgent=none", "PreferredAuthentications=publickey", "ForwardAgent=no", "ClearAllForwardings=yes",
+        f"ConnectTimeout={DIAL_SECONDS:.0f}", "ServerAliveInterval=5", "ServerAliveCountMax=2", "ControlMaster=no",
+        "ControlPath=none", "LogLevel=ERROR",
+    )  # fmt: skip
     words = ["ssh", "-F", "none", "-T", "-p", str(where.port)]
-    for name, value in options.items():
-        words += ["-o", f"{name}={value}"]
+    for option in options:
+        words += ["-o", option]
     if where.user:
         words += ["-l", where.user]
     return [*words, "--", where.dialled, f"sh -c {shlex.quote(_REMOTE)}"]
