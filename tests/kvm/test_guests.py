@@ -102,7 +102,7 @@ def seen(
         ((states.BLOCKED, 0), O.RUNNING, ""),
         ((states.PAUSED, 1), O.RUNNING, "Suspended"),
         ((states.PAUSED, 5), O.RUNNING, "DiskTrouble"),
-        ((states.PAUSED, 10), O.BROKEN, "Crashed"),
+        ((states.PAUSED, 10), O.BROKEN, "GuestCrashed"),
         ((states.PAUSED, 3), O.RUNNING, ""),
         ((states.PMSUSPENDED, 0), O.RUNNING, "Suspended"),
         ((states.SHUTDOWN, 1), O.RUNNING, "ShuttingDown"),
@@ -120,7 +120,7 @@ def test_a_machine_that_is_there(state: tuple[int, int], expected: O, reason: st
     [
         (1, O.SUCCEEDED, "", 0),
         (2, O.FAILED, "StoppedAtSite", 1),
-        (3, O.FAILED, "Crashed", 1),
+        (3, O.FAILED, "GuestCrashed", 1),
         (5, O.BROKEN, "SavedAtSite", None),
         (4, O.BROKEN, "MovedAtSite", None),
         (0, O.FAILED, "HostRestarted", 1),

@@ -27,7 +27,7 @@ from federation.drivers.kvm.trees import parsed
 from federation.drivers.kvm.ways import Ways
 from federation.drivers.kvm.work import Found, Work
 
-_WARNINGS = frozenset({"Crashed", "StoppedAtSite", "StartFailed", "HostRestarted", "TimeLimit", "MovedAtSite"})
+_WARNINGS = frozenset({"GuestCrashed", "StoppedAtSite", "StartFailed", "HostRestarted", "TimeLimit", "MovedAtSite"})
 
 
 class Site:

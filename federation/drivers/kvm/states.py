@@ -23,26 +23,26 @@ PAUSES: Mapping[int, tuple[O, str]] = {
     2: (O.BROKEN, "MovedAtSite"),
     5: (O.RUNNING, "DiskTrouble"),
     6: (O.BROKEN, "HungAtSite"),
-    10: (O.BROKEN, "Crashed"),
+    10: (O.BROKEN, "GuestCrashed"),
     12: (O.BROKEN, "MovedAtSite"),
     13: (O.BROKEN, "MovedAtSite"),
 }
 # How it ended (virDomainShutoffReason), as we note it; and what a note means.
 HOW: Mapping[int, str] = {
-    1: "ShutDown", 2: "StoppedAtSite", 3: "Crashed", 4: "MovedAtSite", 5: "SavedAtSite", 6: "StartFailed",
+    1: "ShutDown", 2: "StoppedAtSite", 3: "GuestCrashed", 4: "MovedAtSite", 5: "SavedAtSite", 6: "StartFailed",
     7: "Reverted",
 }  # fmt: skip
 ENDS: Mapping[str, tuple[O, str, str]] = {
     "ShutDown": (O.SUCCEEDED, "", ""),
     "TimeLimit": (O.FAILED, "TimeLimit", "It ran longer than it may."),
     "StoppedAtSite": (O.FAILED, "StoppedAtSite", "Somebody stopped it at the host."),
-    "Crashed": (O.FAILED, "Crashed", "Its emulator or its kernel crashed."),
+    "GuestCrashed": (O.FAILED, "GuestCrashed", "Its emulator or its kernel crashed."),
     "StartFailed": (O.FAILED, "StartFailed", "The host could not start it."),
     "SavedAtSite": (O.BROKEN, "SavedAtSite", "Somebody saved it to disk at the host."),
     "MovedAtSite": (O.BROKEN, "MovedAtSite", "Somebody moved it to another host."),
     "Reverted": (O.BROKEN, "ChangedAtSite", "Somebody put an earlier state of it back at the host."),
     # The library forgets why when it is restarted: then the host was restarted, or this is all that can be said.
-    "Unknown": (O.FAILED, "HostRestarted", "It is off, and the host no longer knows why: it was restarted."),
+    "HostRestarted": (O.FAILED, "HostRestarted", "It is off, and the host no longer knows why: it was restarted."),
 }
 STRAY = (O.BROKEN, "UnknownAtSite")
 
@@ -64,7 +64,7 @@ def seen_of(guest: Guest, state: tuple[int, int], clock: float, *, is_gone: bool
             return say(O.STARTING)
         return say(O.STARTING, "HeldForGang", "Accepted; it starts when it is told again.")
     if state[0] in (SHUTOFF, CRASHED):
-        kind, reason, message = ENDS.get(course.end, ENDS["Unknown"])
+        kind, reason, message = ENDS.get(course.end, ENDS["HostRestarted"])
         code = 0 if kind == O.SUCCEEDED else 1 if kind == O.FAILED else None
         return say(kind, reason, message, ran_seconds=ran_of(course), exit_code=code)
     kind, reason = PAUSES.get(state[1], (O.RUNNING, "")) if state[0] == PAUSED else LIVE.get(state[0], STRAY)
@@ -84,7 +84,7 @@ def ran_of(course: Course, clock: float | None = None) -> float | None:
 
 def ended(course: Course, state: tuple[int, int], clock: float, wall: float, *, is_sure: bool) -> Course:
     """The course of what is found off. `is_sure`: the host told of the end just now, so that it ran up to here."""
-    how = "Crashed" if state[0] == CRASHED else HOW.get(state[1], "Unknown")
+    how = "GuestCrashed" if state[0] == CRASHED else HOW.get(state[1], "HostRestarted")
     if course.end:
         how = course.end
     last = clock if is_sure and course.began is not None and clock >= course.began else course.seen or course.began
