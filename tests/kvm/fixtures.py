@@ -31,6 +31,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any(item.get_closest_marker("kvm") for item in session.items)
     if wanted and os.environ.get("CI") and not session.config.option.collectonly:
         needs.install()
+        if any("gpu_host" in getattr(item, "fixturenames", ()) for item in session.items):
+            _build_nested()
+
+
+def _build_nested() -> None:
+    from tests.kvm import nested
+
+    try:
+        nested.build()
+    except nested.NotBuilt as reason:
+        print(f"A host with cards inside QEMU: {reason}")
 
 
 def _require(reason: str) -> None:
