@@ -17,7 +17,7 @@ from pathlib import Path
 
 PACKAGES = (
     "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-daemon-system", "libvirt-clients", "libvirt-dev",
-    "qemu-system-x86", "qemu-utils", "pkg-config", "gcc", "libc6-dev", "debootstrap",
+    "qemu-system-x86", "qemu-utils", "seabios", "ipxe-qemu", "pkg-config", "gcc", "libc6-dev", "debootstrap",
     "openssh-server", "openssh-client",
 )  # fmt: skip
 LIBRARIES = ("libvirt-python>=9", "pycdlib==1.*")

@@ -27,7 +27,7 @@ VERSION = "1"  # of what is made here: raise it with every change of PACKAGES or
 SUITE = "bookworm"
 PACKAGES = (
     "linux-image-amd64", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "iproute2",
-    "udev", "kmod",
+    "udev", "kmod", "seabios", "ipxe-qemu",
 )  # fmt: skip
 NODE = "node-1"
 READY_SECONDS = 150.0
