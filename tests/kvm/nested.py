@@ -30,6 +30,7 @@ PACKAGES = (
     "udev", "kmod", "seabios", "ipxe-qemu",
 )  # fmt: skip
 NODE = "node-1"
+_KERNEL = "intel_iommu=on iommu=pt modprobe.blacklist=kvm_amd,kvm_intel"
 READY_SECONDS = 150.0
 INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -202,12 +203,13 @@ class NestedHost:
         return False
 
     def _words(self, disk: Path) -> list[str]:
+        """Its KVM is left out by its kernel: without SVM in the CPU, QEMU's emulation makes wrong paths of names."""
         words = [
-            *("-machine", "q35,kernel-irqchip=split", "-cpu", "max,svm=off", "-smp", "2", "-m", "2048"),
+            *("-machine", "q35,kernel-irqchip=split", "-cpu", "max", "-smp", "2", "-m", "2048"),
             *("-accel", "tcg,thread=multi,tb-size=512"),
             *("-vga", "none", "-nographic", "-no-reboot"),
             *("-kernel", str(folder() / "vmlinuz"), "-initrd", str(folder() / "initrd.img")),
-            *("-append", "root=/dev/vda rw console=ttyS0 init=/l1init intel_iommu=on iommu=pt quiet"),
+            *("-append", f"root=/dev/vda rw console=ttyS0 init=/l1init quiet {_KERNEL}"),
             *("-device", "intel-iommu,intremap=on,caching-mode=on"),
             *("-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"),
             *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-10.0.2.15:16509"),
