@@ -1,7 +1,9 @@
 """Certificates and keys for tests, made on the spot; and the kubeconfig that holds them."""
 
 import base64
+import ipaddress
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -10,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 def server(number: int) -> str:
@@ -99,3 +101,59 @@ def kubeconfig(*, user: dict[str, Any] | None = None, **cluster: Any) -> dict[st
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A server and a client that one authority vouches for."""
+
+    ca_pem: str
+    server_pem: str
+    server_key: str
+    client_pem: str
+    client_key: str
+
+
+def signed(*names: str) -> Signed:
+    """The server has `names`; addresses among them count as addresses."""
+    start, end = NOW - timedelta(days=1000), NOW + timedelta(days=20_000)
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca_name = name_of("authority")
+    ca = (
+        begun(ca_name, ca_name, ca_key, start, end)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    found = []
+    for common, purpose, alternatives in (
+        (names[0], ExtendedKeyUsageOID.SERVER_AUTH, [_alternative(name) for name in names]),
+        ("hub", ExtendedKeyUsageOID.CLIENT_AUTH, []),
+    ):
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = (
+            begun(name_of(common), ca_name, key, start, end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(digital_signature=True, key_encipherment=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        )
+        # The builder's key is that of the subject; the authority signs.
+        if alternatives:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        found += [builder.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode(), key_pem(key)]
+    return Signed(ca.public_bytes(Encoding.PEM).decode(), *found)
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _usage(**uses: bool) -> x509.KeyUsage:
+    names = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(**{name: uses.get(name, False) for name in names})

@@ -47,6 +47,27 @@ def _with_nvml(request: pytest.FixtureRequest) -> Harness:
     return NvmlAgentHarness(report_of_a_process(factory))
 
 
+def _in_the_library(request: pytest.FixtureRequest) -> Harness:
+    """libvirt's test driver: a host in the library itself."""
+    request.getfixturevalue("libvirt_library")
+    from tests.contracts.kvm import KvmHarness
+
+    site = KvmHarness(request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch"))
+    request.addfinalizer(site.close)
+    return site
+
+
+def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
+    """A real libvirt with QEMU, which all cases share; each has a storage pool of its own."""
+    daemon = request.getfixturevalue("libvirtd")
+    from tests.contracts.kvm import RealKvmHarness
+
+    folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
+    site = RealKvmHarness(daemon, next(_numbers), folder, patch)
+    request.addfinalizer(site.close)
+    return site
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -55,12 +76,16 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
+    "kvm-test": _in_the_library,
+    "kvm-libvirt": _on_libvirt,
 }
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     if name == "agent-nvml":
         return [pytest.mark.processes]
+    if name.startswith("kvm"):
+        return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
     return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
 
 

@@ -54,6 +54,7 @@ class Harness(ABC):
 
     measures = True  # it has figures of its devices
     has_containers = True  # its work really runs, or is simulated whole; False: somebody only says that it does
+    shares = True  # part of a device can be handed out; False: whole ones only
     steps = 40  # of a second; within so many a site has started or stopped what it was told to
 
     def __init__(self) -> None:

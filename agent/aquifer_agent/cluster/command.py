@@ -1,4 +1,4 @@
-"""`aquifer-agent run-cluster`: be the agent of a whole cluster, beside its API server."""
+"""`aquifer-agent run-cluster` and `run-site`: be the agent of a whole cluster, or of a host that is a site."""
 
 import argparse
 import logging
@@ -8,6 +8,7 @@ from typing import Any
 
 from aquifer_agent import identity as machine
 from aquifer_agent.cluster import identity
+from aquifer_agent.cluster.drivers import KINDS
 from aquifer_agent.cluster.kube import Cluster, KubeError
 from aquifer_agent.cluster.loop import ClusterAgent
 from aquifer_agent.cluster.site import BadDriver, Site, file_settings, load
@@ -57,6 +58,21 @@ def _wait_for_identity(cluster: Cluster, address: Address, options: argparse.Nam
 def _way_in(cluster: Cluster) -> Mapping[str, Any]:
     """How a driver reaches the API server from a pod. The file is named, not read: its token is exchanged hourly."""
     return {"server": cluster.server, "token_file": str(cluster.token_file), "system_namespace": cluster.namespace}
+
+
+def run_site(options: argparse.Namespace) -> int:
+    """The identity is of this host's folder, and so is the one socket that the driver speaks to."""
+    kind = KINDS[options.driver]
+    server = options.server or kind.server
+    try:
+        if not server:
+            raise BadDriver(f"Say where the {options.driver} is: --server URL.")
+        settings = file_settings(options.settings)
+        options.kind = options.driver
+        return _run_by_folder(options, load(kind.driver), lambda: {**settings(), "server": server})
+    except BadDriver as error:
+        logging.error("%s", error)
+        return WRONG_USE
 
 
 def _run_by_folder(options: argparse.Namespace, driver_class: Any, settings: Callable[[], Mapping[str, Any]]) -> int:
