@@ -13,6 +13,7 @@ from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import AgentHarness
 from tests.contracts.agent_nvml import NvmlAgentHarness, report_of_a_process
 from tests.contracts.cluster_agent import ClusterAgentHarness
+from tests.contracts.docker import DockerHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
 from tests.contracts.kube import KubeHarness
@@ -47,6 +48,17 @@ def _with_nvml(request: pytest.FixtureRequest) -> Harness:
     return NvmlAgentHarness(report_of_a_process(factory))
 
 
+def _on_docker(way: str) -> Callable[[pytest.FixtureRequest], Harness]:
+    """On a real engine, which all cases share; each takes away what it made."""
+
+    def build(request: pytest.FixtureRequest) -> Harness:
+        site = DockerHarness(request.getfixturevalue("engine"), way)
+        request.addfinalizer(site.close)
+        return site
+
+    return build
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -55,13 +67,18 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
+    "docker": _on_docker("unix"),
+    "docker-tls": _on_docker("tls"),
 }
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     if name == "agent-nvml":
         return [pytest.mark.processes]
-    return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
+    for kind in ("kubernetes", "docker"):
+        if name.startswith(kind):
+            return [getattr(pytest.mark, kind), pytest.mark.processes]
+    return []
 
 
 @pytest.fixture(params=[pytest.param(name, marks=_marks(name)) for name in HARNESSES])

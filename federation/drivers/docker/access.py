@@ -108,7 +108,8 @@ def follow(api: Api, ref: str, offset: int, look: Callable[[], tuple[Json | None
         time.sleep(0.3)  # a follower is a thread of its own: it may wait
         container, may_come = look()
     try:
-        answer = api.stream(api.begin(), _path(container) + "/logs", {**_OUTPUT, "follow": "true"})
+        with api.begin() as deadline:
+            answer = api.stream(deadline, _path(container) + "/logs", {**_OUTPUT, "follow": "true"})
     except EngineError:
         return
     frames, skip, is_tty = Frames(), offset, _has_tty(container)

@@ -72,7 +72,8 @@ class CommandChannel:
         while True:
             try:
                 path = "/exec" + path_of(self._id) + "/resize"
-                self._api.call(self._api.begin(), "POST", path, query={"h": rows, "w": columns})
+                with self._api.begin() as deadline:
+                    self._api.call(deadline, "POST", path, query={"h": rows, "w": columns})
                 return
             except EngineError as error:
                 if time.monotonic() > until or self._is_closed:
@@ -107,7 +108,8 @@ class CommandChannel:
         until = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                found = self._api.get(self._api.begin(), "/exec" + path_of(self._id) + "/json")
+                with self._api.begin() as deadline:
+                    found = self._api.get(deadline, "/exec" + path_of(self._id) + "/json")
             except (EngineError, Unavailable):
                 return  # the container went, and what it knew of the command with it
             if not found.get("Running") and found.get("ExitCode") is not None:

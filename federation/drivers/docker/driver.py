@@ -1,8 +1,8 @@
 """A Docker host by its Engine API: over TLS from the hub, or over its unix socket by an agent beside it.
 
-The host is the one node. Each piece of work is one container, found again by its name and labels; what the hub asked for
-is kept as volumes that hold nothing but labels (ledger.py); the way to running is work.py. Podman's socket for Docker
-clients answers in the same way.
+The host is the one node. Each piece of work is one container, found again by its name and labels; what the hub asked
+for is kept as volumes that hold nothing but labels (ledger.py); the way to running is work.py. Podman's socket for
+Docker clients answers in the same way.
 """
 
 import json
@@ -226,17 +226,15 @@ class DockerDriver(SiteDriver):
 
     def _asked(self, look: Callable[[Deadline], T], *, is_order: bool = False) -> T:
         """What the engine refuses is no end: only work that is to be made can be refused for good."""
-        deadline = self.api.begin()
         try:
-            return look(deadline)
+            with self.api.begin() as deadline:
+                return look(deadline)
         except BadWays as error:
             if is_order:
                 raise Rejected("BadSettings", str(error)) from None
             raise Unavailable(str(error)) from None
         except EngineError as error:
             raise Unavailable(f"The host answers {error.status}: {error.message}") from None
-        finally:
-            deadline.close()
 
 
 def _since(record: Record, seen: Observation) -> float:

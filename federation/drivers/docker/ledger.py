@@ -1,8 +1,8 @@
 """What the hub asked of this host, kept at the host: volumes that hold nothing but labels.
 
-An engine cannot refuse what is old by itself, has nothing that is changed by compare-and-swap, and may not have a single
-image yet. But a volume is made under its name once: who asks for one that is there gets the labels of the first. So each
-fact is a volume that never changes, and together they are the record of a piece of work:
+An engine cannot refuse what is old by itself, has nothing that is changed by compare-and-swap, and may not have a
+single image yet. But a volume is made under its name once: who asks for one that is there gets the labels of the first.
+So each fact is a volume that never changes, and together they are the record of a piece of work:
 
 | mark | says |
 |---|---|

@@ -25,6 +25,7 @@ from federation.drivers.docker.ways import Ways
 KINDS = frozenset({"inference", "notebook", "batch", "training"})
 MOST_PROCESSES = 4096
 _MIB = 1 << 20
+_SHM = "/dev/shm"  # noqa: S108 - of the container, made by the engine
 _MOST_REF = 253
 
 
@@ -142,7 +143,7 @@ def _nothing_seen(handed: Handing) -> Mapping[str, str]:
 
 def _add_volumes(host: Json, volumes: Sequence[Volume]) -> None:
     for volume in volumes:
-        if volume.kind == VolumeKind.MEMORY and volume.path == "/dev/shm":
+        if volume.kind == VolumeKind.MEMORY and volume.path == _SHM:
             host["ShmSize"] = (volume.size_mib or 64) * _MIB
             continue
         mount: dict[str, Any] = {"Target": volume.path, "ReadOnly": volume.is_read_only}

@@ -1,7 +1,7 @@
 """A bare connection to an engine that goes on: what it streams, and the hijacked connection into a command.
 
-The library for HTTP cannot read on after a time limit, and one TLS connection must not be read and written by two threads
-at once. So here TLS is done over memory: whoever holds the lock turns bytes, and nobody waits while he holds it.
+The library for HTTP cannot read on after a time limit, and one TLS connection must not be read and written by two
+threads at once. So here TLS is done over memory: whoever holds the lock turns bytes, and nobody waits meanwhile.
 """
 
 import contextlib

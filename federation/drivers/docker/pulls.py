@@ -2,8 +2,8 @@
 
 An engine fetches an image for as long as whoever asked stays connected, and forgets what it has when he goes. A driver
 may not wait, and starts no thread. So the connection stays open between two calls, in this process, and each call takes
-what has come; while nobody does, the engine goes on until the connection is full of its words, which takes minutes. When
-this process ends, the next call, whichever process makes it, begins again; two that fetch the same layers share them.
+what has come; while nobody does, the engine goes on until the connection is full of its words, which takes minutes.
+When this process ends, the next call, whichever process makes it, begins again; who fetch the same layers share them.
 """
 
 import base64
@@ -98,7 +98,7 @@ def give_up(endpoint: Endpoint, image: str) -> None:
 
 
 def _ask(api: Api, deadline: Deadline, image: str, auth: Mapping[str, str] | None) -> Answer:
-    name, at, digest = image.partition("@")
+    name, at, _ = image.partition("@")
     query = {"fromImage": image if at else name, **({} if at or ":" in name.rpartition("/")[2] else {"tag": "latest"})}
     headers = {}
     if auth:

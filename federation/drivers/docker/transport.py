@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from federation.drivers.base import Unavailable
@@ -47,6 +47,12 @@ class Deadline:
         if left <= 0.05:
             raise Unavailable("The host took too long to answer.")
         return left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self.link is not None:
@@ -181,7 +187,10 @@ class Api:
 
 
 def _read(response: HTTPResponse) -> bytes:
-    data = response.read(MOST_BYTES + 1)
+    try:
+        data = response.read(MOST_BYTES + 1)
+    finally:
+        response.close()
     if len(data) > MOST_BYTES:
         raise Unavailable("The host's answer is too large.")
     return data

@@ -22,8 +22,8 @@ class Vendor:
     requests: bool = False  # the engine itself knows it: DeviceRequests with capability gpu
 
 
-# Sources: NVIDIA container toolkit; ROCm container guide (devices, AMD_VISIBLE_DEVICES of amd-container-toolkit); Ascend
-# Docker runtime guide; Cambricon container guide; MT container toolkit; Kunlunxin device plugin.
+# Sources: NVIDIA container toolkit; ROCm container guide (devices) and amd-container-toolkit; Ascend Docker Runtime
+# guide; Cambricon container guide; MT container toolkit; Kunlunxin device plugin.
 VENDORS: Mapping[str, Vendor] = {
     "nvidia": Vendor("NVIDIA_VISIBLE_DEVICES", runtime="nvidia", requests=True),
     "amd": Vendor("AMD_VISIBLE_DEVICES", by_index=True, runtime="amd", shared_paths=("/dev/kfd",)),
@@ -36,7 +36,9 @@ VENDORS: Mapping[str, Vendor] = {
         shared_paths=("/dev/cambricon_ctl",),
     ),
     "moore-threads": Vendor("MTHREADS_VISIBLE_DEVICES", by_index=True, runtime="mthreads"),
-    "kunlunxin": Vendor("XPU_VISIBLE_DEVICES", by_index=True, paths=("/dev/xpu{index}",), shared_paths=("/dev/xpuctrl",)),
+    "kunlunxin": Vendor(
+        "XPU_VISIBLE_DEVICES", by_index=True, paths=("/dev/xpu{index}",), shared_paths=("/dev/xpuctrl",),
+    ),
 }  # fmt: skip
 
 

@@ -79,7 +79,8 @@ class DockerWatch:
 
     def _follow(self, stop: threading.Event) -> None:
         """From the events on: what happens while the lists are read is told by them."""
-        answer = self.api.stream(self.api.begin(), "/events", {"filters": {"type": ["container"]}})
+        with self.api.begin() as deadline:
+            answer = self.api.stream(deadline, "/events", {"filters": {"type": ["container"]}})
         rest, until = b"", time.monotonic() + _WHOLE_SECONDS
         try:
             self._list()
@@ -101,12 +102,9 @@ class DockerWatch:
             answer.close()
 
     def _list(self) -> None:
-        deadline = self.api.begin()
-        try:
-            labels = [f"{LABEL_CLUSTER}={self.cluster}", LABEL_REF]
+        labels = [f"{LABEL_CLUSTER}={self.cluster}", LABEL_REF]
+        with self.api.begin() as deadline:
             found: list[Json] = self.api.get(deadline, "/containers/json", filters={"label": labels})
-        finally:
-            deadline.close()
         nodes = list(self.inventory())
         with self._lock:
             before = set(self._running.values())

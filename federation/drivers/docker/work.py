@@ -1,7 +1,7 @@
 """Making, looking at and removing one piece of work: the steps, in an order that can be begun again at any point.
 
-The order is written down first (ledger.py), then the image is fetched, the container made, and only when that is written
-down as well is it started. Whoever comes next goes on from there, also a look: the engine does none of this by itself.
+The order is written down first (ledger.py), then the image is fetched, the container made, and only when that is
+written down as well is it started. Whoever comes next goes on from there, also a look: an engine does not by itself.
 """
 
 import json
