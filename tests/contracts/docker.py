@@ -7,7 +7,8 @@ is over.
 
 import time
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
+from uuid import uuid4
 
 from federation.drivers.base import DriverConfig, Observation, Unavailable, WorkloadSpec
 from federation.drivers.docker.driver import DockerDriver
@@ -16,14 +17,13 @@ from federation.drivers.docker.transport import STEP_SECONDS, Api, Deadline, mom
 from tests.contracts.harness import CARDS, MEMORY, NODE, Harness, uuid_of
 from tests.docker.engine import IMAGE, NAME, Engine
 
-T = TypeVar("T")
 PORT = 8888
 # It says a line a second when it is told to, does not end when it is asked to but when its host lets it, and listens.
 _PROGRAM = """
 trap 'n=$((n+1)); echo "second $n 秒"' USR1
 trap 'exit 0' USR2
 trap 'asked=1' TERM
-nc -lk -p 8888 -e cat </dev/null >/dev/null 2>&1 &
+nc -ll -p 8888 -e cat </dev/null >/dev/null 2>&1 &
 n=0; echo "second 0 秒"
 while :; do sleep 3600 & wait $!; done
 """
@@ -70,7 +70,7 @@ class DockerHarness(Harness):
 
     def __init__(self, engine: Engine, way: str) -> None:
         super().__init__()
-        self.engine, self.way = engine, way
+        self.engine, self.way, self.cluster = engine, way, f"cluster-{uuid4()}"
         self.is_broken = self.is_lossy = False
         self.slow_seconds = 0.0
         self.lengths: dict[str, float] = {}
@@ -99,7 +99,7 @@ class DockerHarness(Harness):
             **self.settings, "name": NODE, "cpu_milli": 64_000, "memory_mib": 524_288, "rack": "r1",
             "labels": {"zone": "a"}, "devices": cards, "devices_by": "env", "default_image": IMAGE,
         }  # fmt: skip
-        return LossyDriver(DriverConfig("cluster-1", "docker", epoch, settings, port=self._api), self)
+        return LossyDriver(DriverConfig(self.cluster, "docker", epoch, settings, port=self._api), self)
 
     # -- what passes through -----------------------------------------------------------------------------
 
