@@ -119,8 +119,10 @@ def plan(
     words = [
         runtime.program, "run", f"--name={name}", f"--label={LABEL}={owner}", "--pull=never", "--restart=no",
         "--log-driver=none", f"--env-file={folder / ENV_FILE}", f"--pids-limit={MOST_PROCESSES}",
-        "--security-opt=no-new-privileges", "--ulimit=core=0:0",
+        "--security-opt=no-new-privileges",
     ]  # fmt: skip
+    if runtime.name == "docker":  # Podman takes any limit of this kind for all of them, and then raises the others
+        words.append("--ulimit=core=0:0")
     if cpu := int(spec.get("cpu_milli") or 0):
         words.append(f"--cpus={min(cpu / 1000, os.cpu_count() or 1):g}")
     if memory := int(spec.get("memory_mib") or 0):
@@ -182,8 +184,8 @@ def look(container: Mapping[str, Any]) -> State | None:
         state = json.loads(done.stdout)[0]["State"]
         began = str(state.get("StartedAt") or "")
         return State(
-            not began.startswith("0001-"), int(state["ExitCode"]), bool(state.get("OOMKilled")),
-            str(state.get("Error") or "")[:900],
+            not began.startswith("0001-"), bool(state.get("Running")), int(state["ExitCode"]),
+            bool(state.get("OOMKilled")), str(state.get("Error") or "")[:900],
         )  # fmt: skip
     except (ValueError, KeyError, IndexError, TypeError):
         return None
@@ -191,7 +193,7 @@ def look(container: Mapping[str, Any]) -> State | None:
 
 def remove(container: Mapping[str, Any]) -> bool:
     """SIGKILL, and nothing of it is left. True only when the engine has said so."""
-    done = call([container["program"], "rm", "--force", "--volumes", container["name"]], 30.0)
+    done = call([container["program"], "rm", "--force", "--volumes", container["name"]])
     if done is None:
         return False
     return done.returncode == 0 or "no such container" in (done.stderr + done.stdout).lower()

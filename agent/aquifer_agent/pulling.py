@@ -63,6 +63,8 @@ def verdict(last: containers.State, code: int, reason: str, spec: dict[str, Any]
     if not last.has_started:
         known = {126: "CommandNotRunnable", 127: "CommandNotFound"}
         return code or 125, None, reason or known.get(code, "CouldNotStart"), last.error
+    if last.is_running:  # its client was killed, or the engine let go of it
+        return code or 137, None, reason or "KilledBySignal", "The engine's client ended before the container did."
     ended = last.exit_code
     number = ended - 128 if 128 < ended < 192 else None
     if not reason and last.ran_out_of_memory:

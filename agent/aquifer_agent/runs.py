@@ -267,6 +267,8 @@ class Runs:
         is_restart = run.started.get("boot_id") != processes.boot_id()
         if not is_restart and not run.kill_all():
             return
+        if is_restart and run.container and not containers.remove(run.container):
+            return  # the engine is not up yet: it may still have the container, ended
         reason = "MachineRestarted" if is_restart else "ShimLost"
         message = (
             "The machine restarted while it ran." if is_restart else "The process that watched over it was killed."
