@@ -113,11 +113,14 @@ def test_limits_and_user_hold_inside(hub: FakeHub, box: Callable[..., None]) -> 
     assert hub.logs["job"].split()[0] == "65534"
 
 
-def test_running_out_of_memory_is_told(hub: FakeHub, box: Callable[..., None]) -> None:
+def test_running_out_of_memory_is_told(hub: FakeHub, box: Callable[..., None], ground: Ground) -> None:
     hub.want("job", "sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1", image=IMAGE, memory_mib=32)
     box()
     work = hub.wait_state("job", "failed")
-    assert (work["reason"], work["exit_code"]) == ("OutOfMemory", 137)
+    # Podman does not know it where cgroups of both versions are mounted, and then says what it saw: a signal.
+    reasons = ("OutOfMemory",) if ground.name == "docker" else ("OutOfMemory", "KilledBySignal")
+    assert work["reason"] in reasons
+    assert work["exit_code"] == 137
 
 
 def test_it_is_asked_to_end_and_then_made_to(hub: FakeHub, box: Callable[..., None], ground: Ground) -> None:
