@@ -213,6 +213,7 @@ FEDERATION_DRIVERS = {
     "agent": "federation.drivers.agent:AgentDriver",
     "kubernetes": "federation.drivers.kubernetes.driver:KubernetesDriver",
     "kvm": "federation.drivers.kvm.driver:KvmDriver",
+    "docker": "federation.drivers.docker.driver:DockerDriver",
 }
 FEDERATION_WATCHED = ["kubernetes"]  # drivers whose sites tell of changes by themselves
 # Where sites may be, as networks; nowhere else is ever connected. Empty: everywhere but where no site can be.

@@ -8,6 +8,7 @@ from typing import Any
 
 from aquifer_agent import crash, files
 from aquifer_agent.cgroups import Limits
+from aquifer_agent.containers import Runtimes
 from aquifer_agent.conversation import OK, Conversation, orders_of
 from aquifer_agent.fences import Fences
 from aquifer_agent.identity import FENCES, Identity
@@ -39,13 +40,14 @@ class Agent(Conversation):
         may_partition: bool = False,
         keys: Sequence[bytes] = (),
         most_output_bytes: int = MOST_BYTES,
+        runtimes: Runtimes | None = None,
     ) -> None:
         super().__init__(identity.address(), identity.agent_token)
         self._state_dir = state_dir
         self._fences = Fences(state_dir / FENCES, identity.cluster_id)
         self._partitions = Partitions(is_allowed=may_partition)
-        self._machine = Machine(identity.name, limits.kind, self._partitions)
-        self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as)
+        self._machine = Machine(identity.name, limits.kind, self._partitions, (runtimes or Runtimes()).labels())
+        self._runs = Runs(state_dir, identity.cluster_id, self._fences, limits, run_as, runtimes)
         self._updates = Updates(self._address, self._secret, state_dir, keys)
         self._logs = LogShipper()
         self._room = Room(most_output_bytes)
@@ -133,7 +135,7 @@ class Agent(Conversation):
         self._updates.take_offer(answer.get("release"))
 
     def _obey(self, answer: dict[str, Any]) -> None:
-        devices = self._machine.device_uuids()
+        devices = self._machine.devices()
         for order in sorted(orders_of(answer), key=lambda order: order.is_run):  # what ends makes room for what starts
             self._raise_epoch(order.epoch)
             if order.is_run and self._partitions.changing & _asked_for(order.spec):

@@ -8,7 +8,7 @@ import pwd
 import sys
 from pathlib import Path
 
-from aquifer_agent import VERSION, cgroups, identity
+from aquifer_agent import VERSION, cgroups, containers, identity
 from aquifer_agent.agent import RESTART, Agent
 from aquifer_agent.cluster import options as cluster_options
 from aquifer_agent.hub import Address, BadAddress, HubError
@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--most-output-mib", type=int, default=2048, metavar="MIB", help="kept of all work's output together (2048)"
     )
+    run.add_argument(
+        "--runtime", choices=containers.CHOICES, default="auto", help="what runs work that names an image (auto)"
+    )
+    run.add_argument("--container-network", default="", metavar="NAME", help="of containers (the engine's default)")
     run.add_argument("--once", action="store_true", help="one report, obey the answer, exit")
     run.set_defaults(call=_run)
     cluster_options.add_to(commands)
@@ -128,11 +132,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.run_as is None:
         logging.warning("Work runs as this same user and can read all that it can. --run-as USER keeps them apart.")
     limits = cgroups.detect(options.limits, state_dir)
+    runtimes = containers.detect(options.runtime, options.container_network)
     try:
         most = max(options.most_output_mib, 1) * 1024**2
         agent = Agent(
             known, state_dir, limits, options.run_as, keys=keys, most_output_bytes=most,
-            may_partition=options.allow_partitioning,
+            may_partition=options.allow_partitioning, runtimes=runtimes,
         )  # fmt: skip
         code = agent.run(on_exit=options.on_exit, once=options.once)
     finally:

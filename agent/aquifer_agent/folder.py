@@ -6,6 +6,8 @@ started.json  written by the shim before the command is let go: without it, noth
 progress      seconds run so far, for the case that the shim dies with the machine
 stop.json     the wish to end: {"grace_seconds", "remove", "reason", "generation", "epoch"}
 exit.json     written by the shim last of all: {"exit_code", "signal", "ran_seconds", "reason", "message"}
+pulling       there while the image of a container is fetched
+container.env what a container sees of variables
 output.log    stdout and stderr together, bounded
 shim.log      the shim's own complaints
 home/         the command's working directory and HOME
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SPEC, CLAIM, STARTED, STOP, EXIT = "spec.json", "shim.json", "started.json", "stop.json", "exit.json"
+PULLING = "pulling"
 PROGRESS, LOG, SHIM_LOG, HOME = "progress", "output.log", "shim.log", "home"
 
 MARK = "AQUIFER_RUN"  # in the environment of all that belongs to a run: its folder, which no other agent has

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aquifer_agent import containers, processes
 from aquifer_agent import folder as f
-from aquifer_agent import processes
 from aquifer_agent.limits import Group
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -84,7 +84,8 @@ def fork(plan: dict[str, Any], home: Path, group: Group) -> Child:
             os.close(output_read)
             _become(plan, home, group, parent, output_write, go_read)
         except OSError as error:
-            where = error.filename if isinstance(error.filename, str) else plan["spec"]["command"][0]
+            words = (plan.get("container") or {}).get("argv") or plan["spec"]["command"]
+            where = error.filename if isinstance(error.filename, str) else words[0]
             os.write(complaint_write, f"{error.errno or 0} {where}: {error.strerror}".encode()[:4000])
         except BaseException as error:
             os.write(complaint_write, f"0 {type(error).__name__}: {error}".encode()[:4000])
@@ -104,9 +105,11 @@ def _become(plan: dict[str, Any], home: Path, group: Group, parent: int, output:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.setsid()
     spec = plan["spec"]
-    group.enter()
+    if not plan.get("container"):  # its limits are the engine's to keep
+        group.enter()
     os.chdir(home)  # while we may: folders above it can be closed to the user
-    if user := plan.get("run_as"):
+    container = plan.get("container")
+    if (user := plan.get("run_as")) and not container:  # the engine makes a container's user of it
         account = pwd.getpwnam(user)
         os.initgroups(user, account.pw_gid)
         os.setgid(account.pw_gid)
@@ -121,6 +124,8 @@ def _become(plan: dict[str, Any], home: Path, group: Group, parent: int, output:
         os.dup2(source, target)
     if os.read(go, 1) != b"g":  # the shim is gone: this run has not begun
         os._exit(COULD_NOT_START)
+    if container:
+        os.execvpe(container["program"], container["argv"], containers.environment())  # noqa: S606 - a list of words
     variables = environment(plan, home)
     command = [str(word) for word in spec["command"]]
     group.limit_this_process(int(spec.get("memory_mib") or 0), has_devices=bool(spec.get("devices")))

@@ -5,11 +5,12 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aquifer_agent import VERSION, cgroups, probes, processes
+from aquifer_agent.folder import MARK
 from aquifer_agent.partitions import Partitions
 from aquifer_agent.run import Run
 
@@ -64,7 +65,9 @@ class Eyes:
 
 
 class Machine:
-    def __init__(self, name: str, limits_kind: str, partitions: Partitions) -> None:
+    def __init__(
+        self, name: str, limits_kind: str, partitions: Partitions, runtimes: Mapping[str, str] | None = None
+    ) -> None:
         self._name = name
         self._partitions = partitions
         self._labels = {
@@ -72,6 +75,7 @@ class Machine:
             "aquifer.io/agent": VERSION,
             "kubernetes.io/arch": platform.machine(),
             "kubernetes.io/os": "linux",
+            **(runtimes or {"aquifer.io/runtimes": "process"}),
         }
         self._system_uuid = system_uuid()
         self._eyes = Eyes(partitions)
@@ -79,8 +83,9 @@ class Machine:
         self._cpu = Meter()
         self._meters: dict[str, Meter] = {}
 
-    def device_uuids(self) -> set[str]:
-        return {device["uuid"] for device in self._eyes.now().devices}
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """By uuid."""
+        return {device["uuid"]: device for device in self._eyes.now().devices}
 
     def inventory(self, problem: str = "") -> dict[str, Any]:
         """All that is here. `problem` is what keeps the agent from taking on work."""
@@ -118,12 +123,17 @@ class Machine:
 
     def run_figures(self, runs: Iterable[Run]) -> dict[str, dict[str, int | None]]:
         """CPU since the last call and resident memory now, of each run's whole process tree."""
+        runs = list(runs)
         living = {run.ref: int(run.claim["pid"]) for run in runs}
+        inside = {run.ref: f"{MARK}={run.folder}" for run in runs if run.container}
         self._meters = {ref: self._meters.get(ref, Meter()) for ref in living}
         table = processes.table() if living else {}
         found: dict[str, dict[str, int | None]] = {}
         for ref, pid in living.items():
             tree = processes.descendants(pid, table)
+            if ref in inside:  # what an engine runs is not below us, and bears our mark
+                below = {process.pid for process in tree}
+                tree += [table[one] for one in processes.marked(inside[ref], table) if one not in below]
             # What has ended is in its parent's count, and in the end in the shim's.
             ticks = sum(process.cpu_ticks for process in tree) + (table[pid].cpu_ticks if pid in table else 0)
             found[ref] = {

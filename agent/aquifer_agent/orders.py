@@ -45,9 +45,11 @@ class Order:
         return order if _REF.fullmatch(ref) and desired in ("run", "absent") else None
 
 
-def check(spec: dict[str, Any], devices: Set[str]) -> None:
-    """Raises Refused when this machine could never run it as asked."""
+def check(spec: dict[str, Any], devices: Set[str], *, has_image: bool = False) -> None:
+    """Raises Refused when this machine could never run it as asked. `has_image`: an image may have its own command."""
     command = spec.get("command")
+    if has_image and not command:
+        command = ["of the image"]
     if not isinstance(command, list) or not command or not all(_is_text(word) for word in command) or not command[0]:
         raise Refused("InvalidSpec", "A bare-metal site needs a command: a list of words, the first not empty.")
     env = spec.get("env") or {}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aquifer_agent import crash, files, processes
+from aquifer_agent import containers, crash, files, processes
 from aquifer_agent import folder as f
 from aquifer_agent.limits import Group
 
@@ -23,6 +23,7 @@ class Run:
         self.spec: dict[str, Any] = self.plan.get("spec") or {}
         self.generation = int(self.plan.get("generation", 0))
         self.epoch = int(self.plan.get("epoch", 0))
+        self.container: dict[str, Any] = self.plan.get("container") or {}
         self.claim: dict[str, Any] = {}
         self.started: dict[str, Any] = {}
         self.stop: dict[str, Any] = files.read_json(folder / f.STOP) or {}
@@ -71,7 +72,8 @@ class Run:
         if self.exit:
             reason, message = self.exit["reason"], self.exit["message"]
         else:
-            reason, message = str(self.stop.get("reason", "") or self.waits_for), ""
+            waits_for = self.waits_for or ("ImagePulling" if (self.folder / f.PULLING).exists() else "")
+            reason, message = str(self.stop.get("reason", "") or waits_for), ""
         return {
             "ref": self.ref,
             "generation": self.generation,
@@ -135,6 +137,8 @@ class Run:
         group.kill()
         for process in left:
             processes.kill(process)
+        if self.container and not containers.remove(self.container):
+            return False  # the engine does not answer: nobody knows that nothing is left
         return not left and not group.pids() and group.remove() and not processes.is_alive(self.claim)
 
     def close(self, record: dict[str, Any]) -> None:
@@ -144,6 +148,6 @@ class Run:
 
 
 def _shim_environment() -> dict[str, str]:
-    names = (crash.VARIABLE, crash.ONCE, "PATH", "LD_LIBRARY_PATH")
+    names = (crash.VARIABLE, crash.ONCE, "PATH", "LD_LIBRARY_PATH", *containers.PASSED)
     kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": _PACKAGE_PARENT, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}

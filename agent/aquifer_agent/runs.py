@@ -6,14 +6,15 @@ import shutil
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aquifer_agent import crash, files, launch, orders, processes
+from aquifer_agent import containers, crash, files, launch, orders, processes
 from aquifer_agent import folder as f
-from aquifer_agent.cgroups import Limits
+from aquifer_agent.cgroups import Limits, group_name
+from aquifer_agent.containers import Runtime, Runtimes
 from aquifer_agent.fences import Fences
 from aquifer_agent.limits import Group
 from aquifer_agent.logs import tail
@@ -50,14 +51,17 @@ class Rejection:
 
 class Runs:
     def __init__(
-        self, state_dir: Path, cluster_id: str, fences: Fences, limits: Limits, run_as: str | None = None
-    ) -> None:
+        self, state_dir: Path, cluster_id: str, fences: Fences, limits: Limits, run_as: str | None = None,
+        runtimes: Runtimes | None = None,
+    ) -> None:  # fmt: skip
         self._folder = state_dir / "runs"
         self._trash = state_dir / "trash"
         self._cluster_id = cluster_id
+        self._owner = group_name(state_dir)  # on containers: whose they are
         self._fences = fences
         self._limits = limits
         self._run_as = run_as
+        self._runtimes = runtimes or Runtimes()
         self.held: dict[str, Run] = {}
         self.rejections: dict[str, Rejection] = {}
         self._shims: dict[str, subprocess.Popen[bytes]] = {}
@@ -82,18 +86,20 @@ class Runs:
                 if run.plan.get("cluster_id") != self._cluster_id:
                     logger.info("%s is work of a cluster that this machine has left: ending it.", run.ref)
                     self._wish_stop(run, None, True, "Stopped")
+        for name in containers.strays(self._runtimes, [*self.held], self._owner):
+            logger.warning("Removed the container %s: there is no run of that name.", name)
         crash.point("agent-started")
 
     # Orders
 
-    def obey(self, order: Order, devices: Set[str]) -> None:
+    def obey(self, order: Order, devices: Mapping[str, Any]) -> None:
         """Carry out one order, or note why not. Again and again: a repeated order changes nothing."""
         if order.is_run:
             self._start(order, devices)
         else:
             self._end(order)
 
-    def _start(self, order: Order, devices: Set[str]) -> None:
+    def _start(self, order: Order, devices: Mapping[str, Any]) -> None:
         if (run := self.held.get(order.ref)) is not None:
             self._renew(run, order)
             return
@@ -103,15 +109,16 @@ class Runs:
         try:
             if objection := self._fences.objection(order.ref, order.generation, order.epoch):
                 raise Refused("OldGeneration", objection)
-            orders.check(order.spec, devices)
-            self.held[order.ref] = self._take_on(order)
+            runtime = self._runtimes.for_work(order.spec)
+            orders.check(order.spec, devices.keys(), has_image=runtime is not None)
+            self.held[order.ref] = self._take_on(order, runtime, devices)
             self.rejections.pop(order.ref, None)
         except Refused as refusal:
             self._reject(order, refusal.reason, refusal.message)
         except OSError as error:
             self._reject(order, "AgentDiskFull", f"The agent cannot write its state: {error.strerror}.")
 
-    def _take_on(self, order: Order) -> Run:
+    def _take_on(self, order: Order, runtime: Runtime | None, devices: Mapping[str, Any]) -> Run:
         """Write the order down: from here on it survives us. Raises OSError, and then nothing is left of it."""
         draft = self._folder / f".{order.ref}.{os.getpid()}"
         plan = {
@@ -123,6 +130,13 @@ class Runs:
             "run_as": self._run_as,
             "limits": self._limits.group(order.ref).to_json(),
         }
+        if runtime is not None:
+            containers.check(order.spec)
+            cards = [devices[granted["uuid"]] for granted in order.spec.get("devices") or ()]
+            plan["container"] = containers.plan(
+                runtime, order.ref, order.spec, run_as=self._run_as, network=self._runtimes.network,
+                folder=self._folder / order.ref, cards=cards, owner=self._owner,
+            )  # fmt: skip
         try:
             draft.mkdir(mode=0o711 if self._run_as else 0o700)
             files.write_json(draft / f.SPEC, plan)
@@ -253,6 +267,8 @@ class Runs:
         is_restart = run.started.get("boot_id") != processes.boot_id()
         if not is_restart and not run.kill_all():
             return
+        if is_restart and run.container and not containers.remove(run.container):
+            return  # the engine is not up yet: it may still have the container, ended
         reason = "MachineRestarted" if is_restart else "ShimLost"
         message = (
             "The machine restarted while it ran." if is_restart else "The process that watched over it was killed."

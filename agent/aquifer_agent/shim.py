@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aquifer_agent import crash, files, launch, processes
+from aquifer_agent import containers, crash, files, launch, processes, pulling
 from aquifer_agent import folder as f
 from aquifer_agent.limits import Group
 
@@ -49,11 +49,13 @@ class Shim:
         self.folder = folder
         self.plan = plan
         self.spec: dict[str, Any] = plan["spec"]
-        self.group = Group.from_json(plan.get("limits") or {})
+        self.container: dict[str, Any] = plan.get("container") or {}
+        self.group = Group() if self.container else Group.from_json(plan.get("limits") or {})
         self.reason = ""
         self.status: int | None = None  # of the command itself, as waitpid gives it
         self.stop_wanted = False
         self.kill_at: float | None = None
+        self.last: containers.State | None = None  # of the container, once it has ended
 
     def run(self) -> None:
         self._prepare()
@@ -65,6 +67,9 @@ class Shim:
             self.group.create(cpu_milli=self._number("cpu_milli"), memory_mib=self._number("memory_mib"))
         except OSError as error:
             self._write_exit(f.exit_record(launch.COULD_NOT_START, 0.0, "LimitsFailed", str(error)))
+            return
+        if self.container and (why := pulling.fetch(self)):
+            self._write_exit(f.exit_record(launch.COULD_NOT_START, 0.0, *why))
             return
         child = launch.fork(self.plan, self.home, self.group)
         crash.point("shim-forked")
@@ -81,6 +86,7 @@ class Shim:
             return
         self._watch()
         crash.point("shim-command-ended")
+        self.last = containers.look(self.container) if self.container else None
         self._end_all()
         ran = processes.boottime() - self.began  # as long as anything of it held the machine
         self._drain()
@@ -92,6 +98,8 @@ class Shim:
         """Everything that needs room on the disk, before anything is started."""
         self.home = launch.make_home(self.folder, self.plan.get("run_as"))
         self.log = Log(self.folder / f.LOG)
+        if self.container:
+            containers.write_environment(self.folder, self.plan)
         self.reserve = os.open(self.folder / ".exit", os.O_RDWR | os.O_CREAT, 0o600)
         os.posix_fallocate(self.reserve, 0, _EXIT_ROOM)
         self.progress = os.open(self.folder / f.PROGRESS, os.O_RDWR | os.O_CREAT, 0o600)
@@ -193,6 +201,8 @@ class Shim:
                 processes.kill(process)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
+        while self.container and not containers.remove(self.container):
+            time.sleep(1.0)  # the engine does not answer: until it does, nobody knows that nothing is left
 
     def _record(self, ran: float) -> dict[str, Any]:
         code, number = 0, None
@@ -203,6 +213,8 @@ class Shim:
             else:
                 code = os.WEXITSTATUS(self.status)
         reason, message = self.reason, ""
+        if self.last is not None:
+            code, number, reason, message = pulling.verdict(self.last, code, reason, self.spec)
         if code and not reason and self.group.ran_out_of_memory():
             reason, message = "OutOfMemory", f"It used more than its {self.spec.get('memory_mib')} MiB of memory."
         if code and not reason:

@@ -126,7 +126,7 @@ def test_work_waits_for_the_share_of_a_device_that_still_ends(tmp_path: Path) ->
 
     def take(ref: str, milli: int) -> None:
         spec = {"command": ["true"], "devices": [{"uuid": "GPU-1", "milli": milli}]}
-        runs.obey(Order(ref, 1, 1, True, spec), {"GPU-1"})
+        runs.obey(Order(ref, 1, 1, True, spec), {"GPU-1": {}})
 
     take("old", 600)
     runs.held["old"].claim = {"pid": 0}  # started by somebody

@@ -13,6 +13,7 @@ from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import AgentHarness
 from tests.contracts.agent_nvml import NvmlAgentHarness, report_of_a_process
 from tests.contracts.cluster_agent import ClusterAgentHarness
+from tests.contracts.docker import DockerHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
 from tests.contracts.kube import KubeHarness
@@ -68,6 +69,17 @@ def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _on_docker(way: str) -> Callable[[pytest.FixtureRequest], Harness]:
+    """On a real engine, which all cases share; each takes away what it made."""
+
+    def build(request: pytest.FixtureRequest) -> Harness:
+        site = DockerHarness(request.getfixturevalue("engine"), way)
+        request.addfinalizer(site.close)
+        return site
+
+    return build
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -78,6 +90,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kubernetes-old": _on_kubernetes("old_plane"),
     "kvm-test": _in_the_library,
     "kvm-libvirt": _on_libvirt,
+    "docker": _on_docker("unix"),
+    "docker-tls": _on_docker("tls"),
 }
 
 
@@ -86,7 +100,10 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
         return [pytest.mark.processes]
     if name.startswith("kvm"):
         return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
-    return [pytest.mark.kubernetes, pytest.mark.processes] if name.startswith("kubernetes") else []
+    for kind in ("kubernetes", "docker"):
+        if name.startswith(kind):
+            return [getattr(pytest.mark, kind), pytest.mark.processes]
+    return []
 
 
 @pytest.fixture(params=[pytest.param(name, marks=_marks(name)) for name in HARNESSES])

@@ -9,14 +9,19 @@ const BACK_END = join(import.meta.dirname, "../../..");
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
 const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed"]);
 
-/** Its files speak the words of Kubernetes too: there a reason of ours is what a word of theirs leads to, or what is said. */
-const KUBERNETES = /drivers.kubernetes/;
-const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\(.*reason=)"([A-Z]\w+)"|return "([A-Z]\w+)", /g;
+/** Its files speak the words of a site too: there a reason of ours is what a word of theirs leads to, or what is said. */
+const KUBERNETES = /drivers.(kubernetes|docker)/;
+const FOREIGN = {
+  kubernetes: ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py", "channels.py"],
+  docker: ["states.py", "vendors.py", "objects.py", "ledger.py", "work.py", "driver.py", "access.py"],
+};
+const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\(.*reason=)"([A-Z]\w+)"|(?:return|reason, code =) "([A-Z]\w+)", |": \("([A-Z]\w+)", \d+\)/g;
 
-function saidOfKubernetes(): string[] {
-  const folder = join(BACK_END, "federation/drivers/kubernetes");
-  const texts = ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py", "channels.py"].map((name) => readFileSync(join(folder, name), "utf-8"));
-  return texts.flatMap((text) => [...text.matchAll(SAID)].map(([, one, two, three]) => one ?? two ?? three ?? ""));
+function saidOfSites(): string[] {
+  const texts = Object.entries(FOREIGN).flatMap(([driver, names]) =>
+    names.map((name) => readFileSync(join(BACK_END, "federation/drivers", driver, name), "utf-8")),
+  );
+  return texts.flatMap((text) => [...text.matchAll(SAID)].map(([, ...words]) => words.find(Boolean) ?? ""));
 }
 
 function sources(): string[] {
@@ -34,7 +39,7 @@ function sources(): string[] {
 function reasonsGiven(): Set<string> {
   const texts = sources();
   const classes = new Set(texts.flatMap((text) => [...text.matchAll(/^ *class (\w+)/gm)].map(([, name]) => name)));
-  const found = new Set<string>(saidOfKubernetes());
+  const found = new Set<string>(saidOfSites());
   for (const line of texts.flatMap((text) => text.split("\n"))) {
     const words = /reason\b|Rejected\(/.test(line) ? /"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"/g : /"([A-Z][a-z]+(?:[A-Z][a-z]+)+)"/g;
     for (const [, word = ""] of line.matchAll(words)) if (!classes.has(word) && !OTHERS.has(word)) found.add(word);

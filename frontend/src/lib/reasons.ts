@@ -41,7 +41,9 @@ export const REASONS: Record<string, ReasonWords> = {
   WaitingForSite: say(msg`The site has not taken it on yet`),
   AcceptedBySite: say(msg`Taken on by the site`),
   Starting: say(msg`Starting at the site`),
+  ImagePulling: say(msg`Its image is being fetched`),
   Running: say(msg`Running`),
+  Suspended: say(msg`Paused where it is; it keeps its devices`),
   Adopted: say(msg`Found running again and kept`),
   Finished: say(msg`Finished`),
   // Ended by somebody
