@@ -212,6 +212,7 @@ FEDERATION_DRIVERS = {
     "fake": "federation.drivers.fake:FakeDriver",
     "agent": "federation.drivers.agent:AgentDriver",
     "kubernetes": "federation.drivers.kubernetes.driver:KubernetesDriver",
+    "redfish": "federation.drivers.redfish.driver:RedfishDriver",
 }
 FEDERATION_WATCHED = ["kubernetes"]  # drivers whose sites tell of changes by themselves
 # Where sites may be, as networks; nowhere else is ever connected. Empty: everywhere but where no site can be.

@@ -12,6 +12,7 @@ from federation.models.inventory import (
     Pool,
     QueueOrder,
 )
+from federation.models.servers import Server, ServerLease
 from federation.models.sites import (
     Agent,
     AgentCall,
@@ -47,6 +48,8 @@ __all__ = [
     "Node",
     "Pool",
     "QueueOrder",
+    "Server",
+    "ServerLease",
     "Share",
     "Site",
     "Template",
