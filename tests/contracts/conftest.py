@@ -15,6 +15,7 @@ from tests.contracts.cluster_agent import ClusterAgentHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
 from tests.contracts.kube import KubeHarness
+from tests.contracts.redfish import RedfishHarness
 
 _numbers = count(1)
 
@@ -41,6 +42,12 @@ def _on_kubernetes(fixture: str) -> Callable[[pytest.FixtureRequest], Harness]:
     return build
 
 
+def _redfish(request: pytest.FixtureRequest) -> Harness:
+    site = RedfishHarness()
+    request.addfinalizer(site.close)
+    return site
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -48,6 +55,7 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "agent-of-cluster": lambda request: ClusterAgentHarness(),
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
+    "redfish": _redfish,
 }
 
 

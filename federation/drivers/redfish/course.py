@@ -13,12 +13,10 @@ from typing import Any
 from federation.drivers.base import BootFrom, Rejected, Unavailable, WorkloadSpec
 from federation.drivers.redfish import hands, hooks
 from federation.drivers.redfish.hooks import Said
-from federation.drivers.redfish.leases import is_late, told_of, watched
+from federation.drivers.redfish.leases import TELL_AGAIN_SECONDS, is_late, told_of, told_off, watched
 from federation.drivers.redfish.ledger import Lease, Ledger, Phase
 from federation.drivers.redfish.machines import Machine, Rules
 from federation.drivers.redfish.wire import CALL_SECONDS, Line, Refused, one
-
-TELL_AGAIN_SECONDS = 30.0  # a controller that was told to switch on and has not: it is told once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,20 @@ class Step:
         """What a look at its power makes of a lease, written down. One whose time is over is switched off."""
         now = self.ledger.now()
         after = watched(lease, state, self.rules, now)
+        is_over = after.phase == Phase.RUNNING and is_late(after, now) and hands.is_on(state)
+        told = None
+        if is_over:
+            assert after.on_at is not None and after.max_seconds is not None
+            told = told_off(after, after.on_at + after.max_seconds, now)
+        after = told or after
         if after != lease:
             with self.ledger.turn() as turn:
-                if turn.get(lease.ref) == lease:  # else somebody else has seen more
-                    turn.put(after)
-        if after.phase == Phase.RUNNING and is_late(after, now) and hands.is_on(state):
-            assert after.on_at is not None and after.max_seconds is not None
-            is_hard = now - after.on_at >= after.max_seconds + after.grace_seconds
-            with suppress(Unavailable):  # the next look tries again
-                self._do(hands.shut_down, is_hard=is_hard)
+                if turn.get(lease.ref) != lease:  # somebody else has seen more
+                    return after
+                turn.put(after)
+        if told is not None:
+            with suppress(Unavailable):  # it is told again after a while
+                self._do(hands.shut_down, is_hard=told.was_cut)
         return after
 
     def back(self, lease: Lease) -> Lease:
@@ -93,7 +96,7 @@ class Step:
     # -- forward ---------------------------------------------------------------------------------------
 
     def _prepare(self, lease: Lease, spec: WorkloadSpec) -> Lease:
-        answer = self._ask("prepare", told_of(lease, spec, self.machine))
+        answer = self._ask("prepare", told_of(lease, spec))
         if answer.said == Said.REFUSED:
             raise Rejected("PrepareRefused", f"The prepare hook refused: {answer.message}")
         if answer.said == Said.DONE:
@@ -131,8 +134,9 @@ class Step:
             return self._gone(lease)
         if lease.phase != Phase.STOPPING:
             lease = self._save(replace(lease, phase=Phase.STOPPING, reason="", message=""))
-        if not hands.is_off(state):
-            self._do(hands.shut_down, is_hard=now - lease.stop_at >= lease.grace_seconds)
+        if not hands.is_off(state) and (told := told_off(lease, lease.stop_at, now)) is not None:
+            lease = self._save(told)
+            self._do(hands.shut_down, is_hard=told.was_cut)
         return lease
 
     def _wipe(self, lease: Lease) -> Lease:
@@ -140,7 +144,7 @@ class Step:
             return self._finish(lease)
         if "wipe" not in self.rules.hooks:
             return self._save(replace(lease, reason="NotWiped", message=self.rules.trouble))
-        answer = self._ask("wipe", told_of(lease, None, self.machine))
+        answer = self._ask("wipe", told_of(lease, None))
         if answer.said == Said.DONE:
             if "check" not in self.rules.hooks:
                 return self._finish(lease)
@@ -148,7 +152,7 @@ class Step:
         return self._unclean(lease, answer, "Wiping", "wipe")
 
     def _check(self, lease: Lease) -> Lease:
-        answer = self._ask("check", told_of(lease, None, self.machine))
+        answer = self._ask("check", told_of(lease, None))
         return self._finish(lease) if answer.said == Said.DONE else self._unclean(lease, answer, "Checking", "check")
 
     def _unclean(self, lease: Lease, answer: hooks.Answer, reason: str, name: str) -> Lease:
@@ -207,6 +211,8 @@ class Step:
         one(through())
 
     def _ask(self, name: str, told: Mapping[str, Any]) -> hooks.Answer:
+        macs = list(self.machine.macs or self.seen.get("macs", ()))
+        told = {**told, "mac": macs, "system": self.seen["system"]}
         return one(hooks.ask(self.rules, name, self.machine, told, cluster=self.cluster, until=self.until))
 
     def _save(self, lease: Lease) -> Lease:

@@ -84,7 +84,7 @@ def devices_of(machine: str, cards: Sequence[Card]) -> tuple[DeviceSeen, ...]:
         uuid, is_identified = known(card.uuid), True
         if uuid and uuids[uuid] == 1:
             name = f"GPU-{uuid}" if card.vendor == "nvidia" else uuid
-        elif serials[card.serial] == 1 and len(card.serial) >= 6 and len(set(card.serial)) > 2:
+        elif serials[card.serial] == 1 and len(card.serial) >= 4 and len(set(card.serial)) > 2:
             name = card.serial[:128]
         else:
             name, is_identified = f"{machine}/{card.id or index}"[:128], False

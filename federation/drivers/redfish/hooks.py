@@ -38,7 +38,7 @@ async def ask(
     rules: Rules, name: str, machine: Machine, told: Mapping[str, Any], *, cluster: str, until: float
 ) -> Answer:
     """One question to one hook, with what it may know of the lease."""
-    body = {"hook": name, "cluster": cluster, "machine": machine.name, "mac": list(machine.macs), **told}
+    body = {"hook": name, "cluster": cluster, "machine": machine.name, **told}
     key = hashlib.sha256(f"{cluster}/{told['ref']}/{name}".encode()).hexdigest()
     at = str(int(time.time()))
     # The line writes the body as json.dumps does: what is signed is what is sent.

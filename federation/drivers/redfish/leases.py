@@ -15,10 +15,11 @@ from federation.drivers.base import (
 )
 from federation.drivers.redfish.hands import is_off, is_on
 from federation.drivers.redfish.ledger import Lease, Phase, Turn
-from federation.drivers.redfish.machines import Machine, Rules
+from federation.drivers.redfish.machines import Rules
 
 # Kept until it is given back, also while it is off; anything else has ended once it has switched itself off.
 _KEPT_WHILE_OFF = frozenset({"server", "vm", "notebook"})
+TELL_AGAIN_SECONDS = 30.0  # a controller that was told something and has not done it: it is told once more
 _MOST = 1 << 62
 _STOPPING = frozenset({Phase.STOPPING, Phase.WIPING, Phase.CHECKING})
 
@@ -126,6 +127,16 @@ def watched(lease: Lease, state: Mapping[str, Any], rules: Rules, now: float) ->
     return replace(lease, seen_off_at=off_at)
 
 
+def told_off(lease: Lease, since: float, now: float) -> Lease | None:
+    """The lease of a server that is to be told to switch off now: first gently, after its grace hard, and again only
+    after a while, for each word may begin the controller's work anew. None: there is nothing new to say."""
+    is_hard = now - since >= lease.grace_seconds
+    is_due = lease.told_off_at is None or now - lease.told_off_at >= TELL_AGAIN_SECONDS
+    if not is_due and not (is_hard and not lease.was_cut):
+        return None
+    return replace(lease, told_off_at=now, was_cut=is_hard)
+
+
 def is_late(lease: Lease, now: float) -> bool:
     """It has run as long as it may."""
     return lease.max_seconds is not None and lease.on_at is not None and now - lease.on_at >= lease.max_seconds
@@ -171,7 +182,7 @@ def _ran(lease: Lease, state: ObservedState, now: float) -> float | None:
     return round(ran if lease.max_seconds is None else min(ran, float(lease.max_seconds)), 3)
 
 
-def told_of(lease: Lease, spec: WorkloadSpec | None, machine: Machine) -> dict[str, Any]:
+def told_of(lease: Lease, spec: WorkloadSpec | None) -> dict[str, Any]:
     """What a hook may know: of the tenant's wishes only the one that prepares the server for it."""
     told: dict[str, Any] = {
         "ref": lease.ref,
@@ -182,7 +193,7 @@ def told_of(lease: Lease, spec: WorkloadSpec | None, machine: Machine) -> dict[s
     }
     if spec is not None:
         boot = spec.boot
-        told |= {"name": spec.name, "image": spec.image, "system": machine.system}
+        told |= {"name": spec.name, "image": spec.image}
         if boot is not None:
             told |= {
                 "image_url": boot.image_url,

@@ -52,6 +52,8 @@ class Lease:
     seen_on_at: float | None = None  # the last proof that it ran
     seen_off_at: float | None = None
     stop_at: float | None = None  # when its end was asked for
+    told_off_at: float | None = None  # when it was last told to switch off
+    was_cut: bool = False  # told so the hard way
     exit_code: int | None = None
     reason: str = ""
     message: str = ""

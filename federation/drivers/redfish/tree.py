@@ -42,6 +42,7 @@ async def walk(line: Line, machine: Machine) -> dict[str, Any]:
         "reset": await _reset(line, main),
         "boots": listed(inner(main, "Boot"), "BootSourceOverrideTarget@Redfish.AllowableValues"),
         "media": await _media(line, main),
+        "macs": await _macs(line, main),
         "model": " ".join(filter(None, (text(main.get("Manufacturer")), text(main.get("Model"))))),
         "serial": text(main.get("SerialNumber")),
         "cpu_milli": machine.cpu_milli or 1000 * sum(map(_cores, parts)),
@@ -67,11 +68,8 @@ def node_of(machine: Machine, seen: Mapping[str, Any], *, trouble: str = "") -> 
     said = trouble
     if not said and seen.get("health") == Health.UNHEALTHY:
         said = "Its management controller says that it is not well."
-    labels = {
-        key: value
-        for key, value in (("model", seen.get("model")), ("serial", seen.get("serial")), ("mac", machine.macs[:1]))
-        if value
-    }
+    mac = next(iter(machine.macs or seen.get("macs", ())), "")
+    said_of_it = {"model": seen.get("model"), "serial": seen.get("serial"), "mac": mac}
     return NodeSeen(
         machine.name,
         int(seen.get("cpu_milli") or machine.cpu_milli or _LEAST_MILLI),
@@ -80,7 +78,7 @@ def node_of(machine: Machine, seen: Mapping[str, Any], *, trouble: str = "") -> 
         is_ready=not said,
         message=said,
         rack=machine.rack,
-        labels={key: value if isinstance(value, str) else value[0] for key, value in labels.items()},
+        labels={key: value for key, value in said_of_it.items() if value},
     )
 
 
@@ -159,6 +157,17 @@ async def _media(line: Line, system: Mapping[str, Any]) -> list[dict[str, str]]:
             if target and (not kinds or "CD" in kinds or "DVD" in kinds):
                 eject = path_of({"@odata.id": inner(actions, "#VirtualMedia.EjectMedia").get("target")})
                 found.append({"path": path, "insert": target, "eject": eject})
+    return found
+
+
+async def _macs(line: Line, system: Mapping[str, Any]) -> list[str]:
+    """Of the server's network cards: by these a wiping or installing service knows it."""
+    found = []
+    for path in await line.members(system.get("EthernetInterfaces"), most=16):
+        body = await line.find({"@odata.id": path}) or {}
+        mac = text(body.get("PermanentMACAddress")) or text(body.get("MACAddress"))
+        if mac:
+            found.append(mac.lower())
     return found
 
 

@@ -67,13 +67,13 @@ class BadEndpoint(ValueError):
 def endpoint(
     url: str,
     *,
-    address: str = "",
+    address: str,
     fingerprint: str = "",
     ca_pem: str = "",
     allow_plain: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Endpoint:
-    """Raises BadEndpoint."""
+    """`address` is one that was vetted: a name is never looked up here. Raises BadEndpoint."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -81,6 +81,8 @@ def endpoint(
         raise BadEndpoint("The address cannot be read.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise BadEndpoint("The address must be like https://host.")
+    if not address:
+        raise BadEndpoint("Its name has no address just now.")
     if parts.scheme == "http" and not allow_plain:
         raise BadEndpoint("Plain http is off: the password would be readable on the way. Use https.")
     pin = fingerprint.replace(":", "").lower().removeprefix("sha256")
@@ -90,7 +92,7 @@ def endpoint(
         parts.scheme,
         parts.hostname,
         port or (443 if parts.scheme == "https" else 80),
-        address or parts.hostname,
+        address,
         pin,
         ca_pem,
         dict(headers or {}),
