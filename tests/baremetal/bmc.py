@@ -25,6 +25,7 @@ class Bmc:
         self.coming: tuple[str, float] | None = None
         self.is_deaf_to_shutdown = False
         self.asked: list[tuple[str, str, Any]] = []  # all that was written: method, path, body
+        self.heard: list[str] = []  # paths of all requests
         self.statuses: dict[str, int] = {}  # by path: what is answered instead
         self.is_down = self.is_lossy = False
         self.silence = 0.0  # real seconds before each answer
@@ -46,6 +47,7 @@ class Bmc:
     def _answer(self, ask: BaseHTTPRequestHandler, body: Any) -> tuple[int, Any] | None:
         time.sleep(self.silence)
         path = ask.path.rstrip("/") or "/"
+        self.heard.append(path)
         if self.is_down:
             return None
         wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -197,6 +199,11 @@ def _server(answer: Answer, tls: Any) -> ThreadingHTTPServer:
             if tls is not None:  # here and not at accept: a bad handshake is this thread's alone
                 self.request = tls.wrap_socket(self.request, server_side=True)
             super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            if tls is not None:
+                self.request.close()
 
         def _take(self) -> None:
             self.raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))

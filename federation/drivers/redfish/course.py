@@ -106,11 +106,16 @@ class Step:
     def _boot(self, lease: Lease, spec: WorkloadSpec, state: Mapping[str, Any]) -> Lease:
         now = self.ledger.now()
         if lease.told_at is None and hands.is_on(state):  # what ran there before, or what prepared it
-            self._do(hands.shut_down, is_hard=True)
-            return self._save(replace(lease, reason="PoweringOn"))
+            told = told_off(replace(lease, grace_seconds=0), now, now)
+            if told is not None:
+                lease = self._save(replace(told, grace_seconds=lease.grace_seconds, reason="PoweringOn"))
+                self._do(hands.shut_down, is_hard=True)
+            return lease
         is_due = lease.told_at is None or now - lease.told_at >= TELL_AGAIN_SECONDS
         if hands.is_off(state) and is_due:
-            lease = self._save(replace(lease, told_at=now, reason="PoweringOn", message=""))
+            lease = self._save(
+                replace(lease, told_at=now, told_off_at=None, was_cut=False, reason="PoweringOn", message="")
+            )
             images = hands.images_of(spec.boot, lease.seed)
             boot_from = spec.boot.boot_from if spec.boot is not None else BootFrom.DISK
             if images:

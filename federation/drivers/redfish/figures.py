@@ -89,9 +89,15 @@ def _from_metrics(body: Mapping[str, Any], known: Figure) -> Figure:
     hours = number(inner(body, "EnergykWh").get("Reading"))
     return Figure(
         number(inner(body, "PowerWatts").get("Reading")) if known.watts is None else known.watts,
-        number(inner(body, "TemperatureCelsius").get("Reading")) if known.celsius is None else known.celsius,
+        _celsius(inner(body, "TemperatureCelsius")) if known.celsius is None else known.celsius,
         joules if joules is not None else None if hours is None else hours * 3_600_000,
     )
+
+
+def _celsius(excerpt: Mapping[str, Any]) -> float | None:
+    """Some controllers of NVIDIA's give TEMP_1 here, which is no temperature but what is left until the chip slows."""
+    is_margin = str(excerpt.get("DataSourceUri") or "").endswith("_TEMP_1")
+    return None if is_margin else number(excerpt.get("Reading"))
 
 
 async def _of_server(line: Line, seen: Mapping[str, Any], values: Mapping[str, float]) -> Figure:

@@ -239,12 +239,11 @@ class Line:
             reader, writer = await asyncio.open_connection(
                 to.address, to.port, ssl=tls, server_hostname=to.host if tls else None
             )
+        self._reader, self._writer, self._http = reader, writer, h11.Connection(h11.CLIENT)
         if to.fingerprint and tls:
             shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
             if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), to.fingerprint):
-                writer.close()
                 raise ssl.SSLCertVerificationError("another certificate than the pinned one")
-        self._reader, self._writer, self._http = reader, writer, h11.Connection(h11.CLIENT)
         return reader, writer
 
     def close(self) -> None:
