@@ -19,6 +19,7 @@ from federation.api.defrag import (
     carry_out,
     defragmentation,
 )
+from federation.api.sensors import PowerMixin
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
 from federation.models import AcceleratorModel, Cluster, Node, Pool, QueueOrder
 from federation.models.inventory import policy_rule
@@ -61,11 +62,18 @@ class NodeFilter(FilterSet):
         fields = ["cluster", "state", "name", "rack"]
 
 
-class NodeViewSet(ReadViewSet):
+class NodeViewSet(PowerMixin, ReadViewSet):
     queryset = Node.objects.select_related("cluster")
     serializer_class = NodeSerializer
     filterset_class = NodeFilter
-    permissions = {"list": "node.view", "retrieve": "node.view", "drain": "node.drain", "undrain": "node.drain"}
+    permissions = {
+        "list": "node.view",
+        "retrieve": "node.view",
+        "sensors": "node.view",
+        "drain": "node.drain",
+        "undrain": "node.drain",
+        "power": "node.power",
+    }
 
     @extend_schema(request=None, responses={202: NodeSerializer})
     @action(detail=True, methods=["post"])

@@ -10,6 +10,8 @@ from federation.drivers import fake_postgres
 from federation.drivers.fake_knobs import FLAVOURS
 from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_store import MemoryStore
+from federation.servers import RowLedger
+from tests import factories
 from tests.contracts.agent import AgentHarness
 from tests.contracts.cluster_agent import ClusterAgentHarness
 from tests.contracts.fake import FakeHarness
@@ -48,6 +50,21 @@ def _redfish(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _redfish_rows(request: pytest.FixtureRequest) -> Harness:
+    """With the ledger that the hub keeps, on the harness's clock."""
+    request.getfixturevalue("db")
+    cluster = factories.cluster(kind="baremetal")
+
+    def ledger(clock: Callable[[], float]) -> RowLedger:
+        rows = RowLedger(cluster)
+        rows.now = clock  # type: ignore[method-assign]  # a test's time is moved
+        return rows
+
+    site = RedfishHarness(ledger)
+    request.addfinalizer(site.close)
+    return site
+
+
 HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     **{f"fake-{kind}": _in_memory(kind) for kind in FLAVOURS},
     "fake-postgres": _in_postgres,
@@ -56,6 +73,7 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
     "redfish": _redfish,
+    "redfish-rows": _redfish_rows,
 }
 
 

@@ -128,8 +128,8 @@ class Step:
     # -- back ------------------------------------------------------------------------------------------
 
     def _stop(self, lease: Lease, state: Mapping[str, Any]) -> Lease:
-        now = self.ledger.now()
-        assert lease.stop_at is not None
+        now, since = self.ledger.now(), lease.stop_at
+        assert since is not None
         # What was told to switch on may do so yet: off is believed once it has had its time.
         may_come_on = lease.told_at is not None and lease.on_at is None and now - lease.told_at < TELL_AGAIN_SECONDS
         if hands.is_off(state) and not may_come_on:
@@ -139,7 +139,7 @@ class Step:
             return self._gone(lease)
         if lease.phase != Phase.STOPPING:
             lease = self._save(replace(lease, phase=Phase.STOPPING, reason="", message=""))
-        if not hands.is_off(state) and (told := told_off(lease, lease.stop_at, now)) is not None:
+        if not hands.is_off(state) and (told := told_off(lease, since, now)) is not None:
             lease = self._save(told)
             self._do(hands.shut_down, is_hard=told.was_cut)
         return lease

@@ -139,15 +139,17 @@ class Line:
 
     async def members(self, link: Any, *, most: int = 1000) -> list[str]:
         """The paths in a collection, page by page; none where there is none."""
-        paths: list[str] = []
-        page, pages = await self.find(link), 1
-        while page is not None:
-            paths += filter(None, (path_of(member) for member in listed(page, "Members")))
-            following = page.get("Members@odata.nextLink")
-            if not isinstance(following, str) or len(paths) >= most or pages >= 50:
+        paths: dict[str, None] = {}
+        pages: set[str] = set()
+        page = await self.find(link)
+        while page is not None and len(paths) < most:
+            paths |= dict.fromkeys(filter(None, (path_of(member) for member in listed(page, "Members"))))
+            following = path_of({"@odata.id": page.get("Members@odata.nextLink")})
+            if not following or following in pages:
                 break
-            page, pages = await self.find({"@odata.id": following}), pages + 1
-        return paths[:most]
+            pages.add(following)
+            page = await self.get(following)
+        return list(paths)[:most]
 
     async def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
