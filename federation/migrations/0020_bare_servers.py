@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('federation', '0018_ways_to_sites'),
+        ('federation', '0019_catalogue'),
     ]
 
     operations = [
