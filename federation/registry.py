@@ -19,6 +19,7 @@ from federation.drivers.base import DriverConfig, SiteDriver
 from federation.drivers.closed import ClosedDriver
 from federation.mailbox import RowMailbox
 from federation.models import Cluster, ClusterCredential
+from federation.servers import RowLedger
 from portal.vault import CannotOpen, Vault, read_keys
 
 # Drivers that speak to a site by themselves, with a credential that is kept here.
@@ -50,9 +51,16 @@ def driver_for(cluster: Cluster) -> SiteDriver:
         epoch=cluster.epoch,
         settings={**kept, **way.settings},
         secrets=way.secrets,
-        port=RowMailbox(cluster) if cluster.driver == "agent" else None,
+        port=_port(cluster),
     )
     return ClosedDriver(config, why) if why else _class_of(cluster.driver)(config)
+
+
+def _port(cluster: Cluster) -> object | None:
+    """What some drivers need of the hub."""
+    if cluster.driver == "agent":
+        return RowMailbox(cluster)
+    return RowLedger(cluster) if cluster.driver == "redfish" else None
 
 
 def driver_to_try(driver: str, way: Connection, given: dict[str, Any]) -> SiteDriver:

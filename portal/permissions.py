@@ -71,6 +71,7 @@ TABLE: dict[str, frozenset[Role]] = {
         "cluster.edit": _OPS,
         "node.view": _STAFF | _TENANT | _PROJECT,
         "node.drain": _OPS,
+        "node.power": _OPS,
         "accelerator.view": _STAFF | _TENANT | _PROJECT,
         "accelerator.partition": _OPS,
         "pool.edit": _OPS,

@@ -214,6 +214,7 @@ FEDERATION_DRIVERS = {
     "kubernetes": "federation.drivers.kubernetes.driver:KubernetesDriver",
     "kvm": "federation.drivers.kvm.driver:KvmDriver",
     "docker": "federation.drivers.docker.driver:DockerDriver",
+    "redfish": "federation.drivers.redfish.driver:RedfishDriver",
 }
 FEDERATION_WATCHED = ["kubernetes"]  # drivers whose sites tell of changes by themselves
 # Where sites may be, as networks; nowhere else is ever connected. Empty: everywhere but where no site can be.
@@ -308,6 +309,8 @@ SPECTACULAR_SETTINGS = {
         "WorkloadKind": "federation.models.workloads.WorkloadKind",
         "JoinTokenState": ["open", "used"],
         "LayoutState": "federation.models.layouts.LayoutState",
+        "NodePower": ["on", "off", "unknown"],
+        "WantedPower": ["on", "off"],
         "OrderDesired": ["run", "absent"],
         "PlacementOutcome": ["placed", "waiting"],
         "DecisionOutcome": ["none", "placed", "refused"],

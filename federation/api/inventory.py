@@ -20,6 +20,7 @@ from federation.api.defrag import (
     carry_out,
     defragmentation,
 )
+from federation.api.sensors import PowerMixin
 from federation.api.whatif import ChangeSerializer, ResultSerializer, simulate
 from federation.models import AcceleratorModel, Cluster, ClusterKind, Node, Pool, QueueOrder
 from federation.models.inventory import policy_rule
@@ -126,11 +127,18 @@ class NodeFilter(FilterSet):
         fields = ["cluster", "state", "name", "rack"]
 
 
-class NodeViewSet(ReadViewSet):
+class NodeViewSet(PowerMixin, ReadViewSet):
     queryset = Node.objects.select_related("cluster")
     serializer_class = NodeSerializer
     filterset_class = NodeFilter
-    permissions = {"list": "node.view", "retrieve": "node.view", "drain": "node.drain", "undrain": "node.drain"}
+    permissions = {
+        "list": "node.view",
+        "retrieve": "node.view",
+        "sensors": "node.view",
+        "drain": "node.drain",
+        "undrain": "node.drain",
+        "power": "node.power",
+    }
 
     def get_queryset(self) -> Any:
         """With its hosts, one query for each level that there is, and its guests: of those in the caller's scope."""

@@ -9,10 +9,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
-from federation.drivers.abilities import Channel, EventSeen, LogChunk, Screen
+from federation.drivers.abilities import Channel, EventSeen, LogChunk, Power, Reading, Screen
 from federation.drivers.base import (
     CALL_TIMEOUT_SECONDS,
     DriverConfig,
@@ -33,7 +33,16 @@ from federation.drivers.fake_nodes import fleet_of, seen_nodes
 from federation.drivers.fake_port import EchoPort
 from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_shell import ToyShell
-from federation.drivers.fake_store import FORGET_SECONDS, Grant, MemoryStore, Shown, Store, Turn, Work
+from federation.drivers.fake_store import (
+    FORGET_SECONDS,
+    Grant,
+    MemoryStore,
+    Shown,
+    Store,
+    Turn,
+    Work,
+    set_control,
+)
 
 _SILENCE_SECONDS = 0.25  # between looks at a followed log that says nothing
 _LONGEST_SLEEP_SECONDS = 0.05  # latency is felt, yet no worker is kept
@@ -60,7 +69,7 @@ def store_of(config: DriverConfig) -> Store:
 
 
 class FakeDriver(SiteDriver):
-    """Has every ability there is but PowerControl."""
+    """Has every ability there is but those of hosts: suspending, restarting, plugging, screens."""
 
     kind: ClassVar[str] = "fake"  # config.kind says what it acts as
     can_hold: bool = True
@@ -239,6 +248,33 @@ class FakeDriver(SiteDriver):
                 turn.put(work)
         self._may_lose_answer(knobs, ref)
         return look_at(work, ref, missing=knobs.missing_nodes, now=now)
+
+    def power(self, node: str) -> Power:
+        """A node that is off is one that does not report ready."""
+        knobs = self._answer(self.store.look(()), node)
+        self._check_node(node, knobs)
+        return Power.OFF if node in knobs.not_ready_nodes else Power.ON
+
+    def set_power(self, node: str, power: Power) -> Power:
+        knobs = self._answer(self.store.look(()), node)
+        self._check_node(node, knobs)
+        off = set(knobs.not_ready_nodes) - {node} | ({node} if power == Power.OFF else set())
+        set_control(self.store, not_ready_nodes=off or None)
+        return power
+
+    def sensors(self, node: str) -> Iterable[Reading]:
+        now = self._clock()
+        shown = self.store.there(now)
+        knobs = self._answer(shown, node)
+        self._check_node(node, knobs)
+        nodes = [fleet_of(self._settings, self.config.kind).by_name[node]]
+        seen = samples(nodes, shown.work.values(), seed=knobs.seed, at=datetime.fromtimestamp(now, UTC), now=now)
+        drawn = [Reading(f"{s.uuid} power", s.power_watts or 0.0, "W") for s in seen]
+        return [*drawn, *(Reading(f"{s.uuid} temperature", s.temperature_celsius or 0.0, "Cel") for s in seen)]
+
+    def _check_node(self, node: str, knobs: Knobs) -> None:
+        if node not in fleet_of(self._settings, self.config.kind).by_name or node in knobs.missing_nodes:
+            raise Rejected("NodeGone", f"There is no node {node} at the site.")
 
     def _running(self, ref: str) -> Work:
         shown = self.store.look((ref,))

@@ -14,6 +14,7 @@ from federation.models.inventory import (
 )
 from federation.models.layouts import CardLayout, LayoutState
 from federation.models.releases import AgentRelease, AgentUpdates
+from federation.models.servers import Server, ServerLease
 from federation.models.sites import (
     Agent,
     AgentCall,
@@ -53,6 +54,8 @@ __all__ = [
     "Node",
     "Pool",
     "QueueOrder",
+    "Server",
+    "ServerLease",
     "Share",
     "Site",
     "Template",

@@ -73,6 +73,7 @@ _BODY: dict[str, Make] = {
     },
     "clusters_connect": lambda w: {"kubeconfig": json.dumps(certificates.kubeconfig())},
     "clusters_check_connection": lambda w: {"server": certificates.SERVER, "token": certificates.token()},
+    "nodes_power": lambda w: {"power": "on"},
     "join_tokens_create": lambda w: {"cluster": str(w.things["clusters waiting"].pk)},
     "pools_create": lambda w: {"slug": "new", "name": "New"},
     "images_create": lambda w: {

@@ -10,6 +10,8 @@ from federation.drivers import fake_postgres
 from federation.drivers.fake_knobs import FLAVOURS
 from federation.drivers.fake_postgres import PostgresStore, link_to
 from federation.drivers.fake_store import MemoryStore
+from federation.servers import RowLedger
+from tests import factories
 from tests.contracts.agent import AgentHarness
 from tests.contracts.agent_nvml import NvmlAgentHarness, report_of_a_process
 from tests.contracts.cluster_agent import ClusterAgentHarness
@@ -17,6 +19,7 @@ from tests.contracts.docker import DockerHarness
 from tests.contracts.fake import FakeHarness
 from tests.contracts.harness import Harness
 from tests.contracts.kube import KubeHarness
+from tests.contracts.redfish import RedfishHarness
 
 _numbers = count(1)
 
@@ -69,6 +72,27 @@ def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _redfish(request: pytest.FixtureRequest) -> Harness:
+    site = RedfishHarness()
+    request.addfinalizer(site.close)
+    return site
+
+
+def _redfish_rows(request: pytest.FixtureRequest) -> Harness:
+    """With the ledger that the hub keeps, on the harness's clock."""
+    request.getfixturevalue("db")
+    cluster = factories.cluster(kind="baremetal")
+
+    def ledger(clock: Callable[[], float]) -> RowLedger:
+        rows = RowLedger(cluster)
+        rows.now = clock  # type: ignore[method-assign]  # a test's time is moved
+        return rows
+
+    site = RedfishHarness(ledger)
+    request.addfinalizer(site.close)
+    return site
+
+
 def _on_docker(way: str) -> Callable[[pytest.FixtureRequest], Harness]:
     """On a real engine, which all cases share; each takes away what it made."""
 
@@ -92,6 +116,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kvm-libvirt": _on_libvirt,
     "docker": _on_docker("unix"),
     "docker-tls": _on_docker("tls"),
+    "redfish": _redfish,
+    "redfish-rows": _redfish_rows,
 }
 
 

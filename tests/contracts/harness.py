@@ -53,6 +53,7 @@ class Harness(ABC):
     """A site with one node of four cards. `now` is seconds and moves only when told."""
 
     measures = True  # it has figures of its devices
+    shares_devices = True  # a device can be had in part; False: work has whole servers
     has_containers = True  # its work really runs, or is simulated whole; False: somebody only says that it does
     shares = True  # part of a device can be handed out; False: whole ones only
     steps = 40  # of a second; within so many a site has started or stopped what it was told to

@@ -59,6 +59,7 @@ EXPECTED = {
     "cluster.edit": "AO",
     "node.view": ALL,
     "node.drain": "AO",
+    "node.power": "AO",
     "accelerator.view": ALL,
     "accelerator.partition": "AO",
     "pool.edit": "AO",
