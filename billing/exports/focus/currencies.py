@@ -10,3 +10,13 @@ _CODES = """
     WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 ISO_4217 = frozenset(_CODES.split())
+
+_WHOLE = frozenset(
+    ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF")
+)
+_THOUSANDTHS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+
+
+def decimals(currency: str) -> int:
+    """How many digits after the point a payment has."""
+    return 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
