@@ -122,6 +122,8 @@ def _parts(file: Path) -> Iterator[Path | Violation]:
 def _file(checker: Checker, file: Path) -> Iterator[Violation]:
     try:
         found = read.table(file)
+        if not found.names and file.suffix == ".jsonl":
+            return  # no row, and so no column
         dataset = dataset_of(found.names)
         if dataset is None:
             yield Violation("dataset", "header", "Its columns are of no dataset of FOCUS that we write.")

@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         if number == self.server.refuse_part:
             return self._answer(403, self._error("AccessDenied"))
         self.server.uploads[query["uploadId"]][number] = body
-        self._answer(200, etag=hashlib.md5(body).hexdigest())
+        self._answer(200, etag=hashlib.sha256(body).hexdigest())
 
     def _complete(self, key: str, upload: str, body: str) -> None:
         parts = self.server.uploads.pop(upload)

@@ -24,7 +24,9 @@ UPSTREAM = {
     "InvoiceId-C-004-C",  # under an OR with C-005: one of the two always fails
     "InvoiceId-C-005-C",
     "CommitmentDiscountStatus-C-004-C",  # contradicts C-003: FOCUS_Spec issue 2393
+    "CommitmentDiscountStatus-C-005-M",  # its model asks for Active, Expired or Pending; FOCUS for Used or Unused
     "CapacityReservationStatus-C-004-C",  # its condition is not looked at: focus_validator issue 142
+    "CapacityReservationStatus-C-003-C",  # nor is this one's
 }
 
 

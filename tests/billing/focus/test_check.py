@@ -135,9 +135,14 @@ def test_other_types_of_parquet_are_noticed(tmp_path: Path) -> None:
     table = pq.read_table(file)
     position = table.schema.get_field_index("BilledCost")
     pq.write_table(table.set_column(position, "BilledCost", table["BilledCost"].cast(pa.string())), file)
-    assert [str(found) for _, found in check_files([file])][0] == (
+    assert next(str(found) for _, found in check_files([file])) == (
         "BilledCost: It is string, not decimal128(38, 15). [type]"
     )
+
+
+def test_an_empty_file_of_json_lines_is_right(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    assert list(check_files([tmp_path / "a.jsonl"])) == []
 
 
 def test_what_is_no_file_of_ours_is_said(tmp_path: Path) -> None:

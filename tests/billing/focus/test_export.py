@@ -57,7 +57,8 @@ def held(folder: Path, manifest: Manifest, dataset: Dataset = COST_AND_USAGE_1_4
     found = []
     for chunk in manifest.chunks:
         table = read.table(folder / chunk.name)
-        assert tuple(table.names) == dataset.names
+        if chunk.rows or table.names:  # no object, no names: an empty file of JSON lines
+            assert tuple(table.names) == dataset.names
         rows = [tuple(row[name] for name in dataset.names) for row in table.rows(dataset)]
         assert len(rows) == chunk.rows
         found += rows
@@ -157,7 +158,7 @@ def test_a_chunk_of_other_rows_is_not_published(tmp_path: Path) -> None:
     layout = Layout(Format.CSV, rows_per_chunk=3)
     manifest = export(snapshot(some(9)), layout, Folder(tmp_path))
     before = files(tmp_path)
-    with pytest.raises(SnapshotMoved, match="CostAndUsage-00001.csv"):
+    with pytest.raises(SnapshotMoved, match="CostAndUsage-00001"):
         rewrite(snapshot(some(9)[1:]), layout, manifest, Folder(tmp_path), 1)
     assert files(tmp_path) == before
 
@@ -265,7 +266,7 @@ def test_a_number_is_read_back_and_has_no_exponent(value: Decimal) -> None:
     written = number(value)
     assert Decimal(written) == value
     assert not set(written) - set("-.0123456789")
-    assert number(Decimal(written)) == number(value.normalize()) == written
+    assert number(Decimal(written)) == number(Decimal(f"{value:f}000")) == written
 
 
 @pytest.mark.parametrize(
