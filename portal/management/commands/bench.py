@@ -11,10 +11,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.bench import export
 from federation.bench import defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
-BENCHES: dict[str, ModuleType] = {"defrag": defrag, "placement": placement, "submit": submit, "sync": sync}
+BENCHES: dict[str, ModuleType] = {
+    "defrag": defrag,
+    "export": export,
+    "placement": placement,
+    "submit": submit,
+    "sync": sync,
+}
 
 
 class Command(BaseCommand):
