@@ -7,8 +7,8 @@ How a ledger is connected:
 1. Turn each of its lines into a `charges.Charge`. One that contradicts itself raises `InvalidCharge`. The eight kinds
    are `ChargeKind`; a correction is a charge of any kind with `corrects`.
 2. Give an `export.Snapshot`: an id that names the state of the ledger (the same id promises the same rows), the
-   dataset, and `rows(n)`, which yields `rows.cost_and_usage(charge)` from the n-th charge on. Lines need one order for good (by
-   period and id), and `rows` reads them by a server-side cursor or page by page, so that memory stays flat:
+   dataset, and `rows(n)`, which yields `rows.cost_and_usage(charge)` from the n-th charge on. Lines need one order for
+   good (by period and id), and are read by a server-side cursor or page by page, so that memory stays flat:
 
        def rows(after: int) -> Iterator[Row]:
            lines = Line.objects.filter(period=period).order_by("id")[after:]
