@@ -30,10 +30,10 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     layout = Layout(Format(options["format"]), rows_per_chunk=options["rows_per_chunk"])
     snapshot = Snapshot(f"bench-{count}", dataset, lambda after: charges.rows(count, after))
     folder = Path(tempfile.mkdtemp(prefix="aquifer-bench-", dir=options["folder"]))
-    before = memory_mib()
+    before, sample = memory_mib(), min(count, 20_000)
     try:
         with Clock() as making:
-            for _ in charges.rows(min(count, 20_000)):
+            for _ in charges.rows(sample):
                 pass
         with Clock() as clock:
             manifest = export(snapshot, layout, Folder(folder))
@@ -46,8 +46,9 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         "columns": len(dataset.columns),
         "chunks": len(manifest.chunks),
         "seconds": round(clock.seconds, 2),
+        "cpu_seconds": round(clock.cpu, 2),
         "rows_per_second": round(manifest.rows / clock.seconds),
-        "making_rows_share": round(making.seconds / min(count, 20_000) * count / clock.seconds, 2),
+        "cpu_seconds_of_making_rows": round(making.cpu / max(1, sample) * count, 2),
         "megabytes": round(sum(chunk.bytes for chunk in manifest.chunks) / 1e6, 1),
         "rss_before_mib": before,
         "rss_peak_mib": memory_mib("VmHWM"),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from billing.exports.focus.columns import PRECISION, SCALE, Column, Kind, Value
 
@@ -18,6 +19,8 @@ class NotWritable(ValueError):
     """A value that no file could hold unchanged."""
 
 
+# Equal values have one text, so that what repeats (prices, months) is made once.
+@lru_cache(maxsize=32_768)
 def number(value: Decimal) -> str:
     """Every digit, no exponent, no zeros at the end beyond two: 25.00, -0.000000001, 7200.00.
 
@@ -35,6 +38,7 @@ def number(value: Decimal) -> str:
     return f"{whole}.{decimals:0<2}"
 
 
+@lru_cache(maxsize=8_192)
 def instant(value: datetime) -> str:
     """UTC, with Z; milliseconds only where there are any."""
     if value.tzinfo is None:

@@ -56,7 +56,7 @@ def test_what_a_double_would_change_is_written_as_text() -> None:
     xml, _ = sheet([["a", Decimal("0.1234567890123456"), None], ["b", Decimal("1E+20"), None]])
     assert cells(xml)["B3"] == "0.1234567890123456"
     assert 't="inlineStr"' in xml.split('r="B3"')[1].split(">")[0]
-    assert cells(xml)["B4"] == "1e+20"
+    assert cells(xml)["B4"] == "1E+20"
 
 
 def test_the_same_input_is_the_same_file() -> None:
