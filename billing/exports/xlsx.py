@@ -82,14 +82,7 @@ CARD_HOURS = (
 
 def write(out: BinaryIO, sheets: Iterable[Sheet], *, made_at: datetime) -> None:
     """`made_at` is what the workbook says of itself: the same input is the same file."""
-    options = {
-        "constant_memory": True,
-        # Text stays text, whatever it begins with.
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-        "remove_timezone": True,
-    }
+    options = {"constant_memory": True, "remove_timezone": True}
     book = xlsxwriter.Workbook(out, options)
     try:
         book.set_properties({"created": made_at.astimezone(UTC).replace(tzinfo=None)})
@@ -129,6 +122,7 @@ def _cell(page: object, line: int, position: int, value: Value, shown: object, a
         case datetime():
             page.write_datetime(line, position, value.astimezone(UTC), shown)
         case _:
+            # Not `write`, which would make formulas and links of text that looks like them.
             page.write_string(line, position, value[:_MOST_TEXT], as_text)
 
 
