@@ -22,7 +22,7 @@ from portal.supervise.supervisor import Stopped, Supervisor
 from portal.supervise.up import start_postgres
 
 SCHEMA = ROOT / "docs" / "openapi.yaml"
-COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
+COMPILE = ["pip", "compile", "--quiet", "--universal", "--generate-hashes"]
 LOCKS = {
     "production": ["pyproject.toml"],
     "run": ["pyproject.toml", "--extra", "local"],
@@ -30,7 +30,10 @@ LOCKS = {
     "agent": ["agent/pyproject.toml", "--extra", "cluster", "-c", "requirements/production.lock"],
     "frontend": ["requirements/frontend.in"],
     "uv": ["requirements/uv.in"],
+    "focus-toolkit": ["requirements/focus-toolkit.in"],
+    "focus-validator": ["requirements/focus-validator.in"],
 }
+NEWER = {"focus-validator": "3.12"}  # Pythons of locks that are not for ours
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def lock_part(name: str, sources: list[str], scratch: Path) -> Part:
     """Compiling again, starting from the lock there is, changes nothing."""
     committed, fresh = ROOT / "requirements" / f"{name}.lock", scratch / f"{name}.lock"
     shutil.copy(committed, fresh)
-    command = [installer(), *COMPILE, "--no-annotate", "--no-header", *sources, "-o", str(fresh)]
+    python = ["--python-version", NEWER.get(name, "3.11")]
+    command = [installer(), *COMPILE, *python, "--no-annotate", "--no-header", *sources, "-o", str(fresh)]
     return Part(f"lock {name}", command, look=lambda: same(fresh, committed, f"the command in CONTRIBUTING for {name}"))
 
 

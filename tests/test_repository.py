@@ -82,7 +82,9 @@ def pins(name: str) -> dict[str, str]:
     return {project + marker.strip(): version for project, version, marker in found}
 
 
-@pytest.mark.parametrize("name", ["production", "run", "dev", "agent", "frontend", "uv"])
+@pytest.mark.parametrize(
+    "name", ["production", "run", "dev", "agent", "frontend", "uv", "focus-toolkit", "focus-validator"]
+)
 def test_every_locked_package_has_its_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", text.strip())

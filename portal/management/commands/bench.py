@@ -11,12 +11,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.bench import export
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
 BENCHES: dict[str, ModuleType] = {
-    "agents": agents, "defrag": defrag, "placement": placement, "submit": submit, "sync": sync,
-}  # fmt: skip
+    "agents": agents,
+    "defrag": defrag,
+    "export": export,
+    "placement": placement,
+    "submit": submit,
+    "sync": sync,
+}
 
 
 class Command(BaseCommand):
