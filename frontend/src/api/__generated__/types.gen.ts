@@ -10,7 +10,8 @@ export type ClientOptions = {
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts, and `counted_place` says which if the caller may see it.
- * `is_identified` is false where a site only counts its cards.
+ * `is_identified` is false where a site only counts its cards. `layout` is there of cards that somebody wants cut into
+ * parts, see `/accelerators/{id}/partitions`.
  */
 export type Accelerator = {
     readonly id: string;
@@ -61,6 +62,7 @@ export type Accelerator = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
+    layout: WantedParts | null;
     /**
      * Who holds it, as far as the caller may know.
      */
@@ -101,9 +103,29 @@ export type AgentDeviceRequest = {
     uuid: string;
     vendor: string;
     model: string;
+    /**
+     * 0: its tool does not say.
+     */
     memory_mib: number;
     health?: string;
     numa?: number | null;
+    parent_uuid?: string;
+    /**
+     * One of the catalogue's slicing modes.
+     */
+    mode?: string;
+    step_milli?: number;
+    most_shares?: number;
+    resource?: string;
+    is_identified?: boolean;
+    foreign_milli?: number;
+    foreign_memory_mib?: number;
+    /**
+     * What the card can be cut into: so many of each at most.
+     */
+    profiles?: {
+        [key: string]: number;
+    };
     serial?: string;
     pci?: string;
 };
@@ -156,6 +178,17 @@ export type AgentNodesRequest = {
     changed?: Array<AgentNodeRequest>;
     gone?: Array<string>;
     want_digests?: boolean;
+};
+
+/**
+ * What became of the wish for the parts of one card.
+ */
+export type AgentPartitionsRequest = {
+    uuid: string;
+    generation: number;
+    state: LayoutState;
+    reason?: string;
+    message?: string;
 };
 
 /**
@@ -530,6 +563,18 @@ export type Count = {
 export type Counts = {
     state: string;
     count: number;
+};
+
+/**
+ * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
+ */
+export type CutRequest = {
+    /**
+     * How many of each profile.
+     */
+    profiles: {
+        [key: string]: number;
+    };
 };
 
 export type DecisionOutcome = 'none' | 'placed' | 'refused';
@@ -922,6 +967,35 @@ export type LanguageLanguageEnum = 'en' | 'zh-Hans';
 export type LanguageRequest = {
     language: LanguageLanguageEnum;
 };
+
+/**
+ * How a card is cut, and how it is to be. `possible` is empty of a card that cannot be cut.
+ *
+ * `wanted` is null where nobody has asked. What is wanted is `waiting` until no work is on the card and its parts.
+ */
+export type Layout = {
+    /**
+     * So many of each profile at most.
+     */
+    possible: {
+        [key: string]: number;
+    };
+    wanted: {
+        [key: string]: number;
+    } | null;
+    generation: number;
+    state: LayoutState | NullEnum | null;
+    reason: string;
+    message: string;
+    /**
+     * Those that are there now.
+     */
+    parts: {
+        [key: string]: number;
+    };
+};
+
+export type LayoutState = 'waiting' | 'applied' | 'refused';
 
 export type Log = {
     text: string;
@@ -1501,6 +1575,8 @@ export type NodeName = {
     name: string;
 };
 
+export type NodePower = 'on' | 'off' | 'unknown';
+
 /**
  * Nodes with the same devices: whole free devices, and nodes of which no device is in use.
  */
@@ -1557,6 +1633,12 @@ export type Orders = {
     };
     calls: Array<Call>;
     nodes: NodesHeld | null;
+    /**
+     * By the card's uuid.
+     */
+    partitions: {
+        [key: string]: PartitionsWanted;
+    };
     release: ReleaseOffer | null;
     want_inventory: boolean;
     poll_seconds: number;
@@ -1717,6 +1799,13 @@ export type PaginatedWorkloadList = {
     results: Array<Workload>;
 };
 
+export type PartitionsWanted = {
+    profiles: {
+        [key: string]: number;
+    };
+    generation: number;
+};
+
 export type PatchedImageChangeRequest = {
     name?: string;
     description?: string;
@@ -1832,6 +1921,25 @@ export type Pool = {
     queue_order: QueueOrderEnum;
     readonly created_at: string;
     version: number;
+};
+
+export type Power = {
+    /**
+     * Now; it follows some seconds later.
+     */
+    power: NodePower;
+    /**
+     * The site has taken the wish.
+     */
+    is_asked: boolean;
+    /**
+     * Why not, when it has not.
+     */
+    message: string;
+};
+
+export type PowerWishRequest = {
+    power: WantedPower;
 };
 
 export type PreferEnum = 'money' | 'energy';
@@ -1966,6 +2074,19 @@ export type QuotaChangeRequest = {
     nominal_milli: number;
 };
 
+export type Reading = {
+    /**
+     * As the machine calls it.
+     */
+    name: string;
+    value: number;
+    /**
+     * As UCUM writes it: W, Cel, {rpm}, V, J.
+     */
+    unit: string;
+    is_healthy: boolean;
+};
+
 /**
  * A release of the agent that it is to take now, if the operator's key has signed it.
  */
@@ -1996,6 +2117,7 @@ export type ReportRequest = {
     figures?: Array<AgentFigureRequest> | null;
     host?: AgentHostRequest;
     logs?: Array<AgentLogRequest>;
+    partitions?: Array<AgentPartitionsRequest>;
     agent?: AgentSelfRequest | null;
 };
 
@@ -2038,6 +2160,15 @@ export type Screen = {
 };
 
 export type ScreenKindEnum = 'vnc' | 'spice';
+
+export type Sensors = {
+    power: NodePower;
+    readings: Array<Reading>;
+    /**
+     * Why there are none, when the site cannot be asked.
+     */
+    message: string;
+};
 
 /**
  * Who is calling, what they may do somewhere, and the CSRF token for unsafe requests.
@@ -2322,6 +2453,20 @@ export type VolumeRequest = {
     is_read_only?: boolean;
 };
 
+/**
+ * What somebody wants the card to be cut into, and what became of it.
+ */
+export type WantedParts = {
+    wanted: {
+        [key: string]: number;
+    };
+    state: LayoutState;
+    reason: string;
+    message: string;
+};
+
+export type WantedPower = 'on' | 'off';
+
 export type WayEnum = 'token' | 'certificate' | 'password' | 'ssh-key' | 'socket';
 
 export type Where = {
@@ -2459,7 +2604,8 @@ export type WorkloadState = 'queued' | 'admitted' | 'running' | 'suspended' | 's
  * `foreign_milli` is used by work that is not ours. With a `parent` it is a partition of that card; while a card has
  * `present_parts`, only those are handed out. `counted_at` names the same physical card as it is seen in another
  * place (inside a virtual machine, say), where it counts, and `counted_place` says which if the caller may see it.
- * `is_identified` is false where a site only counts its cards.
+ * `is_identified` is false where a site only counts its cards. `layout` is there of cards that somebody wants cut into
+ * parts, see `/accelerators/{id}/partitions`.
  */
 export type AcceleratorWritable = {
     node: string;
@@ -2503,6 +2649,7 @@ export type AcceleratorWritable = {
     foreign_milli: number;
     foreign_memory_mib: number;
     figures: Figures | null;
+    layout: WantedParts | null;
     version: number;
 };
 
@@ -5300,6 +5447,60 @@ export type NodesDrainResponses = {
 
 export type NodesDrainResponse = NodesDrainResponses[keyof NodesDrainResponses];
 
+export type NodesPowerData = {
+    body: PowerWishRequest;
+    path: {
+        /**
+         * A UUID string identifying this node.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/nodes/{id}/power';
+};
+
+export type NodesPowerErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type NodesPowerError = NodesPowerErrors[keyof NodesPowerErrors];
+
+export type NodesPowerResponses = {
+    202: Power;
+};
+
+export type NodesPowerResponse = NodesPowerResponses[keyof NodesPowerResponses];
+
+export type NodesSensorsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this node.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/nodes/{id}/sensors';
+};
+
+export type NodesSensorsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type NodesSensorsError = NodesSensorsErrors[keyof NodesSensorsErrors];
+
+export type NodesSensorsResponses = {
+    200: Sensors;
+};
+
+export type NodesSensorsResponse = NodesSensorsResponses[keyof NodesSensorsResponses];
+
 export type NodesUndrainData = {
     body?: never;
     path: {
@@ -5445,6 +5646,60 @@ export type AcceleratorsRetrieveResponses = {
 };
 
 export type AcceleratorsRetrieveResponse = AcceleratorsRetrieveResponses[keyof AcceleratorsRetrieveResponses];
+
+export type AcceleratorsLayoutData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this accelerator.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/accelerators/{id}/partitions';
+};
+
+export type AcceleratorsLayoutErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AcceleratorsLayoutError = AcceleratorsLayoutErrors[keyof AcceleratorsLayoutErrors];
+
+export type AcceleratorsLayoutResponses = {
+    200: Layout;
+};
+
+export type AcceleratorsLayoutResponse = AcceleratorsLayoutResponses[keyof AcceleratorsLayoutResponses];
+
+export type AcceleratorsCutData = {
+    body: CutRequest;
+    path: {
+        /**
+         * A UUID string identifying this accelerator.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/accelerators/{id}/partitions';
+};
+
+export type AcceleratorsCutErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type AcceleratorsCutError = AcceleratorsCutErrors[keyof AcceleratorsCutErrors];
+
+export type AcceleratorsCutResponses = {
+    202: Layout;
+};
+
+export type AcceleratorsCutResponse = AcceleratorsCutResponses[keyof AcceleratorsCutResponses];
 
 export type AcceleratorModelsListData = {
     body?: never;
