@@ -46,7 +46,7 @@ def mark_every_text() -> int:
                 value = _canary_for(field)
                 if value:
                     table, column = model._meta.db_table, field.column
-                    cursor.execute(f"UPDATE {table} SET {column} = {value} WHERE {column} IS NOT NULL")  # noqa: S608
+                    cursor.execute(f'UPDATE {table} SET "{column}" = {value} WHERE "{column}" IS NOT NULL')  # noqa: S608
                     written += 1
         cursor.execute("SET LOCAL session_replication_role = DEFAULT")
     return written
@@ -62,6 +62,9 @@ def _canary_for(field: Any) -> str:
     if field.name == "volumes":  # read by its shape
         shape = '"kind": "claim", "size_mib": 0, "is_read_only": false'
         return f"""'[{{"path": "/{CANARY}", "source": "{CANARY}", {shape}}}]'::jsonb"""
+    if field.name == "machines":  # likewise
+        shape = f'"name": "{CANARY}", "server": "{CANARY}", "system": "{CANARY}", "fingerprint": "{CANARY}"'
+        return f"""'[{{{shape}}}]'::jsonb"""
     if field.name == "decision":  # likewise
         return f"""'{{"outcome": "refused", "message": "{CANARY}"}}'::jsonb"""
     if isinstance(field, models.JSONField):
@@ -117,7 +120,7 @@ def test_the_platforms_people_see_the_marks_nearly_everywhere(two: Two) -> None:
     catalogue = {o.id for o in READS if o.noun in CATALOGUE}
     without_text = {
         "accelerators_summary", "join_tokens_list", "join_tokens_retrieve", "workloads_counts", "workloads_logs",
-        "workloads_events", "agent_manifest_get",
+        "workloads_events", "agent_manifest_get", "accelerators_layout", "images_places",
     }  # fmt: skip
     own = {"session_get", "tokens_list", "tokens_retrieve"}
     assert {o.id for o in READS} - seen == catalogue | without_text | own

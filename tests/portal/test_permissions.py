@@ -34,6 +34,7 @@ EXPECTED = {
     "session.view": ALL,
     "overview.view": ALL,
     "catalogue.view": ALL,
+    "catalogue.edit": "AOom",
     "tenant.view": ALL,
     "tenant.create": "A",
     "tenant.edit": "Ao",

@@ -7,15 +7,18 @@ import { REASONS } from "./reasons";
 const BACK_END = join(import.meta.dirname, "../../..");
 
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
-const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed"]);
+const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed", "NodePower", "WantedPower", "StartedAt", "ExitCode", "NoSuchKey", "ContentLength", "UploadId", "PartNumber", "Upgrade"]);
 
 /** Its files speak the words of a site too: there a reason of ours is what a word of theirs leads to, or what is said. */
-const KUBERNETES = /drivers.(kubernetes|docker)/;
+const SITES = /drivers.(kubernetes|docker|redfish)/;
+/** Of exports: names of columns, as a standard has them. */
+const COLUMNS = /billing.exports.focus|billing.bench/;
 const FOREIGN = {
   kubernetes: ["states.py", "requests.py", "objects.py", "records.py", "driver.py", "access.py", "channels.py"],
   docker: ["states.py", "vendors.py", "objects.py", "ledger.py", "work.py", "driver.py", "access.py"],
+  redfish: ["course.py", "driver.py", "hands.py", "leases.py"],
 };
-const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\(.*reason=)"([A-Z]\w+)"|(?:return|reason, code =) "([A-Z]\w+)", |": \("([A-Z]\w+)", \d+\)/g;
+const SAID = /"[A-Z]\w*": "([A-Z]\w+)",|(?:say\(O\.\w+, |Rejected\(|Observation\(.*reason=|reason=)"([A-Z]\w+)"|(?:return|reason, code =) "([A-Z]\w+)", |": \("([A-Z]\w+)", \d+\)/g;
 
 function saidOfSites(): string[] {
   const texts = Object.entries(FOREIGN).flatMap(([driver, names]) =>
@@ -28,7 +31,7 @@ function sources(): string[] {
   const found: string[] = [];
   for (const app of ["federation", "portal", "billing", "agent/aquifer_agent"]) {
     for (const entry of readdirSync(join(BACK_END, app), { recursive: true, withFileTypes: true })) {
-      const isOurs = !/tests|migrations/.test(entry.parentPath) && !KUBERNETES.test(entry.parentPath);
+      const isOurs = !/tests|migrations/.test(entry.parentPath) && !SITES.test(entry.parentPath) && !COLUMNS.test(entry.parentPath);
       if (entry.name.endsWith(".py") && isOurs) found.push(readFileSync(join(entry.parentPath, entry.name), "utf-8"));
     }
   }
