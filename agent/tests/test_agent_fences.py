@@ -74,7 +74,7 @@ def test_orders_that_make_no_sense_are_rejected_or_left_alone(hub: FakeHub, site
         {"ref": "new", "generation": 1, "epoch": 1, "desired": "dance", "spec": {}},
     ]
     hub.want("good", "true")
-    site.start()
+    site.start("--runtime", "process")  # an image may have a command of its own
     hub.wait_state("good", "succeeded")
     reasons = {ref: hub.wait_state(ref, "rejected")["reason"] for ref in bad}
     assert reasons == {ref: "DeviceMissing" if ref == "device" else "InvalidSpec" for ref in bad}
