@@ -115,7 +115,8 @@ def test_the_last_whole_picture_holds_until_the_next_is_whole(cluster: ClusterMa
 
 def test_all_that_a_driver_sees_of_a_device_arrives(cluster: ClusterMachine) -> None:
     part = DeviceSeen(
-        1, "MIG-1", "nvidia", "A100-80G", 10240, numa=1, mode="partitioned", step_milli=1000, most_shares=1,
+        1, "MIG-1", "nvidia", "A100-80G", 10240, numa=1, serial="S-1", pci="0000:01:00.0", passed_to="u-1",
+        guest_pci="0000:02:00.0", mode="partitioned", step_milli=1000, most_shares=1,
         parent_uuid="GPU-9", is_identified=False, resource="nvidia.com/mig-1g.10gb", foreign_milli=250,
         foreign_memory_mib=512,
     )  # fmt: skip
@@ -191,7 +192,13 @@ class Running:
         factories.quota(project)
         pool = factories.pool(cluster.row)
         member = client_of(factories.user(Role.PROJECT_MEMBER, project.tenant, project))
-        body = {"project": str(project.pk), "pool": str(pool.pk), "name": "job", "accelerators": 1, "command": ["x"]}
+        body = {
+            "project": str(project.pk),
+            "pool": str(pool.pk),
+            "name": "job",
+            "accelerators": 1,
+            "image": "r.example/job:1",
+        }
         assert member.post("/api/v1/workloads", body).status_code == 201
         admission.run(str(pool.pk))
         self.cluster, self.allocation = cluster, Allocation.objects.get()

@@ -133,7 +133,7 @@ def test_running_work_is_cancelled_and_gives_its_hardware_back(desk: Desk) -> No
     assert desk.client.get(address).json()["state"] == "running"
     allocation = Allocation.objects.get()
     release = f"/api/v1/allocations/{allocation.pk}"
-    assert desk.client.get(release).json()["actions"] == [], "hardware is taken back by owners and operators"
+    assert "release" not in desk.client.get(release).json()["actions"], "owners and operators take hardware back"
     assert desk.client.post(f"{release}/release").status_code == 403
     cancelled = desk.client.post(f"{address}/cancel").json()
     assert (cancelled["state"], cancelled["reason"]) == ("cancelled", "CancelledByUser")
@@ -150,7 +150,7 @@ def test_an_owner_takes_hardware_back_and_the_work_waits_again(desk: Desk) -> No
     desk.step()
     owner = client_of(factories.user(Role.TENANT_OWNER, desk.project.tenant))
     address = f"/api/v1/allocations/{Allocation.objects.get().pk}"
-    assert owner.get(address).json()["actions"] == ["release"]
+    assert "release" in owner.get(address).json()["actions"]
     answer = owner.post(f"{address}/release")
     assert (answer.status_code, answer.json()["state"], answer.json()["reason"]) == (202, "stopping", "ReleasedByUser")
     assert desk.client.get(f"{WORKLOADS}/{made}").json()["state"] == "queued"

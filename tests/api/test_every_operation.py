@@ -144,7 +144,12 @@ def test_every_address_is_in_the_document() -> None:
             yield from under(pattern.url_patterns, here) if hasattr(pattern, "url_patterns") else [here]
 
     found = {
-        address.replace("^", "").replace("$", "").replace(r"\Z", "").replace(r"(?P<pk>[/.]+)", "{id}").replace("\\", "")
+        address.replace("^", "")
+        .replace("$", "")
+        .replace(r"\Z", "")
+        .replace(r"(?P<pk>[/.]+)", "{id}")
+        .replace("\\", "")
+        .replace("<str:id>", "{id}")
         for address in under(get_resolver().url_patterns)
         if address.startswith("api/v1/")
     }

@@ -104,12 +104,18 @@ class World:
         _, secret = sites.invite_agent(by=SYSTEM, cluster=bare("bare"))
         _, self.agent_secret = agents.enrol(secret=secret, machine_id="m", hostname="h", agent_version="1")
         self.agent = Agent.objects.get(cluster__slug="bare", cluster__site=site)
-        card = {"index": 0, "uuid": "GPU-cut", "vendor": "nvidia", "model": "A100-80G", "memory_mib": 81920}
+        card = {
+            "index": 0,
+            "uuid": f"GPU-cut-{site.slug}",
+            "vendor": "nvidia",
+            "model": "A100-80G",
+            "memory_mib": 81920,
+        }
         Agent.objects.filter(pk=self.agent.pk).update(inventory={"devices": [card | {"profiles": {"1g.10gb": 7}}]})
         inventory.store(
             self.agent.cluster, [NodeSeen(name="b", cpu_milli=1000, memory_mib=1024, devices=(DeviceSeen(**card),))]
         )
-        things["accelerators to cut"] = Accelerator.objects.get(uuid="GPU-cut")
+        things["accelerators to cut"] = Accelerator.objects.get(uuid=card["uuid"])
         things["agent-releases"] = AgentRelease.objects.create(
             serial=AgentRelease.objects.count() + 1, agent_version="9.0.0", sha256="0" * 64, size=3, manifest="{}",
             signature="", body=b"pyz", expires_at=timezone.now(),
