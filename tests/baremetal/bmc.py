@@ -112,11 +112,11 @@ class Bmc:
 class HookServer:
     """The operator's own programs: each hook says what it is told to say."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Any = None) -> None:
         self.answers: dict[str, list[tuple[int, Any]]] = {}  # by name, one after the other; the last stays
         self.asked: list[tuple[str, Any, dict[str, str], bytes]] = []
-        self._server = _server(self._answer, None)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = _server(self._answer, tls)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def settings(self, *names: str) -> dict[str, Any]:
         return {name: {"url": f"{self.url}/{name}", "address": "127.0.0.1"} for name in names}

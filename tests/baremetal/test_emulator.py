@@ -127,8 +127,8 @@ def test_three_servers_of_one_controller_are_three(emulated: Emulated) -> None:
 
 
 def test_an_image_is_put_in_by_its_address_or_the_lease_ends_in_words(emulated: Emulated) -> None:
-    """The emulator fetches the image, which is not there. A controller that refuses is asked again; nothing runs."""
-    boot = Boot(boot_from=BootFrom.VIRTUAL_MEDIA, image_url=f"http://127.0.0.1:{emulated.port}/no-such.iso")
+    """The emulator fetches the image, and nobody is there. A controller that refuses is asked again; nothing runs."""
+    boot = Boot(boot_from=BootFrom.VIRTUAL_MEDIA, image_url="http://127.0.0.1:9/no-such.iso")
     driver: RedfishDriver = emulated.driver()
     with pytest.raises(Unavailable):
         driver.ensure(emulated.spec(boot=boot))

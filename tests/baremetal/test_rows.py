@@ -1,19 +1,28 @@
 """The ledger as the hub's database keeps it, and a lease from workload to release through the hub."""
 
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from federation.actions import connections
+from federation.connections import checked
+from federation.drivers.base import ObservedState as O
 from federation.drivers.base import Rejected, Unavailable
 from federation.drivers.redfish.driver import RedfishDriver
 from federation.drivers.redfish.ledger import FORGET_SECONDS, Lease, Phase, from_json, to_json
 from federation.models import Cluster, Server, ServerLease
 from federation.registry import driver_for
 from federation.servers import RowLedger
+from portal.audit import SYSTEM
 from tests import factories
+from tests.baremetal.bmc import PASSWORD, USER, Bmc, HookServer, plain_tree
 from tests.baremetal.conftest import Site
+from tests.kube.certificates import Authority
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +43,41 @@ def test_the_registry_gives_the_driver_its_ledger(cluster: Cluster) -> None:
     cluster.refresh_from_db()
     with pytest.raises(Unavailable, match="no credential"):
         driver_for(cluster).check()
+
+
+def test_a_connected_cluster_is_leased_and_wiped_as_the_registry_builds_it(
+    site: Site, settings: Any, tmp_path: Path
+) -> None:
+    """Controller and hooks by https, under an authority that is the cluster's own."""
+    settings.SITE_LOOPBACK = True
+    authority = Authority()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue(tmp_path, "server", addresses=("127.0.0.1",), lasts=timedelta(days=1)))
+    bmc, hooks = Bmc(lambda: site.now, plain_tree(), tls=tls), HookServer(tls)
+    cluster = factories.cluster(kind="baremetal")
+    told = {name: f"{hooks.url}/{name}" for name in ("wipe", "check")}
+    Cluster.objects.filter(pk=cluster.pk).update(driver="redfish", settings={"hooks": told})
+    cluster.refresh_from_db()
+    parts = {"username": USER, "password": PASSWORD, "hook_secret": "s" * 32, "ca_pem": authority.pem}
+    machines = [{"name": "srv-1", "server": bmc.server}]
+    connection = checked(parts, now=datetime.now(UTC), driver="redfish", machines=machines)
+    connections.keep(by=SYSTEM, cluster=cluster, connection=connection)
+    try:
+        info = driver_for(cluster).check()
+        assert (info.version, info.message) == ("Redfish 1.15.0", "")
+        wanted = site.spec(devices=())
+        assert driver_for(cluster).ensure(wanted).state == O.STARTING
+        site.now += 3
+        assert driver_for(cluster).observe("lease-1").state == O.RUNNING
+        driver_for(cluster).remove("lease-1")
+        site.now += 3
+        for _ in range(3):
+            seen = driver_for(cluster).remove("lease-1")
+        assert seen.state == O.ABSENT
+        assert [name for name, *_ in hooks.asked] == ["wipe", "check"]
+    finally:
+        bmc.close()
+        hooks.close()
 
 
 def test_a_server_is_leased_once_whatever_the_driver_believes(cluster: Cluster) -> None:

@@ -80,7 +80,6 @@ def _redfish(request: pytest.FixtureRequest) -> Harness:
 
 def _redfish_rows(request: pytest.FixtureRequest) -> Harness:
     """With the ledger that the hub keeps, on the harness's clock."""
-    request.getfixturevalue("db")
     cluster = factories.cluster(kind="baremetal")
 
     def ledger(clock: Callable[[], float]) -> RowLedger:
@@ -124,6 +123,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     if name == "agent-nvml":
         return [pytest.mark.processes]
+    if name == "redfish-rows":
+        return [pytest.mark.django_db]
     if name.startswith("kvm"):
         return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
     for kind in ("kubernetes", "docker"):

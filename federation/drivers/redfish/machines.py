@@ -3,7 +3,7 @@ tenants."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from federation.drivers.base import DriverConfig
@@ -97,12 +97,13 @@ def rules_of(config: DriverConfig) -> Rules:
             continue
         url, address = (said.get("url"), said.get("address")) if isinstance(said, Mapping) else (said, "")
         try:
-            hooks[name] = endpoint(
+            found = endpoint(
                 str(url),
                 address=str(address or ""),
-                ca_pem=config.secrets.get("hook_ca_pem", ""),
+                ca_pem=config.secrets.get("ca_pem", ""),
                 allow_plain=settings.get("plain_http") is True,
             )
+            hooks[name] = replace(found, has_public=True)  # a hook may be anywhere, a controller is in the house
         except BadEndpoint as error:
             trouble = f"The {name} hook: {error}"
             continue

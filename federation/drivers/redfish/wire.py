@@ -58,6 +58,7 @@ class Endpoint:
     fingerprint: str = ""  # SHA-256 of the certificate, in hexadecimal: then this and no authority vouches for it
     ca_pem: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    has_public: bool = False  # authorities that everybody believes vouch for it too
 
 
 class BadEndpoint(ValueError):
@@ -307,7 +308,10 @@ def _tls(to: Endpoint) -> ssl.SSLContext:
         made.verify_mode = ssl.CERT_NONE  # the pin is compared before anything is sent
         return made
     try:
-        return ssl.create_default_context(cadata=to.ca_pem or None)
+        made = ssl.create_default_context(cadata=to.ca_pem or None)
+        if to.has_public:
+            made.load_default_certs()
+        return made
     except ssl.SSLError:
         raise ssl.SSLCertVerificationError("the authority's certificate cannot be read") from None
 

@@ -30,6 +30,7 @@ export const REASONS: Record<string, ReasonWords> = {
   PrepareRefused: say(msg`What prepares servers refused this one`, msg`Ask those who run the prepare hook.`),
   Preparing: say(msg`The server is being prepared`),
   PoweringOn: say(msg`The server is being switched on`),
+  PoweredOff: say(msg`The server is switched off`, msg`It stays leased, and is billed, until it is given back.`),
   Wiping: say(msg`The server is being wiped`),
   NotWiped: say(msg`The server has not been wiped`, msg`Nobody gets it before it is. Look at the wipe hook of its cluster.`),
   Checking: say(msg`The wiped server is being checked`),
