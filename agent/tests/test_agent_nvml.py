@@ -57,7 +57,10 @@ def test_cards_and_their_figures_are_told_by_the_real_library(hub: FakeHub, site
     site.start(**cards.variables)
     hub.wait(lambda: devices(hub))
     common = {"vendor": "nvidia", "model": "A100-80G", "memory_mib": 81920, "health": "healthy", "numa": None}
-    assert devices(hub) == [{**common, "uuid": f"GPU-{i}", "index": i, "profiles": PROFILES} for i in (0, 1)]
+    places = ("0000:01:00.0", "0000:02:00.0")
+    assert devices(hub) == [
+        {**common, "uuid": f"GPU-{i}", "index": i, "pci": places[i], "profiles": PROFILES} for i in (0, 1)
+    ]
     assert hub.reports[-1]["figures"][0] == {
         "uuid": "GPU-0", "busy_percent": 37, "memory_used_mib": 1024, "power_watts": 251.5, "temperature_celsius": 61,
     }  # fmt: skip

@@ -197,6 +197,7 @@ class Running:
             "pool": str(pool.pk),
             "name": "job",
             "accelerators": 1,
+            "command": ["x"],
             "image": "r.example/job:1",
         }
         assert member.post("/api/v1/workloads", body).status_code == 201

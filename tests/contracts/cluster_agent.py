@@ -35,7 +35,7 @@ class ClusterMailbox(MemoryMailbox):
             return None
         age = self._harness.now - self._reported_at
         figures = self._report["figures"] or []
-        return Report(age, "1.0.0", None, figures, 0.0, self._report["site"], self._is_whole)
+        return Report(age, "1.0.0", None, figures, 0.0, self._report["site"], has_nodes=self._is_whole)
 
     def post(self, ref: str, *, desired: str, generation: int, epoch: int, spec: dict[str, Any] | None) -> None:
         was = self._specs.get(ref)

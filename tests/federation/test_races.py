@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -281,19 +282,24 @@ def check_then_insert(work: Workload, device: Any, milli: int) -> bool:
 
 def test_the_checker_sees_check_then_insert_over_allocate(without_walls: None) -> None:
     """The control run: the same question put the usual way, and the checker must be red."""
-    pool = factories.pool(factories.cluster(factories.node_seen("one", devices=4)))
     project = factories.project()
-    devices = list(Accelerator.objects.order_by("pk").values_list("pk", flat=True))
-    work = [factories.workload(project, pool, accelerator_milli=600) for _ in range(4 * len(devices))]
+    found: list[str] = []
+    for turn in range(8):  # on a machine that is busy enough one after the other may come to its end alone
+        cluster = factories.cluster(factories.node_seen(f"one-{turn}", devices=4))
+        pool = factories.pool(cluster)
+        devices = list(Accelerator.objects.filter(node__cluster=cluster).order_by("pk").values_list("pk", flat=True))
+        work = [factories.workload(project, pool, accelerator_milli=600) for _ in range(4 * len(devices))]
 
-    def naive(slot: int) -> None:
-        for n, device in enumerate(devices):
-            check_then_insert(work[slot * len(devices) + n], device, 600)
-        connections.close_all()
+        def naive(slot: int, work: list[Workload] = work, devices: list[UUID] = devices) -> None:
+            for n, device in enumerate(devices):
+                check_then_insert(work[slot * len(devices) + n], device, 600)
+            connections.close_all()
 
-    Crowd(naive, size=4).run()
-    found = books.held()
-    assert any("of 1000 was held" in problem for problem in found), found
+        Crowd(naive, size=4).run()
+        found = [problem for problem in books.held() if "of 1000 was held" in problem]
+        if found:
+            break
+    assert found
 
 
 def test_two_gangs_that_cross_never_deadlock_and_hold_nothing_by_half() -> None:
