@@ -14,7 +14,7 @@ from django.db.models import F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.models import Invoice, InvoiceLine, Mark, NumberSeries, Price, UsageRecord
+from billing.models import Invoice, InvoiceLine, Mark, NumberSeries, PriceVersion, UsageRecord
 from billing.periods import Period, month_of
 from billing.policy import Policy
 from billing.rating import Item, Line, Names, edges_of, outstanding, payable_of, rate, total_of
@@ -91,7 +91,7 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
 def due(limit: int = 500) -> list[UUID]:
     """Tenants with usage or prices newer than their drafts."""
     newest_usage = UsageRecord.objects.filter(tenant_id=OuterRef("pk")).order_by("-metered_at")
-    newest_price = Price.objects.filter(Q(tenant=None) | Q(tenant=OuterRef("pk"))).order_by("-changed_at")
+    newest_price = PriceVersion.objects.filter(Q(tenant=None) | Q(tenant=OuterRef("pk"))).order_by("-changed_at")
     marks = Mark.objects.filter(sweep="drafts", tenant_id=OuterRef("pk"))
     return list(
         Tenant.objects.annotate(
@@ -175,7 +175,8 @@ def _outstanding(tenant_id: UUID, period: Period, currency: str) -> list[Line]:
     ).exists():  # the currency or the time zone of billing was changed: its usage would be asked for twice
         raise Conflict(f"Parts of {period.label} are invoiced in another currency or by another calendar.")
     prices = [
-        price.window() for price in Price.objects.for_tenant(tenant_id, currency).holding(period.start, period.end)
+        price.window()
+        for price in PriceVersion.objects.for_tenant(tenant_id, currency).holding(period.start, period.end)
     ]
     edges = edges_of(prices, period.start, period.end)
     worth = rate(UsageRecord.objects.filter(tenant_id=tenant_id).cut_at(edges), prices)

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from billing import metering
 from billing.actions import invoices
-from billing.models import Price, UsageRecord
+from billing.models import PriceVersion, UsageRecord
 from portal.audit import SYSTEM
 from portal.models import Membership, Project, Tenant, User
 from portal.permissions import Role, Scope, scope_of
@@ -143,7 +143,7 @@ def test_a_wrong_price_is_refused_in_plain_words(sign_in: Sign, body: Any, statu
         "/api/v1/prices", {"flavor": estate.flavor.name, "unit_price": "1", **body}
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.json()
-    assert not Price.objects.exists()
+    assert not PriceVersion.objects.exists()
 
 
 @pytest.mark.parametrize("period", ["2026-13", "November", "", None, "2026-1"])

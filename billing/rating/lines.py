@@ -1,53 +1,14 @@
-"""What usage costs. Pure: no database, no clock, no float.
-
-The rules, all of them:
-- An amount used is whole seconds times 1/1000 of the unit: an integer of milli-seconds, exact.
-- A quantity is hours of the whole unit at nine decimals. Seconds do not divide an hour evenly, so it is
-  rounded once, where usage is cut for the last time; from there on quantities are only added up.
-- A cost is quantity x unit price (six decimals), exact at fifteen decimals. It is never rounded.
-- What is to be paid is rounded once per invoice, to 0.01; the difference is a line of its own.
-Sums and products run in a context that raises where a digit would be lost.
-"""
+"""What an invoice asks for: usage at its prices, summed by item, less what was asked for before."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from uuid import UUID
 
-MILLI_SECONDS_PER_HOUR = 3_600_000
-QUANTITY_STEP = Decimal("0.000000001")
-PAYABLE_STEP = Decimal("0.01")
-ZERO = Decimal(0)
-_WIDE = Context(prec=80)
-_EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
-
-
-def rounded(value: Decimal, step: Decimal, how: str) -> Decimal:
-    """The only place where an amount is rounded."""
-    return value.quantize(step, rounding=how, context=_WIDE)
-
-
-def quantity_of(milli_seconds: int) -> Decimal:
-    """Hours of the whole unit. (A tie cannot occur: 2500/9 of an integer never ends in one half.)"""
-    return rounded(_WIDE.divide(Decimal(milli_seconds), MILLI_SECONDS_PER_HOUR), QUANTITY_STEP, ROUND_HALF_EVEN)
-
-
-def payable_of(total: Decimal) -> Decimal:
-    """What is to be paid: the exact total to the least unit of money, halves up (away from zero)."""
-    return rounded(total, PAYABLE_STEP, ROUND_HALF_UP)
-
-
-def product(quantity: Decimal, unit_price: Decimal) -> Decimal:
-    return _EXACT.multiply(quantity, unit_price)
-
-
-def total_of(amounts: Iterable[Decimal]) -> Decimal:
-    total = ZERO
-    for amount in amounts:
-        total = _EXACT.add(total, amount)
-    return total
+from billing.rating.money import ZERO, plus, product
+from billing.rating.prices import PriceWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +42,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceWindow:
-    """What an hour of a flavor's whole unit costs from one instant until before another."""
-
-    id: UUID
-    flavor_id: UUID
-    is_own: bool  # agreed with this tenant; it goes before the list price
-    unit_price: Decimal
-    valid_from: datetime
-    valid_to: datetime | None
-
-    def holds_at(self, at: datetime) -> bool:
-        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """An item at one price. No price: not rated, cost 0, and shown all the same."""
 
@@ -109,12 +55,6 @@ class Line:
     @property
     def cost(self) -> Decimal:
         return ZERO if self.unit_price is None else product(self.quantity, self.unit_price)
-
-
-def edges_of(prices: Iterable[PriceWindow], start: datetime, end: datetime) -> list[datetime]:
-    """Where usage between two instants has to be cut, those two included, in order."""
-    inner = {at for p in prices for at in (p.valid_from, p.valid_to) if at is not None and start < at < end}
-    return sorted(inner | {start, end})
 
 
 def cut(start: datetime, end: datetime, edges: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:
@@ -174,7 +114,7 @@ def _add(found: dict[tuple[Item, UUID | None], Line], line: Line) -> None:
         line = replace(
             there,
             milli_seconds=there.milli_seconds + line.milli_seconds,
-            quantity=_EXACT.add(there.quantity, line.quantity),
+            quantity=plus(there.quantity, line.quantity),
         )
     found[line.item, line.price_id] = line
 
