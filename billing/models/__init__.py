@@ -5,7 +5,7 @@ from billing.models.capacity import CapacityHour
 from billing.models.charges import Charge, ChargeCategory
 from billing.models.commitments import Commitment
 from billing.models.gaps import UsageGap
-from billing.models.invoices import Invoice, InvoiceLine, NumberSeries
+from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.models.marks import Mark
 from billing.models.prices import PriceVersion
@@ -14,6 +14,6 @@ from billing.models.usage import UsageRecord
 
 __all__ = [
     "AccountKind", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice", "InvoiceLine",
-    "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries", "PriceBook", "PriceVersion",
-    "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord",
+    "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries", "PriceBook",
+    "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The double-entry ledger: append-only, and each transaction sums to zero in each currency (migration 0004)."""
+"""The double-entry ledger: append-only, and each transaction sums to zero in each currency (migration 0006)."""
 
 from typing import ClassVar
 

@@ -43,6 +43,10 @@ class PriceQuerySet(ScopedQuerySet["PriceVersion"]):
         named = {"meter": Meter.ACCELERATOR, **dict.fromkeys(ANY, ""), **key}
         return self.filter(mine, flavor, book, currency=currency, **named)
 
+    def plain(self, currency: str) -> "PriceQuerySet":
+        """Prices of the flavors' own units in the default book, for any class, site and way of slicing."""
+        return self.filter(book__is_default=True, currency=currency, meter=Meter.ACCELERATOR, **dict.fromkeys(ANY, ""))
+
     def for_tenant(self, tenant_id: UUID, currency: str) -> "PriceQuerySet":
         return self.filter(Q(tenant=None) | Q(tenant_id=tenant_id), currency=currency)
 
@@ -59,7 +63,7 @@ class PriceVersion(Row):
 
     No tenant: the list's. An empty `tenant_class`, `site`, `slicing_mode` or `service_class` is for any; of several
     that fit, the more particular goes first, in the order of `billing.rating.prices.rank`. With tiers, `unit_price`
-    is that of the first. Triggers (migration 0004) refuse two of the same key at once, and any change but an end.
+    is that of the first. Triggers (migration 0006) refuse two of the same key at once, and any change but an end.
     """
 
     scope_paths: ClassVar = {"tenant": "tenant_id"}

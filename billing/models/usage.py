@@ -1,20 +1,19 @@
 """What ran, hour by hour, as the sites proved it. Rebuilt from allocations by `billing.metering`."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Case, F, Func, Max, Min, Q, Sum, Value, When
+from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Abs, Now
 from django.utils import timezone
 
 from billing.models.prices import PriceVersion
 from billing.periods import day_start
 from billing.policy import policy
-from billing.rating import Item, Names, ServiceClass, Usage, cut, parts_of, product, total_of
+from billing.rating import ServiceClass, product, total_of
 from portal.models.base import Row, ScopedQuerySet
 
 if TYPE_CHECKING:
@@ -23,63 +22,16 @@ if TYPE_CHECKING:
 _SECOND = timedelta(seconds=1)
 
 
-def _cut(item: Item, names: Names, row: Mapping[str, Any], edges: Sequence[datetime]) -> Iterable[Usage]:
-    """One record cut at `edges`. Pieces between the outer ones add up to its quantity, if it lies within them."""
-    whole = [row["start"], *(edge for edge in edges if row["start"] < edge < row["end"]), row["end"]]
-    pieces = list(cut(row["start"], row["end"], whole))
-    amounts = [seconds * row["held"] * (1 if row["amount"] > 0 else -1) for _, _, seconds in pieces]
-    for (start, end, _), amount, quantity in zip(pieces, amounts, parts_of(amounts), strict=True):
-        if edges[0] <= start < edges[-1]:
-            yield Usage(item, names, start, end, amount, quantity)
-
-
-def _bucket(instant: Any, edges: Sequence[datetime]) -> Func:
-    """How many of `edges` are not after `instant`: equal for two instants with no edge between them."""
-    listed = Value(list(edges), output_field=ArrayField(models.DateTimeField()))
-    return Func(instant, listed, function="width_bucket", output_field=models.IntegerField())
-
-
 class UsageQuerySet(ScopedQuerySet["UsageRecord"]):
     def between(self, start: datetime, end: datetime) -> "UsageQuerySet":
         return self.filter(start_at__lt=end, end_at__gt=start)
-
-    def cut_at(self, edges: Sequence[datetime]) -> Iterable[Usage]:
-        """Sums per item between neighbouring `edges`, for rating.
-
-        The database adds up the records that no edge cuts; the few that one does come singly and are cut
-        here. One query, so that a record metered meanwhile is counted neither twice nor never.
-        """
-        rows = (
-            self.between(edges[0], edges[-1])
-            .annotate(first=_bucket(F("start_at"), edges), last=_bucket(F("end_at") - Value(_SECOND), edges))
-            .annotate(single=Case(When(first=F("last"), then=None), default=F("id")))
-            .order_by()
-            .values("project_id", "flavor_id", "site", "first", "single")
-            .annotate(
-                project_name=Max("project"),
-                flavor_name=Max("flavor"),
-                flavor_unit=Max("unit"),
-                start=Min("start_at"),
-                end=Max("end_at"),
-                amount=Sum("milli_seconds", output_field=models.DecimalField(max_digits=38, decimal_places=0)),
-                hours=Sum("quantity"),
-                held=Min("held_milli"),
-            )
-        )
-        for row in rows:
-            item = Item(row["project_id"], row["flavor_id"], row["site"])
-            names = Names(row["project_name"], row["flavor_name"], row["flavor_unit"])
-            if row["single"] is None:
-                yield Usage(item, names, row["start"], row["end"], int(row["amount"]), row["hours"])
-                continue
-            yield from _cut(item, names, row, edges)
 
     def spend_today(self, scope: "Scope", *, now: datetime | None = None) -> dict[str, Decimal]:
         """What today's usage so far (in the billing time zone) costs at the prices of this moment."""
         billing, now = policy(), now or timezone.now()
         prices: dict[tuple[Any, Any], Decimal] = {
             (p.flavor_id, p.tenant_id): p.unit_price
-            for p in PriceVersion.objects.filter(currency=billing.currency).holding(now, now + _SECOND)
+            for p in PriceVersion.objects.plain(billing.currency).holding(now, now + _SECOND)
         }
         rows = (
             self.in_scope(scope)

@@ -29,12 +29,17 @@ def rounded(value: Decimal, step: Decimal, how: str) -> Decimal:
 
 def quantity_of(milli_seconds: int) -> Decimal:
     """Hours of the whole unit. (A tie cannot occur: 2500/9 of an integer never ends in one half.)"""
-    return rounded(_WIDE.divide(Decimal(milli_seconds), MILLI_SECONDS_PER_HOUR), QUANTITY_STEP, ROUND_HALF_EVEN)
+    return amount_of(milli_seconds, MILLI_SECONDS_PER_HOUR)
 
 
-def parts_of(milli_seconds: Sequence[int]) -> list[Decimal]:
+def amount_of(consumed: int, per_unit: int) -> Decimal:
+    """Units of what was consumed, `per_unit` of which are one."""
+    return rounded(_WIDE.divide(Decimal(consumed), per_unit), QUANTITY_STEP, ROUND_HALF_EVEN)
+
+
+def parts_of(consumed: Sequence[int], per_unit: int = MILLI_SECONDS_PER_HOUR) -> list[Decimal]:
     """Quantities of neighbouring pieces, which add up to the quantity of the whole to the last digit."""
-    ends = [quantity_of(total) for total in accumulate(milli_seconds, initial=0)]
+    ends = [amount_of(total, per_unit) for total in accumulate(consumed, initial=0)]
     return [less(after, before) for before, after in pairwise(ends)]
 
 

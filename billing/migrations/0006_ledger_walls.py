@@ -166,7 +166,7 @@ CREATE TRIGGER charge_reverses BEFORE INSERT ON billing_charge
   FOR EACH ROW WHEN (NEW.reverses_id IS NOT NULL) EXECUTE FUNCTION billing_charge_reverses();
 """
 
-_KEPT = ("ledgertransaction", "ledgerentry", "ledgeraccount", "charge", "billingterm", "commitment")
+_KEPT = ("ledgertransaction", "ledgerentry", "ledgeraccount", "charge", "billingterm", "commitment", "invoicedcharge")
 APPEND_ONLY = "".join(
     f"""
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON billing_{table}
@@ -209,7 +209,7 @@ DROP TRIGGER tax_fixed ON billing_taxrule;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0004_ledger")]
+    dependencies = [("billing", "0005_invoiced_charges")]
     operations = [
         migrations.RunSQL(PRICES, migrations.RunSQL.noop),
         migrations.RunSQL(LEDGER + APPEND_ONLY + USAGE, BACKWARD),
