@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('federation', '0019_catalogue'),
+        ('federation', '0020_agent_releases'),
     ]
 
     operations = [

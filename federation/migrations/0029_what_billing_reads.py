@@ -91,7 +91,7 @@ DROP FUNCTION federation_device_offers(boolean, uuid, integer, uuid);
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('federation', '0020_agent_releases'),
+        ('federation', '0021_card_layouts'),
     ]
 
     operations = [
