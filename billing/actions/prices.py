@@ -43,7 +43,7 @@ class Terms:
     def amounts(self) -> dict[str, Any]:
         return {
             "tier_mode": self.tier_mode, "tier_scope": self.tier_scope,
-            "tiers": [[str(tier.start), str(tier.unit_price)] for tier in self.tiers],
+            "tier_starts": [tier.start for tier in self.tiers], "tier_prices": [tier.unit_price for tier in self.tiers],
             "minimum_seconds": self.minimum_seconds, "step_seconds": self.step_seconds,
         }  # fmt: skip
 

@@ -284,8 +284,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='priceversion',
-            name='tiers',
-            field=models.JSONField(blank=True, default=list, help_text='[[from how many units, unit price], ...] as text.'),
+            name='tier_prices',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.DecimalField(decimal_places=6, max_digits=18), blank=True, default=list, size=None),
+        ),
+        migrations.AddField(
+            model_name='priceversion',
+            name='tier_starts',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.DecimalField(decimal_places=9, max_digits=24), blank=True, default=list, help_text='From how many units on the tiers above the first begin, in order.', size=None),
         ),
         migrations.AddField(
             model_name='usagerecord',
@@ -482,7 +487,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='priceversion',
-            constraint=models.CheckConstraint(condition=models.Q(('tiers', []), models.Q(('tier_mode', ''), _negated=True), _connector='OR'), name='price_tiers_have_a_mode'),
+            constraint=models.CheckConstraint(condition=models.Q(('tier_starts', []), models.Q(('tier_mode', ''), _negated=True), _connector='OR'), name='price_tiers_have_a_mode'),
+        ),
+        migrations.AddConstraint(
+            model_name='priceversion',
+            constraint=models.CheckConstraint(condition=models.Q(('tier_starts__len', models.F('tier_prices__len'))), name='price_tiers_have_prices'),
         ),
         migrations.AddConstraint(
             model_name='priceversion',

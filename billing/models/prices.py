@@ -1,10 +1,10 @@
 """What an hour costs. A price version never changes: it ends, and another begins."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
@@ -84,7 +84,11 @@ class PriceVersion(Row):
     tier_scope = models.CharField(
         max_length=16, choices=[(c.value, c.value) for c in TierScope], default=TierScope.TENANT
     )
-    tiers = models.JSONField(default=list, blank=True, help_text="[[from how many units, unit price], ...] as text.")
+    tier_starts = ArrayField(
+        models.DecimalField(max_digits=24, decimal_places=9), default=list, blank=True,
+        help_text="From how many units on the tiers above the first begin, in order.",
+    )  # fmt: skip
+    tier_prices = ArrayField(models.DecimalField(max_digits=18, decimal_places=6), default=list, blank=True)
     minimum_seconds = models.PositiveIntegerField(default=0, help_text="A run is billed for at least this long.")
     step_seconds = models.PositiveIntegerField(default=1, help_text="A run is billed in whole steps of this.")
     valid_from = models.DateTimeField()
@@ -105,7 +109,8 @@ class PriceVersion(Row):
                 name="price_edges_are_whole_seconds",
                 condition=Q(whole_second("valid_from")) & (Q(valid_to__isnull=True) | Q(whole_second("valid_to"))),
             ),
-            models.CheckConstraint(name="price_tiers_have_a_mode", condition=Q(tiers=[]) | ~Q(tier_mode="")),
+            models.CheckConstraint(name="price_tiers_have_a_mode", condition=Q(tier_starts=[]) | ~Q(tier_mode="")),
+            models.CheckConstraint(name="price_tiers_have_prices", condition=Q(tier_starts__len=F("tier_prices__len"))),
             models.CheckConstraint(name="price_step_at_least_a_second", condition=Q(step_seconds__gte=1)),
             models.CheckConstraint(
                 name="price_of_cards_names_a_flavor",
@@ -132,7 +137,7 @@ class PriceVersion(Row):
             service_class=self.service_class,
             tier_mode=TierMode(self.tier_mode) if self.tier_mode else None,
             tier_scope=TierScope(self.tier_scope),
-            tiers=tuple(Tier(Decimal(start), Decimal(price)) for start, price in self.tiers),
+            tiers=tuple(map(Tier, self.tier_starts, self.tier_prices)),
             minimum_seconds=self.minimum_seconds,
             step_seconds=self.step_seconds,
         )

@@ -46,7 +46,7 @@ def mark_every_text() -> int:
                 value = _canary_for(field)
                 if value:
                     table, column = model._meta.db_table, field.column
-                    cursor.execute(f"UPDATE {table} SET {column} = {value} WHERE {column} IS NOT NULL")  # noqa: S608
+                    cursor.execute(f'UPDATE {table} SET "{column}" = {value} WHERE "{column}" IS NOT NULL')  # noqa: S608
                     written += 1
         cursor.execute("SET LOCAL session_replication_role = DEFAULT")
     return written
