@@ -11,11 +11,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.bench import rating
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
 BENCHES: dict[str, ModuleType] = {
-    "agents": agents, "defrag": defrag, "placement": placement, "submit": submit, "sync": sync,
+    "agents": agents, "defrag": defrag, "placement": placement, "submit": submit, "rating": rating, "sync": sync,
 }  # fmt: skip
 
 
