@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from billing import metering
+from billing import capacity, gaps, metering
 from billing.actions import drafts
 from billing.policy import policy
 from portal import hints
@@ -14,6 +14,17 @@ from portal import hints
 def sweep_usage() -> None:
     if metering.step():
         hints.send("billing.tasks.sweep_usage")
+
+
+@shared_task
+def sweep_gaps() -> None:
+    gaps.step()
+
+
+@shared_task
+def sweep_capacity() -> None:
+    if capacity.step():
+        hints.send("billing.tasks.sweep_capacity")
 
 
 @shared_task
