@@ -82,10 +82,10 @@ def worth_of(
         return
     rates = Rates(tenant_id, policy, min(r.start_at for r in records), max(r.end_at for r in records))
     calendar = Calendar(tenant_id, policy)
-    taken_back = _charges_of(r.reverses_id for r in records if r.reverses_id is not None)
+    taken_back = charges_of(r.reverses_id for r in records if r.reverses_id is not None)
     for record in in_order(records):
         if record.reverses_id is not None:
-            yield record, [_again(opposite(was), record, calendar) for was in taken_back[record.reverses_id]]
+            yield record, [answer(opposite(was), record, calendar) for was in taken_back[record.reverses_id]]
         else:
             terms = rates.terms_at(record.start_at)
             yield record, [new_charge(record, rated, terms, calendar) for rated in rates.rate(record)]
@@ -117,7 +117,7 @@ def rate_again(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM) -> int:
         if all(r.price is None for r in rated):
             continue
         terms = rates.terms_at(record.start_at)
-        done += [_again(opposite(was), record, calendar), *(new_charge(record, r, terms, calendar) for r in rated)]
+        done += [answer(opposite(was), record, calendar), *(new_charge(record, r, terms, calendar) for r in rated)]
     for currency in {c.currency for c in done}:
         some = [c for c in done if c.currency == currency]
         _post(by, tenant_id, currency, some, [c.reverses_id for c in some if c.reverses_id])
@@ -172,24 +172,24 @@ class Calendar:
     def __init__(self, tenant_id: UUID, policy: Policy) -> None:
         self._zone = policy.zone
         asked = Invoice.objects.filter(tenant_id=tenant_id).exclude(state=InvoiceState.DRAFT)
-        self._invoiced = set(asked.values_list("period_start", flat=True))
+        self.invoiced = set(asked.values_list("period_start", flat=True))
 
     def of(self, at: datetime) -> Period:
         return month_of(at, self._zone)
 
     def is_invoiced(self, period: Period) -> bool:
-        return period.start in self._invoiced
+        return period.start in self.invoiced
 
 
-def _again(charge: Charge, record: UsageRecord, calendar: Calendar) -> Charge:
+def answer(charge: Charge, record: UsageRecord | None, calendar: Calendar) -> Charge:
     """A reversal belongs to the month of what it reverses; it corrects it when that was invoiced."""
-    charge.is_correction = charge.billing_period_start in calendar._invoiced
-    if record.reverses_id is not None:
+    charge.is_correction = charge.billing_period_start in calendar.invoiced
+    if record is not None and record.reverses_id is not None:
         charge.usage_record_ids = [record.pk]
     return charge
 
 
-def _charges_of(records: Iterable[UUID | None]) -> dict[UUID, list[Charge]]:
+def charges_of(records: Iterable[UUID | None]) -> dict[UUID, list[Charge]]:
     """The live charges of each record."""
     ids = [pk for pk in records if pk is not None]
     found: dict[UUID, list[Charge]] = defaultdict(list)
@@ -201,7 +201,7 @@ def _charges_of(records: Iterable[UUID | None]) -> dict[UUID, list[Charge]]:
 
 
 def _post(
-    by: Actor, tenant_id: UUID, currency: str, charges: Sequence[Charge], about: Iterable[UUID]
+    by: Actor, tenant_id: UUID, currency: str, charges: Sequence[Charge], about: Iterable[UUID], memo: str = ""
 ) -> LedgerTransaction:
     key = sha256("".join(sorted(pk.hex for pk in about)).encode()).hexdigest()
     return ledger.post(
@@ -211,7 +211,21 @@ def _post(
         moves=moves_of(charges),
         charges=charges,
         tenant_id=tenant_id,
+        memo=memo,
     )
+
+
+def replace(
+    by: Actor, tenant_id: UUID, old: Iterable[Charge], new: Iterable[Charge], calendar: Calendar, memo: str
+) -> LedgerTransaction | None:
+    """Reverse some charges and post others in their place. None: there is nothing to do."""
+    undone = list(old)
+    charges = [*(answer(opposite(was), None, calendar) for was in undone), *new]
+    if not charges:
+        return None
+    (currency,) = {charge.currency for charge in charges}
+    about = [was.pk for was in undone] or [charge.pk for charge in charges]
+    return _post(by, tenant_id, currency, charges, about, memo)
 
 
 def moves_of(charges: Iterable[Charge]) -> list[Move]:

@@ -15,6 +15,7 @@ from billing.periods import Period, month_of
 from billing.policy import Policy
 from billing.rating import ZERO, Meter, Prices, PriceWindow, TierScope
 from billing.rating.charges import Counters, Metered, Rated, rate_record
+from billing.rating.money import less
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Rates:
     start: datetime
     end: datetime
     book: PriceBook | None = None  # another than the tenant's, to see what it would come to
-    counters: Counters | None = None
+    without: Sequence[Charge] = ()  # charges that are to be reversed, and do not count any more
     _terms: list[Terms] = field(default_factory=list)
     _prices: dict[UUID | None, tuple[Prices, list[datetime]]] = field(default_factory=dict)
     _counted: set[datetime] = field(default_factory=set)
@@ -73,12 +74,16 @@ class Rates:
         return found
 
     def _of(self, month: Period, prices: Prices) -> Counters:
-        if self.counters is not None:
-            return self.counters
         if month.start not in self._counted:
             self._counted.add(month.start)
             tiered = [w for w in prices.windows if w.tier_mode is not None]
             self._counters.update(charged_by_tier_scope(self.tenant_id, month.start, tiered))
+            scopes = {w.id: w.tier_scope for w in tiered}
+            for charge in self.without:
+                if charge.price_version_id in scopes and charge.billing_period_start == month.start:
+                    whose = getattr(charge, _COLUMNS[scopes[charge.price_version_id]])
+                    key = (charge.price_version_id, whose, month.start)
+                    self._counters[key] = less(self._counters.get(key, ZERO), charge.quantity or ZERO)
         return self._counters
 
 
@@ -91,20 +96,22 @@ def terms_of(tenant_id: UUID, currency: str, until: datetime) -> Iterator[Terms]
         yield Terms(row.book_id, row.book.currency, row.tenant_class, row.is_taxed, row.valid_from)
 
 
+_COLUMNS: dict[TierScope, str] = {
+    TierScope.TENANT: "tenant_id", TierScope.PROJECT: "project_id", TierScope.USER: "user"
+}  # fmt: skip
+
+
 def charged_by_tier_scope(tenant_id: UUID, month: datetime, tiered: Iterable[PriceWindow]) -> dict[Any, Decimal]:
     """What a month has come to by each tiered price, for whoever's month is added up."""
     found: dict[Any, Decimal] = defaultdict(lambda: ZERO)
     by_scope: dict[TierScope, list[UUID]] = defaultdict(list)
     for window in tiered:
         by_scope[window.tier_scope].append(window.id)
-    columns: dict[TierScope, str] = {
-        TierScope.TENANT: "tenant_id", TierScope.PROJECT: "project_id", TierScope.USER: "user"
-    }  # fmt: skip
     for scope, ids in by_scope.items():
         rows = (
             Charge.objects.filter(tenant_id=tenant_id, billing_period_start=month, price_version_id__in=ids)
             .order_by()
-            .values_list("price_version_id", columns[scope])
+            .values_list("price_version_id", _COLUMNS[scope])
             .annotate(amount=Sum("quantity"))
         )
         for price_id, whose, amount in rows:

@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveIntegerField(help_text='Within its transaction.')),
                 ('category', models.CharField(choices=[('usage', 'Usage'), ('purchase', 'Purchase'), ('credit', 'Credit'), ('tax', 'Tax'), ('adjustment', 'Adjustment')], max_length=16)),
                 ('is_correction', models.BooleanField(default=False, help_text='Of a month that was invoiced before.')),
+                ('is_minimum', models.BooleanField(default=False, help_text='Beyond what ran: up to the least, or a whole step.')),
                 ('tenant_id', models.UUIDField()),
                 ('tenant', models.CharField(max_length=200)),
                 ('project_id', models.UUIDField(null=True)),

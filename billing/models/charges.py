@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from billing.models.ledger import LedgerTransaction
@@ -29,8 +29,13 @@ class ChargeQuerySet(ScopedQuerySet["Charge"]):
         return self.filter(period_start__lt=end, period_end__gt=start)
 
     def live(self) -> "ChargeQuerySet":
-        """Without those that were reversed, and without the reversals: sums are the same with and without."""
-        return self.filter(reverses=None).exclude(pk__in=Charge.objects.exclude(reverses=None).values("reverses_id"))
+        """Without those that were reversed, and without the reversals: sums are the same with and without.
+
+        What a reversal of a reversal restored stands in that one.
+        """
+        restored = Q(reverses__reverses__isnull=False, reverses__reverses__reverses=None)
+        answered = Charge.objects.filter(reverses=OuterRef("pk"))
+        return self.filter(Q(reverses=None) | restored).exclude(Exists(answered))
 
 
 class Charge(models.Model):
@@ -52,6 +57,8 @@ class Charge(models.Model):
     category = models.CharField(max_length=16, choices=ChargeCategory.choices)
     reverses = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reversals", db_index=False)
     is_correction = models.BooleanField(default=False, help_text="Of a month that was invoiced before.")
+
+    is_minimum = models.BooleanField(default=False, help_text="Beyond what ran: up to the least, or a whole step.")
 
     tenant_id = models.UUIDField()
     tenant = models.CharField(max_length=200)
