@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -224,7 +224,7 @@ def replace(
     if not charges:
         return None
     (currency,) = {charge.currency for charge in charges}
-    about = [was.pk for was in undone] or [charge.pk for charge in charges]
+    about = [was.pk for was in undone] or [uuid5(charge.pk, "made") for charge in charges]
     return _post(by, tenant_id, currency, charges, about, memo)
 
 

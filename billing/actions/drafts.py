@@ -15,7 +15,7 @@ from django.db.models import Case, DecimalField, F, Max, OuterRef, Q, Subquery, 
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.actions import charges
+from billing.actions import charges, settling
 from billing.actions.rates import meter_unit, terms_of
 from billing.models import Charge, ChargeCategory, Invoice, InvoiceLine, Mark, PriceVersion, TaxRule, UsageRecord
 from billing.periods import Period, month_of
@@ -87,6 +87,7 @@ def catch_up(*, tenant_id: UUID, policy: Policy, until: datetime | None = None, 
         pass
     while charges.rate_again(tenant_id=tenant_id, policy=policy) >= charges.AT_ONCE:
         pass
+    settling.settle(tenant_id=tenant_id, policy=policy)
 
 
 def rebuild(by: Actor, tenant_id: UUID, period: Period, policy: Policy, currency: str | None = None) -> Invoice | None:

@@ -101,6 +101,11 @@ _COLUMNS: dict[TierScope, str] = {
 }  # fmt: skip
 
 
+def scope_column(scope: str) -> str:
+    """Where a charge says whose month is added up."""
+    return _COLUMNS[TierScope(scope)]
+
+
 def charged_by_tier_scope(tenant_id: UUID, month: datetime, tiered: Iterable[PriceWindow]) -> dict[Any, Decimal]:
     """What a month has come to by each tiered price, for whoever's month is added up."""
     found: dict[Any, Decimal] = defaultdict(lambda: ZERO)
@@ -109,7 +114,9 @@ def charged_by_tier_scope(tenant_id: UUID, month: datetime, tiered: Iterable[Pri
         by_scope[window.tier_scope].append(window.id)
     for scope, ids in by_scope.items():
         rows = (
-            Charge.objects.filter(tenant_id=tenant_id, billing_period_start=month, price_version_id__in=ids)
+            Charge.objects.filter(
+                tenant_id=tenant_id, billing_period_start=month, price_version_id__in=ids, is_minimum=False
+            )
             .order_by()
             .values_list("price_version_id", _COLUMNS[scope])
             .annotate(amount=Sum("quantity"))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from billing.rating.kinds import UNITS, Meter, PricingModel, ServiceClass, TierScope
-from billing.rating.money import ZERO, amount_of, parts_of, plus, product
+from billing.rating.money import ZERO, amount_of, parts_of, plus, product, shares_of
 from billing.rating.prices import Asked, Prices, PriceWindow
 from billing.rating.tiers import slices
 
@@ -125,7 +125,7 @@ def rate_record(
             parts = list(slices(price, before, quantity))
             if price.tier_mode is not None:
                 counters[key] = plus(before, quantity)
-            for part, taken in zip(parts, _shares(amount, quantity, [p.quantity for p in parts]), strict=True):
+            for part, taken in zip(parts, shares_of(amount, quantity, [p.quantity for p in parts]), strict=True):
                 yield Rated(
                     record.id, meter, start, end, taken, part.quantity, price, part.unit_price, part.tier, listed
                 )
@@ -151,11 +151,3 @@ def pricing_of(service_class: str) -> PricingModel:
 
 def quantity_by(meter: Meter, consumed: int) -> Decimal:
     return amount_of(consumed, _PER_HOUR[meter])
-
-
-def _shares(amount: int, whole: Decimal, parts: Sequence[Decimal]) -> list[int]:
-    """An integer in the proportion of `parts`; the last has the rest, so that nothing is lost."""
-    if len(parts) == 1:
-        return [amount]
-    shares = [int(amount * part // whole) for part in parts[:-1]]
-    return [*shares, amount - sum(shares)]

@@ -43,6 +43,14 @@ def parts_of(consumed: Sequence[int], per_unit: int = MILLI_SECONDS_PER_HOUR) ->
     return [less(after, before) for before, after in pairwise(ends)]
 
 
+def shares_of(amount: int, whole: Decimal, parts: Sequence[Decimal]) -> list[int]:
+    """An integer in the proportion of `parts` of a whole; the last has the rest, so that nothing is lost."""
+    if len(parts) == 1:
+        return [amount]
+    shares = [int(_WIDE.divide_int(_WIDE.multiply(amount, part), whole)) for part in parts[:-1]]
+    return [*shares, amount - sum(shares)]
+
+
 def payable_of(total: Decimal) -> Decimal:
     """What is to be paid: the exact total to the least unit of money, halves up (away from zero)."""
     return rounded(total, PAYABLE_STEP, ROUND_HALF_UP)
