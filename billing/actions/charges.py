@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import transaction
@@ -28,7 +29,7 @@ from billing.models import (
 )
 from billing.periods import Period, month_of
 from billing.policy import Policy
-from billing.rating import RULE_VERSION, ZERO, Meter, PriceWindow
+from billing.rating import RULE_VERSION, ZERO, Meter, PriceWindow, product
 from billing.rating.charges import Rated, pricing_of, unit_of
 from billing.rating.money import plus
 from billing.states import InvoiceState
@@ -228,20 +229,39 @@ def replace(
     return _post(by, tenant_id, currency, charges, about, memo)
 
 
-def moves_of(charges: Iterable[Charge]) -> list[Move]:
-    """What a tenant used and was not asked for yet, against what the sites brought in."""
-    sums: dict[tuple[UUID, str, str], Decimal] = defaultdict(lambda: ZERO)
-    for charge in charges:
-        key = (charge.tenant_id, charge.site, charge.currency)
-        sums[key] = plus(sums[key], charge.billed_cost)
-    return [
-        move
-        for (tenant_id, site, currency), amount in sums.items()
-        for move in (
-            Move(AccountKind.UNBILLED, amount, currency, tenant_id=tenant_id),
-            Move(AccountKind.REVENUE, -amount, currency, site=site),
-        )
-    ]
+def copy_of(was: Charge, **changes: Any) -> Charge:
+    """A charge like another, at another amount, with all costs computed anew."""
+    kept = {f.attname: getattr(was, f.attname) for f in Charge._meta.concrete_fields if f.name not in _NEW}
+    charge = Charge(**{**kept, "rule_version": RULE_VERSION, **changes})
+    quantity = charge.quantity or ZERO
+    charge.list_cost = product(quantity, charge.list_unit_price) if charge.list_unit_price is not None else ZERO
+    cost = product(quantity, charge.contracted_unit_price) if charge.contracted_unit_price is not None else ZERO
+    charge.contracted_cost = charge.billed_cost = charge.effective_cost = cost
+    return charge
+
+
+_NEW = {"id", "created_at", "transaction", "position", "reverses"}
+
+
+def moves_of(some: Iterable[Charge]) -> list[Move]:
+    """What a tenant used and was not asked for yet, against what the sites brought in; with reservations between."""
+    sums: dict[tuple[AccountKind, UUID | None, str, str], Decimal] = defaultdict(lambda: ZERO)
+
+    def add(kind: AccountKind, amount: Decimal, charge: Charge) -> None:
+        is_ours = kind is AccountKind.REVENUE
+        key = (kind, None if is_ours else charge.tenant_id, charge.site if is_ours else "", charge.currency)
+        sums[key] = plus(sums[key], amount)
+
+    for charge in some:
+        add(AccountKind.UNBILLED, charge.billed_cost, charge)
+        if charge.category == ChargeCategory.PURCHASE:
+            add(AccountKind.COMMITMENT, -charge.billed_cost, charge)
+        elif charge.commitment_id is not None:  # paid for already: it comes out of what was reserved
+            add(AccountKind.COMMITMENT, charge.effective_cost, charge)
+            add(AccountKind.REVENUE, -charge.effective_cost, charge)
+        else:
+            add(AccountKind.REVENUE, -charge.billed_cost, charge)
+    return [Move(kind, amount, currency, tenant, site) for (kind, tenant, site, currency), amount in sums.items()]
 
 
 def _sku(record: UsageRecord, price: PriceWindow | None, meter: Meter) -> str:

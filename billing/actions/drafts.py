@@ -161,7 +161,7 @@ def _outstanding(tenant_id: UUID, period: Period, currency: str, policy: Policy)
 
 
 _PRICE_ASKED = Case(  # what a commitment covers is paid for already
-    When(commitment_id=None, then=F("contracted_unit_price")),
+    When(Q(commitment_id=None) | Q(category=ChargeCategory.PURCHASE), then=F("contracted_unit_price")),
     default=Value(Decimal(0)),
     output_field=DecimalField(max_digits=18, decimal_places=6),
 )

@@ -115,7 +115,11 @@ def charged_by_tier_scope(tenant_id: UUID, month: datetime, tiered: Iterable[Pri
     for scope, ids in by_scope.items():
         rows = (
             Charge.objects.filter(
-                tenant_id=tenant_id, billing_period_start=month, price_version_id__in=ids, is_minimum=False
+                tenant_id=tenant_id,
+                billing_period_start=month,
+                price_version_id__in=ids,
+                is_minimum=False,
+                commitment_id=None,
             )
             .order_by()
             .values_list("price_version_id", _COLUMNS[scope])

@@ -14,12 +14,12 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from billing.actions import charges
-from billing.actions.charges import Calendar
+from billing.actions import charges, commitments
+from billing.actions.charges import Calendar, copy_of
 from billing.actions.rates import scope_column
 from billing.models import Charge, ChargeCategory, PriceVersion, UsageRecord
 from billing.policy import Policy
-from billing.rating import RULE_VERSION, ZERO, Meter, PriceWindow, TierMode, product, quantity_of
+from billing.rating import ZERO, Meter, PriceWindow, TierMode, quantity_of
 from billing.rating.minimums import extra_seconds
 from billing.rating.money import plus, shares_of
 from billing.rating.prices import tiers_of
@@ -40,7 +40,7 @@ def settle_tiers(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM) -> int:
         price, column = version.window(), scope_column(version.tier_scope)
         posted: dict[tuple[datetime, Any], dict[int, Decimal]] = defaultdict(dict)
         rows = (
-            Charge.objects.filter(tenant_id=tenant_id, price_version_id=price.id, is_minimum=False)
+            Charge.objects.filter(tenant_id=tenant_id, price_version_id=price.id, is_minimum=False, commitment_id=None)
             .order_by()
             .values_list("billing_period_start", column, "tier")
             .annotate(Sum("quantity"))
@@ -69,7 +69,7 @@ def _put_right(
     by: Actor, tenant_id: UUID, price: PriceWindow, where: dict[str, Any], total: Decimal, policy: Policy
 ) -> None:
     """All of a month by one price anew, in order of time."""
-    live = Charge.objects.live().filter(price_version_id=price.id, is_minimum=False, **where)
+    live = Charge.objects.live().filter(price_version_id=price.id, is_minimum=False, commitment_id=None, **where)
     old = list(live.order_by("period_start", "usage_record_ids", "tier", "id"))
     charges.replace(by, tenant_id, old, list(_spread(price, old, total)), Calendar(tenant_id, policy), "Tiers")
 
@@ -90,7 +90,7 @@ def _spread(price: PriceWindow, old: Sequence[Charge], total: Decimal) -> Iterat
             pieces = list(slices(price, before, quantity))
         before = plus(before, quantity)
         for piece, amount in zip(pieces, shares_of(consumed, quantity, [p.quantity for p in pieces]), strict=True):
-            yield _copy(
+            yield copy_of(
                 parts[0], tier=piece.tier, quantity=piece.quantity, milli_seconds=amount,
                 contracted_unit_price=piece.unit_price,
             )  # fmt: skip
@@ -131,7 +131,7 @@ def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now:
             old += is_extra
             if wanted and price is not None:
                 new.append(
-                    _copy(
+                    copy_of(
                         ran[-1], tier=0, quantity=quantity_of(wanted), milli_seconds=wanted, is_minimum=True,
                         contracted_unit_price=price.unit_price, price_version_id=price.id,
                         description=f"{ran[-1].workload}: {extra} s beyond what ran, by the least of its price",
@@ -148,20 +148,7 @@ def _by_run(usage: Any) -> Iterator[tuple[UUID, list[Charge]]]:
     yield from found.items()
 
 
-def _copy(was: Charge, **changes: Any) -> Charge:
-    """A charge like another, at another amount, with all costs computed anew."""
-    kept = {f.attname: getattr(was, f.attname) for f in Charge._meta.concrete_fields if f.name not in _NEW}
-    charge = Charge(**{**kept, "rule_version": RULE_VERSION, **changes})
-    quantity = charge.quantity or ZERO
-    charge.list_cost = product(quantity, charge.list_unit_price) if charge.list_unit_price is not None else ZERO
-    cost = product(quantity, charge.contracted_unit_price) if charge.contracted_unit_price is not None else ZERO
-    charge.contracted_cost = charge.billed_cost = charge.effective_cost = cost
-    return charge
-
-
-_NEW = {"id", "created_at", "transaction", "position", "reverses"}
-
-
 def settle(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM) -> None:
     settle_minimums(tenant_id=tenant_id, policy=policy, by=by)
+    commitments.settle(tenant_id=tenant_id, policy=policy, by=by)
     settle_tiers(tenant_id=tenant_id, policy=policy, by=by)
