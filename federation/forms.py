@@ -24,15 +24,16 @@ def form_of(kind: str, image: str) -> str:
     return CONTAINER if image else PROCESS
 
 
-def forms_at(driver: str, kind: str, labels: Mapping[str, str]) -> frozenset[str]:
+def forms_at(driver: str, kind: str, labels: Mapping[str, str], default_image: str = "") -> frozenset[str]:
     """What a node runs, by its cluster's driver and kind; empty: anything.
 
     An agent runs what the driver of its cluster's kind runs; on a machine of its own processes, and containers
-    where the machine has a runtime for them.
+    where the machine has a runtime for them. A program runs in a container where its cluster has an image for such
+    work; an agent has that setting to itself, so of its cluster it is believed.
     """
-    if driver != "agent":
-        return _BY_DRIVER.get(driver, _ALL)
-    if kind != "baremetal":
-        return _BY_DRIVER.get(kind, _ALL)
+    if driver != "agent" or kind != "baremetal":
+        found = _BY_DRIVER.get(kind if driver == "agent" else driver, _ALL)
+        has_default = bool(default_image) or driver == "agent"
+        return found | {PROCESS} if CONTAINER in found and has_default else found
     has_runtime = {"docker", "podman"} & set(labels.get(RUNTIMES_LABEL, "").replace("_", ",").split(","))
     return _WITH_RUNTIME if has_runtime else _OF_MACHINE

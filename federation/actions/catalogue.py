@@ -104,13 +104,13 @@ def places(image: Image) -> list[tuple[Pool, int, int]]:
     """Of each pool: how many of its nodes run what the image starts, and how many it has."""
     rows: Any = (
         Node.objects.exclude(state=NodeState.GONE)
-        .values_list("cluster_id", "cluster__driver", "cluster__kind", RUNTIMES)
+        .values_list("cluster_id", "cluster__driver", "cluster__kind", RUNTIMES, "cluster__settings__default_image")
         .annotate(n=Count("pk"))
     )
     all_of: dict[Any, int] = {}
     runs: dict[Any, int] = {}
-    for cluster, driver, kind, runtimes, n in rows:
-        forms = forms_at(driver, kind, {"aquifer.io/runtimes": runtimes or ""})
+    for cluster, driver, kind, runtimes, default_image, n in rows:
+        forms = forms_at(driver, kind, {"aquifer.io/runtimes": runtimes or ""}, default_image or "")
         all_of[cluster] = all_of.get(cluster, 0) + n
         if not forms or image.form in forms:
             runs[cluster] = runs.get(cluster, 0) + n

@@ -114,8 +114,8 @@ class _Sight(NamedTuple):
 _SIGHT = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, nodes.all, devices.all, nodes.some || devices.some,
   md5(concat(
-    (SELECT string_agg(ROW(c.id, c.slug, c.state, c.driver, s.slug, s.region, s.power_price_per_kwh,
-                           s.carbon_grams_per_kwh)::text, ' '
+    (SELECT string_agg(ROW(c.id, c.slug, c.state, c.driver, c.settings->'default_image', s.slug, s.region,
+                           s.power_price_per_kwh, s.carbon_grams_per_kwh)::text, ' '
                        ORDER BY c.id)
        FROM federation_cluster c JOIN federation_site s ON s.id = c.site_id), '/',
     (SELECT string_agg(ROW(m.id, m.name, m.vendor, f.name)::text, ' ' ORDER BY m.id)

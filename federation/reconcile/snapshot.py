@@ -87,7 +87,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
         "id", "name", "cluster__slug", "cluster__site__slug", "cpu_milli", "memory_mib", "held_cpu_milli",
         "held_memory_mib", "foreign_cpu_milli", "foreign_memory_mib", "rack", "labels", "state", "cluster__state",
         "cluster__site__power_price_per_kwh", "cluster__site__carbon_grams_per_kwh", "cluster__site__region",
-        "cluster__driver", "cluster__kind",
+        "cluster__driver", "cluster__kind", "cluster__settings__default_image",
     )  # fmt: skip
     for row in columns:
         (
@@ -110,6 +110,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
             region,
             driver,
             kind,
+            default_image,
         ) = row
         if pool.model_names and pk not in devices:
             continue
@@ -137,7 +138,7 @@ def fleet_of(pool: Pool, only: Collection[UUID] | None = None) -> Fleet:
                 carbon=float(carbon),
                 region=region,
                 network=network_of(labels),
-                forms=forms_at(driver, kind, labels),
+                forms=forms_at(driver, kind, labels, default_image or ""),
             )
         )
     return Fleet(tuple(found), {} if only is not None else facts_of(pool))

@@ -28,12 +28,17 @@ def test_kind_and_image_say_what_work_comes_as(kind: str, image: str, form: str)
         ("agent", "baremetal", "process", {PROCESS}),
         ("agent", "baremetal", "process,docker", {PROCESS, CONTAINER}),
         ("agent", "kvm", "", {VM}),
-        ("agent", "kubernetes", "docker", {CONTAINER}),
+        ("agent", "kubernetes", "docker", {CONTAINER, PROCESS}),
         ("fake", "kvm", "", set()),
     ],
 )
 def test_driver_and_kind_say_what_a_node_runs(driver: str, kind: str, runtimes: str, forms: set[str]) -> None:
     assert forms_at(driver, kind, {"aquifer.io/runtimes": runtimes} if runtimes else {}) == forms
+
+
+def test_where_there_is_an_image_for_it_a_program_runs_in_a_container() -> None:
+    assert forms_at("kubernetes", "kubernetes", {}, "r.example/base:1") == {CONTAINER, PROCESS}
+    assert forms_at("kvm", "kvm", {}, "r.example/base:1") == {VM}
 
 
 def test_work_goes_to_a_node_that_runs_it() -> None:

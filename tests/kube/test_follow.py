@@ -137,7 +137,7 @@ def granted(site: Site, woken: list[str]) -> Allocation:
     pool, project = factories.pool(Cluster.objects.get(pk=site.cluster.pk)), factories.project()
     model = Accelerator.objects.filter(node__cluster=site.cluster).select_related("model__flavor")[0].model
     factories.quota(project, model.flavor.name)
-    factories.workload(project, pool)
+    factories.workload(project, pool, image="i")
     admission.run(str(pool.pk))
     found = Allocation.objects.get(cluster=site.cluster)
     Allocation.objects.filter(pk=found.pk).update(next_check_at=timezone.now() + HOUR)
