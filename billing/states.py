@@ -14,3 +14,16 @@ INVOICE_ARROWS = {
     InvoiceState.ISSUED: frozenset({InvoiceState.CANCELLED}),  # finance, together with a credit note
     InvoiceState.CANCELLED: frozenset(),
 }
+
+
+class ProposalState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    DROPPED = "dropped"
+
+
+PROPOSAL_ARROWS = {
+    ProposalState.OPEN: frozenset({ProposalState.APPROVED, ProposalState.DROPPED}),  # finance: actions/rerating.py
+    ProposalState.APPROVED: frozenset(),
+    ProposalState.DROPPED: frozenset(),
+}

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from billing import metering
-from billing.actions import invoices
+from billing import capacity, gaps, metering
+from billing.actions import drafts
 from billing.policy import policy
 from portal import hints
 
@@ -17,11 +17,22 @@ def sweep_usage() -> None:
 
 
 @shared_task
+def sweep_gaps() -> None:
+    gaps.step()
+
+
+@shared_task
+def sweep_capacity() -> None:
+    if capacity.step():
+        hints.send("billing.tasks.sweep_capacity")
+
+
+@shared_task
 def sweep_invoices() -> None:
-    for tenant_id in invoices.due():
+    for tenant_id in drafts.due():
         hints.send("billing.tasks.refresh_drafts", str(tenant_id))
 
 
 @shared_task
 def refresh_drafts(tenant_id: str) -> None:
-    invoices.refresh(tenant_id=UUID(tenant_id), policy=policy())
+    drafts.refresh(tenant_id=UUID(tenant_id), policy=policy())

@@ -45,6 +45,14 @@ class AllocationState(StrEnum):
     LOST = "lost"
 
 
+class ServiceClass(StrEnum):
+    """By what a grant was given. Not a state: it stays what it was at that moment."""
+
+    GUARANTEED = "guaranteed"  # within the shares that were promised to project and tenant
+    OVER_QUOTA = "over-quota"  # beyond one of them, while others leave it idle
+    BEST_EFFORT = "best-effort"  # nothing of it was promised to the project, or to the tenant
+
+
 C, N, W, A = ClusterState, NodeState, WorkloadState, AllocationState
 
 _CLUSTER_WISHES = frozenset({C.DRAINING, C.MAINTENANCE, C.RETIRED})  # an operator asks: actions/clusters.py

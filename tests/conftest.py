@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +15,9 @@ from federation.drivers import fake_postgres
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The simulated sites keep connections of their own; they are closed before the database is dropped."""
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        _let_the_ledger_be_emptied(patch)
+        yield
     fake_postgres.close_all()
     # So are those of threads that served ASGI requests in a test; nobody is left to close them.
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
@@ -22,6 +25,18 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [_database_name()],
         )
+
+
+def _let_the_ledger_be_emptied(patch: pytest.MonkeyPatch) -> None:
+    """Between tests with transactions of their own all tables are emptied, also those that refuse it to everybody."""
+    operations: Any = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def without_triggers(self: Any, statements: list[str]) -> None:
+        off, on = "SET session_replication_role = replica", "SET session_replication_role = origin"
+        flush(self, [off, *statements, on])
+
+    patch.setattr(operations, "execute_sql_flush", without_triggers)
 
 
 def _database_name() -> str:

@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.actions import invoices
+from billing.actions import drafts, invoices
 from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
@@ -166,15 +166,13 @@ class InvoiceViewSet(ReadViewSet):
         tenant = tenant_here(self.user, data["tenant"])
         self.require(tenant=tenant.pk)
         period = period_named(data["period"])
-        return self.created(
-            lambda: invoices.draft(by=self.user, tenant=tenant, period=period, currency=policy().currency)
-        )
+        return self.created(lambda: drafts.draft(by=self.user, tenant=tenant, period=period, policy=policy()))
 
     @extend_schema(request=None, responses={202: InvoiceWithTotalsSerializer})
     @action(detail=True, methods=["post"])
     def issue(self, request: Request, pk: str) -> Response:
         """Number it, round what is to be paid, and fix it for good."""
-        return self.verb(lambda invoice: invoices.issue(by=self.user, invoice=invoice))
+        return self.verb(lambda invoice: invoices.issue(by=self.user, invoice=invoice, policy=policy()))
 
     @extend_schema(request=CancelSerializer, responses={202: InvoiceWithTotalsSerializer})
     @action(detail=True, methods=["post"])

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import prices
-from billing.models import Price
+from billing.models import PriceVersion
 from billing.policy import policy
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
@@ -20,7 +20,7 @@ from portal.http.viewsets import ReadViewSet
 from portal.models import ResourceFlavor
 
 
-class PriceSerializer(serializers.ModelSerializer[Price]):
+class PriceSerializer(serializers.ModelSerializer[PriceVersion]):
     """An hour of the flavor's whole unit. No tenant: the list price. No end: until another begins."""
 
     flavor = serializers.CharField(source="flavor.name")
@@ -29,7 +29,7 @@ class PriceSerializer(serializers.ModelSerializer[Price]):
     tenant_name = serializers.CharField(source="tenant.name", default=None, allow_null=True)
 
     class Meta:
-        model = Price
+        model = PriceVersion
         fields = [
             "id", "flavor", "unit", "tenant", "tenant_name", "unit_price", "currency", "valid_from", "valid_to",
             "created_at", "version",
@@ -51,7 +51,7 @@ class PriceFilter(FilterSet):
     holds_at = django_filters.IsoDateTimeFilter(method="holding", help_text="Prices that hold at this instant.")
 
     class Meta:
-        model = Price
+        model = PriceVersion
         fields = ["flavor", "tenant", "currency"]
 
     def holding(self, rows: Any, name: str, at: datetime) -> Any:
@@ -59,7 +59,7 @@ class PriceFilter(FilterSet):
 
 
 class PriceViewSet(ReadViewSet):
-    queryset = Price.objects.select_related("flavor", "tenant")
+    queryset = PriceVersion.objects.select_related("flavor", "tenant")
     serializer_class = PriceSerializer
     filterset_class = PriceFilter
     permissions = {"list": "price.view", "retrieve": "price.view", "create": "price.edit"}

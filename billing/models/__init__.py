@@ -1,7 +1,19 @@
-"""Prices, metered usage and invoices. Imported as `from billing.models import Invoice`."""
+"""Prices, metered usage, the ledger and invoices. Imported as `from billing.models import Invoice`."""
 
-from billing.models.invoices import Invoice, InvoiceLine, NumberSeries
-from billing.models.prices import Price
-from billing.models.usage import Mark, UsageRecord
+from billing.models.books import BillingTerm, PriceBook, TaxRule, TenantClass
+from billing.models.capacity import CapacityHour
+from billing.models.charges import Charge, ChargeCategory
+from billing.models.commitments import Commitment
+from billing.models.gaps import UsageGap
+from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
+from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
+from billing.models.marks import Mark
+from billing.models.prices import PriceVersion
+from billing.models.proposals import Proposal
+from billing.models.usage import UsageRecord
 
-__all__ = ["Invoice", "InvoiceLine", "Mark", "NumberSeries", "Price", "UsageRecord"]
+__all__ = [
+    "AccountKind", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice", "InvoiceLine",
+    "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries", "PriceBook",
+    "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord",
+]  # fmt: skip

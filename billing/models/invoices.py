@@ -6,6 +6,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
+from billing.models.charges import Charge
+from billing.models.ledger import LedgerTransaction
 from billing.periods import month_of
 from billing.policy import policy
 from billing.rating import payable_of
@@ -37,6 +39,7 @@ class Invoice(StatefulRow):
         "self", on_delete=models.PROTECT, null=True, related_name="credit_note", help_text="What it cancels."
     )
     total = models.DecimalField(max_digits=38, decimal_places=15, default=Decimal(0))
+    posted_in = models.ForeignKey(LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="invoices")
     issued_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -84,6 +87,9 @@ class InvoiceLine(Row):
 
     class Category(models.TextChoices):
         USAGE = "usage"
+        PURCHASE = "purchase"
+        CREDIT = "credit"
+        TAX = "tax"
         ADJUSTMENT = "adjustment"
 
     scope_paths: ClassVar = {"tenant": "invoice__tenant_id"}
@@ -97,6 +103,7 @@ class InvoiceLine(Row):
     flavor = models.CharField(max_length=63, blank=True, default="")
     unit = models.CharField(max_length=8, blank=True, default="")
     site = models.CharField(max_length=63, blank=True, default="")
+    meter = models.CharField(max_length=16, blank=True, default="", help_text="Empty: what the flavor is counted in.")
     price_id = models.UUIDField(null=True)
     unit_price = models.DecimalField(max_digits=18, decimal_places=6, null=True)
     milli_seconds = models.BigIntegerField(default=0)
@@ -109,10 +116,10 @@ class InvoiceLine(Row):
             models.UniqueConstraint(fields=["invoice", "position"], name="invoiceline_position_once"),
             models.CheckConstraint(
                 name="invoiceline_cost_is_product",
-                condition=Q(category="adjustment", unit_price__isnull=True)
+                condition=Q(category__in=["credit", "tax", "adjustment"], unit_price__isnull=True)
                 | Q(category="usage", unit_price__isnull=True, price_id__isnull=True, cost=0)
                 | Q(
-                    category="usage",
+                    category__in=["usage", "purchase"],
                     unit_price__isnull=False,
                     price_id__isnull=False,
                     cost=F("quantity") * F("unit_price"),
@@ -126,6 +133,29 @@ class InvoiceLine(Row):
 
     def __str__(self) -> str:
         return f"{self.category} {self.project} {self.flavor}".strip()
+
+
+class InvoicedCharge(models.Model):
+    """Which charges an invoice asks for (`sign` 1) or a credit note takes back (-1): the proof of its total.
+
+    The billed costs with their signs add up to what its lines do. Added when it is issued, and kept.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="charged")
+    charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="invoiced")
+    sign = models.SmallIntegerField(default=1)
+
+    scope_paths: ClassVar = {"tenant": "invoice__tenant_id"}
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["charge", "invoice"], name="charge_once_on_an_invoice"),
+            models.CheckConstraint(name="charge_asked_or_taken_back", condition=Q(sign__in=[1, -1])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.charge_id} on {self.invoice_id}"
 
 
 class NumberSeries(models.Model):

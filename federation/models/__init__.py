@@ -1,6 +1,7 @@
 """Sites, inventory, workloads and grants. Imported as `from federation.models import Allocation`."""
 
 from federation.models.allocations import Allocation, LedgerEntry, Share
+from federation.models.capacity import CapacityChange
 from federation.models.catalogue import Image, Template
 from federation.models.connections import ClusterCredential
 from federation.models.inventory import (
@@ -39,6 +40,7 @@ __all__ = [
     "AgentRelease",
     "AgentUpdates",
     "Allocation",
+    "CapacityChange",
     "CardLayout",
     "Cluster",
     "ClusterCredential",

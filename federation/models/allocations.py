@@ -8,7 +8,7 @@ from django.db.models import Q
 from federation.models.inventory import Accelerator, Node
 from federation.models.sites import Cluster
 from federation.models.workloads import Workload
-from federation.states import ALLOCATION_ARROWS, ALLOCATION_HOLDING, AllocationState
+from federation.states import ALLOCATION_ARROWS, ALLOCATION_HOLDING, AllocationState, ServiceClass
 from portal.leases import Leased, LeasedQuerySet, lease_pair
 from portal.models.base import StatefulRow
 from portal.models.quotas import ResourceFlavor
@@ -47,6 +47,10 @@ class Allocation(StatefulRow, Leased):
     cpu_milli = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
     held_milli = models.PositiveIntegerField(help_text="Counted against quota, in 1/1000 of the flavor's unit.")
+    service_class = models.CharField(
+        max_length=16, choices=[(c.value, c.value) for c in ServiceClass], default=ServiceClass.GUARANTEED,
+        help_text="By what it was granted, at that moment.",
+    )  # fmt: skip
     started_at = models.DateTimeField(null=True, help_text="When it began to run, as proven by the site.")
     ended_at = models.DateTimeField(null=True, help_text="When it stopped running, as proven by the site.")
     proof_at = models.DateTimeField(null=True, help_text="When the site last showed it running.")

@@ -9,8 +9,9 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import metering
-from billing.actions import invoices
+from billing.actions import drafts, invoices
 from billing.models import UsageRecord
+from billing.policy import policy
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
 from federation.drivers.base import DeviceSeen, NodeSeen
@@ -91,9 +92,9 @@ class World:
         while metering.step():
             pass
         things["usage-records"] = UsageRecord.objects.filter(tenant_id=self.tenant.pk).order_by("id").first()
-        old = invoices.draft(by=SYSTEM, tenant=self.tenant, period=october(), currency="CNY")
-        things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old)
-        things["invoices"] = invoices.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, currency="CNY")
+        old = drafts.draft(by=SYSTEM, tenant=self.tenant, period=october(), policy=policy())
+        things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old, policy=policy())
+        things["invoices"] = drafts.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, policy=policy())
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things

@@ -3,9 +3,10 @@
 from decimal import Decimal
 
 from billing import metering
-from billing.actions import invoices
+from billing.actions import drafts, invoices
 from billing.models import Invoice
 from billing.periods import Period
+from billing.policy import policy
 from portal.audit import SYSTEM
 from tests.billing.rows import NOVEMBER, Estate
 
@@ -17,11 +18,11 @@ def meter() -> None:
 
 def draft(estate: Estate, period: Period = NOVEMBER) -> Invoice:
     meter()
-    return invoices.draft(by=SYSTEM, tenant=estate.tenant, period=period, currency="CNY")
+    return drafts.draft(by=SYSTEM, tenant=estate.tenant, period=period, policy=policy())
 
 
 def issue(estate: Estate, period: Period = NOVEMBER) -> Invoice:
-    return invoices.issue(by=SYSTEM, invoice=draft(estate, period))
+    return invoices.issue(by=SYSTEM, invoice=draft(estate, period), policy=policy())
 
 
 def lines(invoice: Invoice) -> list[tuple[str, Decimal, Decimal | None, Decimal]]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from billing.actions import prices
-from billing.models import Price
+from billing.models import PriceVersion
 from billing.periods import Period, month
 from billing.policy import policy
 from federation.models import Accelerator, AcceleratorModel, Allocation, Cluster, Node, Pool, Share, Site, Workload
@@ -50,7 +50,7 @@ class Estate:
     def project_named(self, name: str) -> Project:
         return Project.objects.create(tenant=self.tenant, slug=f"p-{next(_numbers)}", name=name)
 
-    def price(self, unit_price: str, **more: Any) -> Price:
+    def price(self, unit_price: str, **more: Any) -> PriceVersion:
         more.setdefault("valid_from", datetime(2026, 1, 1, tzinfo=UTC))
         return prices.set_price(by=SYSTEM, flavor=self.flavor, unit_price=Decimal(unit_price), currency="CNY", **more)
 

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from billing import metering
-from billing.actions import invoices
-from billing.models import Price, UsageRecord
+from billing.actions import drafts, invoices
+from billing.models import PriceVersion, UsageRecord
+from billing.policy import policy
 from portal.audit import SYSTEM
 from portal.models import Membership, Project, Tenant, User
 from portal.permissions import Role, Scope, scope_of
@@ -143,7 +144,7 @@ def test_a_wrong_price_is_refused_in_plain_words(sign_in: Sign, body: Any, statu
         "/api/v1/prices", {"flavor": estate.flavor.name, "unit_price": "1", **body}
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.json()
-    assert not Price.objects.exists()
+    assert not PriceVersion.objects.exists()
 
 
 @pytest.mark.parametrize("period", ["2026-13", "November", "", None, "2026-1"])
@@ -161,9 +162,7 @@ def test_a_tenant_sees_its_own_money_and_changes_nothing(sign_in: Sign) -> None:
         each.price("10", tenant=each.tenant)
         each.ended(at(0), at(60))
     metering.step()
-    mine, theirs = (
-        invoices.draft(by=SYSTEM, tenant=e.tenant, period=NOVEMBER, currency="CNY") for e in (estate, other)
-    )
+    mine, theirs = (drafts.draft(by=SYSTEM, tenant=e.tenant, period=NOVEMBER, policy=policy()) for e in (estate, other))
     for role in (Role.TENANT_OWNER, Role.TENANT_FINANCE):
         client = sign_in(role, estate.tenant)
         assert [i["id"] for i in client.get("/api/v1/invoices").json()["results"]] == [str(mine.pk)]
@@ -204,8 +203,8 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(sign_in: Sign, path
         estate.price("8", tenant=estate.tenant)
         estate.ended(at(0), at(60))
         metering.step()
-        invoice = invoices.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, currency="CNY")
-        invoices.cancel(by=SYSTEM, invoice=invoices.issue(by=SYSTEM, invoice=invoice))
+        invoice = drafts.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, policy=policy())
+        invoices.cancel(by=SYSTEM, invoice=invoices.issue(by=SYSTEM, invoice=invoice, policy=policy()))
 
     def count() -> int:
         with CaptureQueriesContext(connection) as queries:

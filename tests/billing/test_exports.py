@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing import metering
-from billing.actions import invoices
+from billing.actions import drafts, invoices
 from billing.api.exports import CsvResponse
 from billing.exports import csv as exports
 from billing.models import UsageRecord
+from billing.policy import policy
 from portal.audit import SYSTEM
 from tests.billing.rows import NOVEMBER, Estate, at
 
@@ -57,8 +58,8 @@ def test_an_invoice_and_its_usage_as_csv_agree() -> None:
     estate.price("3.3")
     estate.ended(at(0), at(95, seconds=7), milli=333)
     metering.step()
-    invoice = invoices.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, currency="CNY")
-    invoices.issue(by=SYSTEM, invoice=invoice)
+    invoice = drafts.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, policy=policy())
+    invoices.issue(by=SYSTEM, invoice=invoice, policy=policy())
     invoice.refresh_from_db()
     line, adjustment = read(exports.invoice_csv(invoice))
     assert line["invoice"] == invoice.number

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing.actions import prices
-from billing.models import Price
+from billing.models import PriceVersion
 from portal.audit import SYSTEM
 from portal.errors import Conflict, Invalid
 from portal.models import AuditEntry
@@ -20,8 +20,12 @@ from tests.billing.rows import Estate, at
 pytestmark = pytest.mark.django_db
 
 
+def listed(estate: Estate) -> dict[str, Any]:
+    return {"book": prices.default_book("CNY"), "flavor": estate.flavor, "currency": "CNY"}
+
+
 def windows(estate: Estate) -> list[tuple[Any, Any, Decimal]]:
-    rows = Price.objects.filter(flavor=estate.flavor).order_by("valid_from")
+    rows = PriceVersion.objects.filter(flavor=estate.flavor).order_by("valid_from")
     return [(p.valid_from, p.valid_to, p.unit_price) for p in rows]
 
 
@@ -70,7 +74,7 @@ def test_the_list_a_tenant_and_a_currency_have_prices_of_their_own() -> None:
     estate.price("8", tenant=estate.tenant)
     estate.price("7", tenant=other.tenant)
     prices.set_price(by=SYSTEM, flavor=estate.flavor, unit_price=Decimal(2), currency="USD", valid_from=at(0))
-    for_estate = Price.objects.for_tenant(estate.tenant.pk, "CNY")
+    for_estate = PriceVersion.objects.for_tenant(estate.tenant.pk, "CNY")
     assert sorted(p.unit_price for p in for_estate) == [8, 10]
 
 
@@ -80,7 +84,7 @@ def test_list_prices_are_for_everybody_and_agreed_ones_for_their_tenant() -> Non
     estate.price("7", tenant=other.tenant)
 
     def seen(scope: Scope) -> set[Any]:
-        return set(Price.objects.in_scope(scope).values_list("pk", flat=True))
+        return set(PriceVersion.objects.in_scope(scope).values_list("pk", flat=True))
 
     none: frozenset[Any] = frozenset()
     assert seen(Scope(False, frozenset({estate.tenant.pk}), none)) == {listed.pk, mine.pk}
@@ -94,9 +98,7 @@ def test_the_database_refuses_two_prices_at_once(start: int, end: int | None) ->
     estate = Estate()
     estate.price("10", valid_from=at(0), valid_to=at(60))
     with pytest.raises(IntegrityError, match="two prices would hold"), transaction.atomic():
-        Price.objects.create(
-            flavor=estate.flavor, currency="CNY", unit_price=1, valid_from=at(start), valid_to=end and at(end)
-        )
+        PriceVersion.objects.create(**listed(estate), unit_price=1, valid_from=at(start), valid_to=end and at(end))
 
 
 @pytest.mark.parametrize(("start", "end"), [(-10, 0), (60, None)])
@@ -104,7 +106,7 @@ def test_prices_may_touch(start: int, end: int | None) -> None:
     estate = Estate()
     estate.price("10", valid_from=at(0), valid_to=at(60))
     stop = None if end is None else at(end)
-    Price.objects.create(flavor=estate.flavor, currency="CNY", unit_price=1, valid_from=at(start), valid_to=stop)
+    PriceVersion.objects.create(**listed(estate), unit_price=1, valid_from=at(start), valid_to=stop)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +122,9 @@ def test_prices_may_touch(start: int, end: int | None) -> None:
 def test_the_database_refuses_prices_that_make_no_sense(wrong: dict[str, Any]) -> None:
     estate = Estate()
     estate.price("10", valid_from=at(-100), valid_to=at(-90))  # one to be compared with
-    values = {"currency": "CNY", "unit_price": 1, "valid_from": at(0), **wrong}
+    values = {**listed(estate), "unit_price": 1, "valid_from": at(0), **wrong}
     with pytest.raises(IntegrityError), transaction.atomic():
-        Price.objects.create(flavor=estate.flavor, **values)
+        PriceVersion.objects.create(**values)
 
 
 def test_the_database_refuses_to_change_or_delete_a_price() -> None:
@@ -130,7 +132,7 @@ def test_the_database_refuses_to_change_or_delete_a_price() -> None:
     price = estate.price("10", valid_from=at(0))
     for change in ({"unit_price": 9}, {"valid_from": at(1)}, {"currency": "USD"}, {"tenant": estate.tenant}):
         with pytest.raises(IntegrityError, match="does not change"), transaction.atomic():
-            Price.objects.filter(pk=price.pk).update(**change)
+            PriceVersion.objects.filter(pk=price.pk).update(**change)
     with pytest.raises(IntegrityError, match="does not change"), transaction.atomic():
         price.delete()
 
@@ -139,12 +141,13 @@ def test_the_database_refuses_to_change_or_delete_a_price() -> None:
 def test_of_many_who_set_overlapping_prices_at_once_one_gets_through() -> None:
     """Past the action's own lock: straight into the table, all after the same starting gun."""
     estate = Estate()
+    there = listed(estate)
     gun, outcomes = threading.Barrier(6), []
 
     def insert(n: int) -> None:
         gun.wait(10)
         try:
-            Price.objects.create(flavor=estate.flavor, currency="CNY", unit_price=n, valid_from=at(n))
+            PriceVersion.objects.create(**there, unit_price=n, valid_from=at(n))
             outcomes.append("in")
         except IntegrityError as error:
             outcomes.append("refused" if "two prices" in str(error) else str(error))

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from billing import metering
-from billing.actions import invoices
+from billing.actions import drafts, invoices
 from billing.models import Invoice, Mark, UsageRecord
 from billing.policy import policy
 from portal.audit import SYSTEM
@@ -49,7 +49,7 @@ def used() -> Estate:
 
 
 def draft(estate: Estate) -> Invoice:
-    return invoices.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, currency="CNY")
+    return drafts.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, policy=policy())
 
 
 def test_one_worker_at_a_time_meters() -> None:
@@ -71,7 +71,7 @@ def test_many_who_draft_at_once_make_one_draft() -> None:
     metering.step()
     outcomes = at_once(
         *[lambda: draft(estate).pk] * 3,
-        *[lambda: invoices.refresh(tenant_id=estate.tenant.pk, policy=policy())] * 3,
+        *[lambda: drafts.refresh(tenant_id=estate.tenant.pk, policy=policy())] * 3,
     )
     invoice = Invoice.objects.get()
     assert set(outcomes) == {invoice.pk, None}
@@ -82,7 +82,7 @@ def test_of_two_who_issue_at_once_one_does() -> None:
     estate = used()
     metering.step()
     invoice = draft(estate)
-    outcomes = at_once(*[lambda: invoices.issue(by=SYSTEM, invoice=invoice).number] * 2)
+    outcomes = at_once(*[lambda: invoices.issue(by=SYSTEM, invoice=invoice, policy=policy()).number] * 2)
     assert sorted(outcomes) == ["INV-2026-11-0001", "illegal-transition"]
     assert invoice.lines.filter(category="adjustment").count() == 1
 
@@ -94,17 +94,19 @@ def test_drafting_while_issuing_asks_for_nothing_twice() -> None:
         invoice = draft(estate)
 
         def issue(invoice: Invoice = invoice) -> str | None:
-            return invoices.issue(by=SYSTEM, invoice=invoice).number
+            return invoices.issue(by=SYSTEM, invoice=invoice, policy=policy()).number
 
         at_once(issue, *[lambda estate=estate: draft(estate)] * 3)
         assert [i.state for i in Invoice.objects.filter(tenant_id=estate.tenant.pk)] == ["issued"]
 
 
 def test_invoices_issued_at_once_get_numbers_in_a_row() -> None:
-    drafts = []
+    made = []
     for _ in range(5):
         estate = used()
         metering.step()
-        drafts.append(draft(estate))
-    acts = [lambda invoice=invoice: invoices.issue(by=SYSTEM, invoice=invoice).number for invoice in drafts]
+        made.append(draft(estate))
+    acts = [
+        lambda invoice=invoice: invoices.issue(by=SYSTEM, invoice=invoice, policy=policy()).number for invoice in made
+    ]
     assert sorted(at_once(*acts)) == [f"INV-2026-11-000{n}" for n in range(1, 6)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.bench import export
+from billing.bench import export, rating
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
@@ -20,6 +20,7 @@ BENCHES: dict[str, ModuleType] = {
     "defrag": defrag,
     "export": export,
     "placement": placement,
+    "rating": rating,
     "submit": submit,
     "sync": sync,
 }
