@@ -105,6 +105,7 @@ def _charge(invoice: Invoice, line: InvoiceLine) -> Charge:
         contracted_cost=line.cost,
         list_cost=line.cost,
         currency=invoice.currency,
+        tax_rule_id=line.price_id,
         rule_version=RULE_VERSION,
         description="Rounded to what is to be paid" if line.category == ChargeCategory.ADJUSTMENT else line.flavor,
     )

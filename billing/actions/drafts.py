@@ -226,7 +226,7 @@ def _taxes(tenant_id: UUID, period: Period, currency: str, policy: Policy, base:
     )  # fmt: skip
     for rule in rules.order_by("name", "id"):
         item = Item(None, None, "", ChargeCategory.TAX)
-        yield Line(item, Names("", rule.name, ""), None, None, 0, Decimal(0), tax_of(base, rule.rate))
+        yield Line(item, Names("", rule.name, ""), rule.pk, None, 0, Decimal(0), tax_of(base, rule.rate))
 
 
 def _invoiced(invoices: Any) -> Iterable[Line]:
