@@ -487,7 +487,7 @@ export type CarryOutRequest = {
     moves: Array<WishRequest>;
 };
 
-export type CategoryEnum = 'usage' | 'adjustment';
+export type CategoryEnum = 'usage' | 'purchase' | 'credit' | 'tax' | 'adjustment';
 
 export type ChangeRequest = {
     workloads?: Array<AskedRequest>;
@@ -6892,7 +6892,7 @@ export type PricesRetrieveData = {
     body?: never;
     path: {
         /**
-         * A UUID string identifying this price.
+         * A UUID string identifying this price version.
          */
         id: string;
     };
