@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from federation.drivers.base import DriverConfig, Unavailable
 from federation.drivers.kvm import guests, seed, wire, work
@@ -190,25 +190,16 @@ class KvmHarness(Harness):
         self.host.close()
 
 
-class RealHost(Host):
-    """A real libvirt with QEMU and no IOMMU: cards as written, noted and not passed; the clock is the harness's."""
+class NotingHost(Host):
+    """A real libvirt with QEMU and no IOMMU: cards as written, noted and not passed."""
 
     passes_devices = False
-
-    def __init__(self, libvirt: Any, connection: Any, harness: "RealKvmHarness") -> None:
-        super().__init__(libvirt, connection)
-        self._harness = harness
+    serials: ClassVar[tuple[str, ...]] = tuple(uuid_of(i) for i in range(CARDS))
 
     @cached_property
     def facts(self) -> HostFacts:
         found = Host.facts.func(self)  # type: ignore[attr-defined]  # what cached_property wraps
         return replace(found, cpus=64, memory_mib=524_288, cells=())
-
-    def clock(self) -> float:
-        return self._harness.now
-
-    def wall(self) -> float:
-        return self._harness.now
 
     def guest(self, domain: Any) -> guests.Guest | None:
         """It has what is noted."""
@@ -218,7 +209,21 @@ class RealHost(Host):
         return replace(found, addresses=frozenset(a for one in found.order.devices for a in one.addresses))
 
     def descriptions(self, flags: int) -> Iterator[str]:
-        return (card_xml(i, uuid_of(i)) for i in range(CARDS))
+        return (card_xml(i, serial) for i, serial in enumerate(self.serials))
+
+
+class RealHost(NotingHost):
+    """With the clock of the harness."""
+
+    def __init__(self, libvirt: Any, connection: Any, harness: "RealKvmHarness") -> None:
+        super().__init__(libvirt, connection)
+        self._harness = harness
+
+    def clock(self) -> float:
+        return self._harness.now
+
+    def wall(self) -> float:
+        return self._harness.now
 
     def let_run(self, domain: Any) -> None:
         domain.resume()
