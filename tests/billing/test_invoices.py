@@ -291,7 +291,7 @@ def test_a_draft_takes_few_queries_however_much_was_used() -> None:
     meter()
     with CaptureQueriesContext(connection) as queries:
         drafts.draft(by=SYSTEM, tenant=estate.tenant, period=NOVEMBER, policy=policy())
-    assert len(queries) <= 60
+    assert len(queries) <= 64
 
 
 @examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
