@@ -34,6 +34,7 @@ from tests.docker.engine import IMAGE, NAME, Engine
 from tests.kube import fleet
 from tests.kube.certificates import Authority
 from tests.kube.plane import ControlPlane
+from tests.kube.test_rig import wait_for
 
 CARDS = 2  # of each site but Kubernetes, and of the one server that bare metal has
 CLOUD_CARDS = 8
@@ -63,6 +64,8 @@ class Kubernetes:
         with plane.api() as api:
             fleet.add(api, "nvidia", self.node, kwok=True, labels=_A100)
             api.post("/api/v1/namespaces", {"metadata": {"name": self.node}})
+            # A node that is new is closed by a taint until its first heartbeat has been looked at.
+            wait_for(lambda: not api.get(f"/api/v1/nodes/{self.node}")["spec"].get("taints"))
         settings = {"system_namespace": self.node}
         return connect("cloud", "kubernetes", settings, server=plane.url, token=plane.admin_token, ca_pem=plane.ca_pem)
 
