@@ -33,11 +33,11 @@ def shown(admin: Client, name: str, kind: str, *nodes: NodeSeen) -> str:
 
 def test_from_a_node_to_its_host_and_back(product: Product, admin: Client, page: Page) -> None:
     inside = shown(
-        admin, "Shanghai pods", "kubernetes", guest("k8s-node-3"),
+        admin, "Ningbo pods", "kubernetes", guest("k8s-node-3"),
         seen("k8s-node-4", system_uuid="00000000-0000-0000-0000-000000000000"),
     )  # fmt: skip
-    middle = shown(admin, "Shanghai lab", "kvm", host("vm-host", "k8s-node-3", system_uuid=machine("vm-host")))
-    outside = shown(admin, "Shanghai", "kvm", host("kvm-host-1", "vm-host"))
+    middle = shown(admin, "Ningbo lab", "kvm", host("vm-host", "k8s-node-3", system_uuid=machine("vm-host")))
+    outside = shown(admin, "Ningbo", "kvm", host("kvm-host-1", "vm-host"))
 
     def chain() -> Any:
         return next((n for n in admin.get(f"/nodes?cluster={inside}")["results"] if n["outer_hosts"]), None)
@@ -46,8 +46,8 @@ def test_from_a_node_to_its_host_and_back(product: Product, admin: Client, page:
     sign_in(product, page)
     page.goto(f"/clusters/{inside}")
     row = page.get_by_role("row").filter(has_text="k8s-node-3")
-    expect(row).to_contain_text("in a VM on vm-host (Shanghai lab)")
-    expect(row).to_contain_text("that is in a VM on kvm-host-1 (Shanghai)")
+    expect(row).to_contain_text("in a VM on vm-host (Ningbo lab)")
+    expect(row).to_contain_text("that is in a VM on kvm-host-1 (Ningbo)")
     expect(page.get_by_role("row").filter(has_text="k8s-node-4")).to_contain_text("placeholder for a system UUID")
     look(page, "nested-guest")
     page.get_by_role("button", name="Devices of k8s-node-3").click()
