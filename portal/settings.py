@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from billing import states as billing_states
+from billing.rating import kinds as billing_kinds
 from federation import states as federation_states
 from portal import states as portal_states
 from portal import vault
@@ -303,6 +304,8 @@ SPECTACULAR_SETTINGS = {
         "NodeState": _choices(federation_states.NodeState),
         "WorkloadState": _choices(federation_states.WorkloadState),
         "AllocationState": _choices(federation_states.AllocationState),
+        "Meter": _choices(billing_kinds.Meter),
+        "ProposalState": _choices(billing_states.ProposalState),
         "InvoiceState": _choices(billing_states.InvoiceState),
         "TenantState": _choices(portal_states.TenantState),
         "ClusterKind": "federation.models.sites.ClusterKind",

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from billing.actions import charges, ledger
 from billing.actions.charges import Calendar, closed_before, copy_of, moves_of
+from billing.actions.rates import terms_of
 from billing.models import Charge, ChargeCategory, Commitment, LedgerTransaction, TransactionKind
 from billing.periods import Period, month_of
 from billing.policy import Policy
@@ -59,6 +60,12 @@ def buy(
     )  # fmt: skip
     audit.record(by=by, what="commitment.buy", target=bought, detail={"flavor": flavor.name, "held_milli": held_milli})
     return bought
+
+
+def currency_of(*, tenant: Tenant, at: datetime, policy: Policy) -> str:
+    """In which currency a tenant pays at an instant."""
+    terms = [t for t in terms_of(tenant.pk, policy.currency, at + _SECOND) if t.since is None or t.since <= at]
+    return terms[-1].currency
 
 
 @transaction.atomic

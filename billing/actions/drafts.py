@@ -15,7 +15,7 @@ from django.db.models import Case, DecimalField, F, Max, OuterRef, Q, Subquery, 
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.actions import charges, settling
+from billing.actions import charges, commitments, settling
 from billing.actions.rates import meter_unit, terms_of
 from billing.models import Charge, ChargeCategory, Invoice, InvoiceLine, Mark, PriceVersion, TaxRule, UsageRecord
 from billing.periods import Period, month_of
@@ -93,7 +93,7 @@ def catch_up(*, tenant_id: UUID, policy: Policy, until: datetime | None = None, 
 def rebuild(by: Actor, tenant_id: UUID, period: Period, policy: Policy, currency: str | None = None) -> Invoice | None:
     """Make the draft's lines what they should be now. None: there is no draft, and nothing to ask for."""
     tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
-    currency = currency or currency_at(tenant_id, period.start, policy)
+    currency = currency or commitments.currency_of(tenant=tenant, at=period.start, policy=policy)
     lines = _outstanding(tenant_id, period, currency, policy)
     key: dict[str, Any] = {"tenant_id": tenant_id, "period_start": period.start, "currency": currency}
     invoice = Invoice.objects.filter(**key, state=InvoiceState.DRAFT, refers_to=None).first()
@@ -131,12 +131,6 @@ def rebuild(by: Actor, tenant_id: UUID, period: Period, policy: Policy, currency
         invoice.refresh_from_db()
         events.publish("invoice", invoice.pk, tenant_id)
     return invoice
-
-
-def currency_at(tenant_id: UUID, at: datetime, policy: Policy) -> str:
-    """In which currency a tenant pays at an instant."""
-    terms = [t for t in terms_of(tenant_id, policy.currency, at) if t.since is None or t.since <= at]
-    return terms[-1].currency
 
 
 def _currencies(tenant_id: UUID, period: Period, policy: Policy) -> set[str]:

@@ -51,6 +51,14 @@ class Terms:
 PLAIN = Terms()
 
 
+def _check(terms: Terms) -> None:
+    starts = [tier.start for tier in terms.tiers]
+    if starts != sorted(set(starts)) or any(start <= 0 for start in starts):
+        raise Invalid.field("tiers", "Each tier begins above the one before it.", "not-rising")
+    if bool(starts) != bool(terms.tier_mode):
+        raise Invalid.field("tier_mode", "Say how the tiers count, or leave both out.", "tiers-without-mode")
+
+
 def default_book(currency: str) -> PriceBook:
     """The book of whoever has no terms of their own."""
     found, _ = PriceBook.objects.get_or_create(
@@ -87,6 +95,7 @@ def set_price(
             raise Invalid.field(name, "Prices begin and end on whole seconds.", "not-a-whole-second")
     if valid_to is not None and valid_to <= begins:
         raise Invalid.field("valid_to", "A price ends after it begins.", "ends-before-it-begins")
+    _check(terms)
     book = book or default_book(currency)
     if book.currency != currency:
         raise Invalid.field("currency", f"This book is in {book.currency}.", "other-currency")

@@ -65,7 +65,7 @@ def approve(*, by: Actor, proposal: Proposal, policy: Policy) -> Proposal:
         raise Conflict("Usage or prices have changed since this was proposed. Propose it anew.")
     calendar = Calendar(locked.tenant_id, policy)
     posted = charges.replace(by, locked.tenant_id, old, new, calendar, f"Re-rated by {locked.book.name}")
-    move(locked, ProposalState.APPROVED, by=by, reason="Approved", posted_as=posted)
+    move(locked, ProposalState.APPROVED, by=by, posted_as=posted)
     audit.record(
         by=by, what="proposal.approve", target=locked, detail={"was": str(locked.was), "is": str(locked.would_be)}
     )
@@ -75,7 +75,7 @@ def approve(*, by: Actor, proposal: Proposal, policy: Policy) -> Proposal:
 @transaction.atomic
 def drop(*, by: Actor, proposal: Proposal) -> Proposal:
     """Leave all as it is."""
-    move(proposal, ProposalState.DROPPED, by=by, reason="Dropped")
+    move(proposal, ProposalState.DROPPED, by=by)
     audit.record(by=by, what="proposal.drop", target=proposal)
     return proposal
 

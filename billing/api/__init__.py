@@ -2,12 +2,24 @@
 
 from typing import Any
 
+from billing.api.books import BillingTermViewSet, CommitmentViewSet, PriceBookViewSet, TaxRuleViewSet
+from billing.api.charges import ChargeViewSet
 from billing.api.invoices import InvoiceViewSet
+from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
 from billing.api.prices import PriceViewSet
+from billing.api.proposals import ProposalViewSet
 from billing.api.usage import UsageRecordViewSet
 
 
 def routes(router: Any) -> None:
     router.register("prices", PriceViewSet, "prices")
+    router.register("price-books", PriceBookViewSet, "price_books")
+    router.register("tax-rules", TaxRuleViewSet, "tax_rules")
+    router.register("billing-terms", BillingTermViewSet, "billing_terms")
+    router.register("commitments", CommitmentViewSet, "commitments")
     router.register("usage-records", UsageRecordViewSet, "usage_records")
+    router.register("usage-gaps", UsageGapViewSet, "usage_gaps")
+    router.register("capacity-hours", CapacityHourViewSet, "capacity_hours")
+    router.register("charges", ChargeViewSet, "charges")
+    router.register("proposals", ProposalViewSet, "proposals")
     router.register("invoices", InvoiceViewSet, "invoices")

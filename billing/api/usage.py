@@ -3,6 +3,7 @@
 from typing import Any
 
 import django_filters
+from django.db.models import F, Func
 from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import month_filter, period_named
 from billing.exports.csv import usage_csv
-from billing.models import UsageRecord
+from billing.models import Charge, UsageRecord
 from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
 
@@ -27,13 +28,21 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
     tenant_name = serializers.CharField(source="tenant")
     project = serializers.UUIDField(source="project_id")
     project_name = serializers.CharField(source="project")
+    reverses = serializers.UUIDField(
+        source="reverses_id", allow_null=True, help_text="A charged record that this one takes back."
+    )
+    event_ids = serializers.ListField(
+        child=serializers.IntegerField(), help_text="The changes of state of the allocation that it rests on."
+    )
 
     class Meta:
         model = UsageRecord
         fields = [
             "id", "allocation", "workload", "workload_name", "tenant", "tenant_name", "project", "project_name",
             "flavor", "unit", "site", "cluster", "node", "start_at", "end_at", "seconds", "held_milli",
-            "milli_seconds", "quantity", "metered_at", "created_at", "version",
+            "milli_seconds", "quantity", "metered_at", "created_at", "version", "workload_kind", "user", "pool",
+            "model", "slicing_mode", "service_class", "cpu_milli", "memory_mib", "device_memory_mib", "power_watts",
+            "revision", "reverses", "event_ids", "proof_at", "charged_in",
         ]  # fmt: skip
 
 
@@ -46,11 +55,16 @@ class UsageFilter(FilterSet):
         field_name="start_at", lookup_expr="gte", help_text="Started then or later."
     )
     until = django_filters.IsoDateTimeFilter(field_name="start_at", lookup_expr="lt", help_text="Started before.")
+    charge = django_filters.UUIDFilter(method="of_charge", help_text="That was made of it.")
     period = month_filter("in_period")
 
     class Meta:
         model = UsageRecord
         fields = ["flavor", "site", "cluster", "node"]
+
+    def of_charge(self, rows: Any, name: str, charge: Any) -> Any:
+        made = Charge.objects.filter(pk=charge).annotate(one=Func(F("usage_record_ids"), function="unnest"))
+        return rows.filter(pk__in=made.values("one"))
 
     def in_period(self, rows: Any, name: str, label: str) -> Any:
         period = period_named(label)

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from portal.models.base import ScopedQuerySet
+from portal.models.base import ScopedQuerySet, uuid7
 
 
 class CapacityHour(models.Model):
@@ -19,7 +19,7 @@ class CapacityHour(models.Model):
 
     scope_paths: ClassVar[dict[str, str]] = {}
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     site = models.CharField(max_length=63)
     flavor_id = models.UUIDField()
     flavor = models.CharField(max_length=63)

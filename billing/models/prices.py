@@ -10,7 +10,7 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
-from billing.models.books import PriceBook, TenantClass
+from billing.models.books import BillingTerm, PriceBook, TenantClass
 from billing.rating import Meter, PriceWindow, ServiceClass, Tier, TierMode, TierScope
 from portal.models import Project, ResourceFlavor, Tenant
 from portal.models.base import Row, ScopedQuerySet
@@ -25,13 +25,17 @@ def whole_second(field: str) -> Exact:
 
 class PriceQuerySet(ScopedQuerySet["PriceVersion"]):
     def in_scope(self, scope: "Scope") -> "PriceQuerySet":
-        """List prices are for everybody; an agreed price is for its tenant, people of its projects too."""
+        """List prices of default books are for everybody, others for tenants that pay by their book; an agreed price is
+        for its tenant, people of its projects too.
+        """
         if scope.is_everything:
             return self
         if scope.is_empty:
             return self.none()
         through = Project.objects.filter(pk__in=scope.projects).values("tenant_id")
-        return self.filter(Q(tenant=None) | Q(tenant__in=scope.tenants) | Q(tenant__in=through))
+        mine = Q(tenant__in=scope.tenants) | Q(tenant__in=through)
+        books = BillingTerm.objects.filter(mine).values("book_id")
+        return self.filter(mine | Q(tenant=None, book__is_default=True) | Q(tenant=None, book__in=books))
 
     def alike(
         self, *, flavor_id: UUID | None, tenant_id: UUID | None, currency: str, book_id: UUID | None = None, **key: str

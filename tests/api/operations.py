@@ -100,6 +100,17 @@ _BODY: dict[str, Make] = {
                    "target": str(uuid4())}],
     },
     "prices_create": lambda w: {"flavor": w.estate.flavor.name, "tenant": str(w.tenant.pk), "unit_price": "1"},
+    "price_books_create": lambda w: {"slug": "new", "name": "New", "currency": "CNY"},
+    "tax_rules_create": lambda w: {"book": w.things["price-books"].slug, "name": "New", "rate": "0.09"},
+    "billing_terms_create": lambda w: {"tenant": str(w.tenant.pk), "book": w.things["price-books"].slug},
+    "commitments_create": lambda w: {
+        "tenant": str(w.tenant.pk), "flavor": w.estate.flavor.name, "held_milli": 1000, "unit_price": "1",
+        "start_at": "2026-12-01T00:00:00Z", "end_at": "2026-12-02T00:00:00Z",
+    },
+    "proposals_create": lambda w: {
+        "tenant": str(w.tenant.pk), "book": w.things["price-books"].slug,
+        "period_start": "2026-11-01T00:00:00Z", "period_end": "2026-11-02T00:00:00Z",
+    },
     "allocations_restart": lambda w: {"is_hard": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},

@@ -29,7 +29,7 @@ LISTS = [operation for operation in READS if "{id}" not in operation.path]
 DETAILS = [operation for operation in READS if "{id}" in operation.path]
 
 # Names that everybody may know: what can be asked for.
-_COMMON = {"ResourceFlavor", "AcceleratorModel", "Pool"}
+_COMMON = {"ResourceFlavor", "AcceleratorModel", "Pool", "PriceBook"}
 # Texts that the product itself reads: words of its own, secrets, rules of the database.
 _WORDS = {"digest", "password", "currency", "unit", "driver", "prefix", "scopes", "from_state", "to_state", "topic"}
 
@@ -120,7 +120,8 @@ def test_the_platforms_people_see_the_marks_nearly_everywhere(two: Two) -> None:
     catalogue = {o.id for o in READS if o.noun in CATALOGUE}
     without_text = {
         "accelerators_summary", "join_tokens_list", "join_tokens_retrieve", "workloads_counts", "workloads_logs",
-        "workloads_events", "agent_manifest_get", "accelerators_layout", "images_places",
+        "workloads_events", "agent_manifest_get", "accelerators_layout", "images_places", "price_books_list",
+            "price_books_retrieve", "billing_terms_list", "billing_terms_retrieve",
     }  # fmt: skip
     own = {"session_get", "tokens_list", "tokens_retrieve"}
     assert {o.id for o in READS} - seen == catalogue | without_text | own

@@ -2,20 +2,31 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from billing import metering
-from billing.actions import drafts, invoices
-from billing.models import UsageRecord
+from billing import capacity, gaps, metering
+from billing.actions import books, commitments, drafts, invoices, prices, rerating
+from billing.models import CapacityHour, Charge, UsageGap, UsageRecord
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
 from federation.drivers.base import DeviceSeen, NodeSeen
-from federation.models import Accelerator, Agent, AgentRelease, ClusterCredential, Figures, Image, Template, Workload
+from federation.models import (
+    Accelerator,
+    Agent,
+    AgentRelease,
+    CapacityChange,
+    ClusterCredential,
+    Figures,
+    Image,
+    Template,
+    Workload,
+)
 from federation.reconcile import inventory
 from federation.states import WorkloadState as W
 from portal.actions import quotas, tenants, tokens
@@ -87,14 +98,36 @@ class World:
     def _money(self) -> None:
         estate, things = self.estate, self.things
         things["prices"] = estate.price("10", tenant=self.tenant)
+        things["price-books"] = books.create(by=SYSTEM, slug=f"book-{estate.site.slug}", name="Ours", currency="CNY")
+        things["tax-rules"] = books.set_tax(by=SYSTEM, book=things["price-books"], name="VAT", rate=Decimal("0.06"))
+        things["billing-terms"] = books.set_terms(
+            by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), valid_from=at(0) - timedelta(days=200)
+        )
         estate.ended(at(0), at(60))
         estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))
         while metering.step():
             pass
         things["usage-records"] = UsageRecord.objects.filter(tenant_id=self.tenant.pk).order_by("id").first()
+        things["commitments"] = commitments.buy(
+            by=SYSTEM, tenant=self.tenant, flavor=estate.flavor, held_milli=500, unit_price=Decimal(4), currency="CNY",
+            start=at(0), end=at(120),
+        )  # fmt: skip
+        gaps.step()
+        things["usage-gaps"] = UsageGap.objects.get(tenant_id=self.tenant.pk)
+        with connection.cursor() as cursor:  # cards that have been there for long
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            CapacityChange.objects.filter(node_id=estate.node.pk).update(at=at(-60))
+            cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+        capacity.compute(at(0))
+        things["capacity-hours"] = CapacityHour.objects.get(site=estate.site.slug)
         old = drafts.draft(by=SYSTEM, tenant=self.tenant, period=october(), policy=policy())
         things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old, policy=policy())
         things["invoices"] = drafts.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, policy=policy())
+        things["charges"] = Charge.objects.filter(tenant_id=self.tenant.pk, category="usage").order_by("id").first()
+        things["proposals"] = rerating.propose(
+            by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), start=NOVEMBER.start, end=NOVEMBER.end,
+            policy=policy(),
+        )  # fmt: skip
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things
