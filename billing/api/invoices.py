@@ -113,7 +113,7 @@ class InvoiceLineSerializer(serializers.ModelSerializer[InvoiceLine]):
         model = InvoiceLine
         fields = [
             "id", "position", "category", "project", "project_name", "site", "flavor", "unit", "milli_seconds",
-            "quantity", "unit_price", "cost", "currency", "is_rated", "price", "created_at", "version",
+            "quantity", "unit_price", "cost", "currency", "is_rated", "price", "created_at", "version", "meter",
         ]  # fmt: skip
 
 

@@ -102,12 +102,16 @@ export function historyOf(workload: Workload): StateChange[] {
 export const prices: Price[] = MODELS.map((model, at) => ({
   ...row(), flavor: model.name, unit: "device", tenant: at === 3 ? (tenants[0]?.id ?? null) : null, tenant_name: at === 3 ? (tenants[0]?.name ?? null) : null,
   unit_price: ["24.500000", "16.000000", "9.800000", "5.250000"][at] ?? "1", currency: "CNY", valid_from: ago(8_000_000), valid_to: null,
+  book: "list-cny", meter: "accelerator", tenant_class: "", site: at === 2 ? "shanghai" : "", slicing_mode: "", service_class: "", tier_mode: "", tier_scope: "tenant", tiers: [],
+  minimum_seconds: 0, step_seconds: 1,
 }));
 
 export const usage: UsageRecord[] = allocations.slice(0, 30).map((allocation, at) => ({
   ...row(), allocation: allocation.id, workload: allocation.workload, workload_name: allocation.workload_name, tenant: allocation.tenant, tenant_name: allocation.tenant_name,
   project: allocation.project, project_name: "risk", flavor: "H100", unit: "device", site: "Shanghai", cluster: "k8s-prod", node: allocation.node_name,
   start_at: ago(7200 + at * 60), end_at: ago(3600 + at * 60), seconds: 3600 - at, held_milli: 4000, milli_seconds: 4000 * (3600 - at), quantity: ((4 * (3600 - at)) / 3600).toFixed(9), metered_at: ago(60),
+  workload_kind: "training", user: "admin", pool: "everything", model: "H100", slicing_mode: "exclusive", service_class: "guaranteed", cpu_milli: 16_000, memory_mib: 131_072,
+  device_memory_mib: 327_680, power_watts: 700, revision: 0, reverses: null, event_ids: [1, 2], proof_at: ago(60), charged_in: null,
 }));
 
 export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({
@@ -118,7 +122,7 @@ export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({
 
 export const lines: InvoiceLine[] = projects.slice(0, 4).map((project, at) => ({
   ...row(), position: at + 1, category: "usage", project: project.id, project_name: project.name, site: "Shanghai", flavor: MODELS[at]?.name ?? "", unit: "device",
-  milli_seconds: 3_600_000, quantity: "492.125000000", unit_price: at === 3 ? null : "24.500000", cost: at === 3 ? "0.000000000000000" : "12057.062500000000000", currency: "CNY", is_rated: at !== 3, price: null,
+  milli_seconds: 3_600_000, quantity: "492.125000000", unit_price: at === 3 ? null : "24.500000", cost: at === 3 ? "0.000000000000000" : "12057.062500000000000", currency: "CNY", is_rated: at !== 3, price: null, meter: "",
 }));
 
 export const tokens: Token[] = [

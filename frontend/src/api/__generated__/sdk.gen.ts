@@ -2,7 +2,7 @@
 
 import type { Client, ClientMeta, Options as Options2, RequestResult, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListErrors, AcceleratorModelsListResponses, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveErrors, AcceleratorModelsRetrieveResponses, AcceleratorsCutData, AcceleratorsCutErrors, AcceleratorsCutResponses, AcceleratorsLayoutData, AcceleratorsLayoutErrors, AcceleratorsLayoutResponses, AcceleratorsListData, AcceleratorsListErrors, AcceleratorsListResponses, AcceleratorsMapData, AcceleratorsMapErrors, AcceleratorsMapResponses, AcceleratorsRetrieveData, AcceleratorsRetrieveErrors, AcceleratorsRetrieveResponses, AcceleratorsSummaryData, AcceleratorsSummaryErrors, AcceleratorsSummaryResponses, AgentEnrolPostData, AgentEnrolPostErrors, AgentEnrolPostResponses, AgentManifestGetData, AgentManifestGetErrors, AgentManifestGetResponses, AgentReleasesGetData, AgentReleasesGetErrors, AgentReleasesGetResponses, AgentSyncPostData, AgentSyncPostErrors, AgentSyncPostResponses, AllocationsListData, AllocationsListErrors, AllocationsListResponses, AllocationsPauseData, AllocationsPauseErrors, AllocationsPauseResponses, AllocationsReleaseData, AllocationsReleaseErrors, AllocationsReleaseResponses, AllocationsRestartData, AllocationsRestartErrors, AllocationsRestartResponses, AllocationsRetrieveData, AllocationsRetrieveErrors, AllocationsRetrieveResponses, AllocationsScreenData, AllocationsScreenErrors, AllocationsScreenResponses, AllocationsUnpauseData, AllocationsUnpauseErrors, AllocationsUnpauseResponses, AuditEntriesListData, AuditEntriesListErrors, AuditEntriesListResponses, AuditEntriesRetrieveData, AuditEntriesRetrieveErrors, AuditEntriesRetrieveResponses, ClustersCheckConnectionData, ClustersCheckConnectionErrors, ClustersCheckConnectionResponses, ClustersConnectData, ClustersConnectErrors, ClustersConnectResponses, ClustersCreateData, ClustersCreateErrors, ClustersCreateResponses, ClustersDrainData, ClustersDrainErrors, ClustersDrainResponses, ClustersListData, ClustersListErrors, ClustersListResponses, ClustersPauseData, ClustersPauseErrors, ClustersPauseResponses, ClustersResumeData, ClustersResumeErrors, ClustersResumeResponses, ClustersRetireData, ClustersRetireErrors, ClustersRetireResponses, ClustersRetrieveData, ClustersRetrieveErrors, ClustersRetrieveResponses, DepartmentsCreateData, DepartmentsCreateErrors, DepartmentsCreateResponses, DepartmentsListData, DepartmentsListErrors, DepartmentsListResponses, DepartmentsPartialUpdateData, DepartmentsPartialUpdateErrors, DepartmentsPartialUpdateResponses, DepartmentsRetrieveData, DepartmentsRetrieveErrors, DepartmentsRetrieveResponses, FlavorsListData, FlavorsListErrors, FlavorsListResponses, FlavorsRetrieveData, FlavorsRetrieveErrors, FlavorsRetrieveResponses, ImagesCreateData, ImagesCreateErrors, ImagesCreateResponses, ImagesListData, ImagesListErrors, ImagesListResponses, ImagesPartialUpdateData, ImagesPartialUpdateErrors, ImagesPartialUpdateResponses, ImagesPlacesData, ImagesPlacesErrors, ImagesPlacesResponses, ImagesRetrieveData, ImagesRetrieveErrors, ImagesRetrieveResponses, InvoicesCancelData, InvoicesCancelErrors, InvoicesCancelResponses, InvoicesDraftData, InvoicesDraftErrors, InvoicesDraftResponses, InvoicesExportData, InvoicesExportErrors, InvoicesExportResponses, InvoicesIssueData, InvoicesIssueErrors, InvoicesIssueResponses, InvoicesLinesData, InvoicesLinesErrors, InvoicesLinesResponses, InvoicesListData, InvoicesListErrors, InvoicesListResponses, InvoicesRetrieveData, InvoicesRetrieveErrors, InvoicesRetrieveResponses, JoinTokensCreateData, JoinTokensCreateErrors, JoinTokensCreateResponses, JoinTokensDestroyData, JoinTokensDestroyErrors, JoinTokensDestroyResponses, JoinTokensListData, JoinTokensListErrors, JoinTokensListResponses, JoinTokensRetrieveData, JoinTokensRetrieveErrors, JoinTokensRetrieveResponses, MembershipsCreateData, MembershipsCreateErrors, MembershipsCreateResponses, MembershipsDestroyData, MembershipsDestroyErrors, MembershipsDestroyResponses, MembershipsListData, MembershipsListErrors, MembershipsListResponses, MembershipsRetrieveData, MembershipsRetrieveErrors, MembershipsRetrieveResponses, NodesDrainData, NodesDrainErrors, NodesDrainResponses, NodesListData, NodesListErrors, NodesListResponses, NodesPowerData, NodesPowerErrors, NodesPowerResponses, NodesRetrieveData, NodesRetrieveErrors, NodesRetrieveResponses, NodesSensorsData, NodesSensorsErrors, NodesSensorsResponses, NodesUndrainData, NodesUndrainErrors, NodesUndrainResponses, OverviewGetData, OverviewGetErrors, OverviewGetResponses, PlacementPoliciesGetData, PlacementPoliciesGetErrors, PlacementPoliciesGetResponses, PoolsApplyDefragmentationData, PoolsApplyDefragmentationErrors, PoolsApplyDefragmentationResponses, PoolsCreateData, PoolsCreateErrors, PoolsCreateResponses, PoolsDefragmentationData, PoolsDefragmentationErrors, PoolsDefragmentationResponses, PoolsListData, PoolsListErrors, PoolsListResponses, PoolsPartialUpdateData, PoolsPartialUpdateErrors, PoolsPartialUpdateResponses, PoolsRetrieveData, PoolsRetrieveErrors, PoolsRetrieveResponses, PoolsSimulateData, PoolsSimulateErrors, PoolsSimulateResponses, PricesCreateData, PricesCreateErrors, PricesCreateResponses, PricesListData, PricesListErrors, PricesListResponses, PricesRetrieveData, PricesRetrieveErrors, PricesRetrieveResponses, ProjectsCreateData, ProjectsCreateErrors, ProjectsCreateResponses, ProjectsListData, ProjectsListErrors, ProjectsListResponses, ProjectsPartialUpdateData, ProjectsPartialUpdateErrors, ProjectsPartialUpdateResponses, ProjectsRetrieveData, ProjectsRetrieveErrors, ProjectsRetrieveResponses, QueueOrdersGetData, QueueOrdersGetErrors, QueueOrdersGetResponses, QuotasCreateData, QuotasCreateErrors, QuotasCreateResponses, QuotasListData, QuotasListErrors, QuotasListResponses, QuotasPartialUpdateData, QuotasPartialUpdateErrors, QuotasPartialUpdateResponses, QuotasRetrieveData, QuotasRetrieveErrors, QuotasRetrieveResponses, SessionDeleteData, SessionDeleteErrors, SessionDeleteResponses, SessionGetData, SessionGetErrors, SessionGetResponses, SessionLanguagePostData, SessionLanguagePostErrors, SessionLanguagePostResponses, SessionOneTimePostData, SessionOneTimePostErrors, SessionOneTimePostResponses, SessionPostData, SessionPostErrors, SessionPostResponses, SitesCreateData, SitesCreateErrors, SitesCreateResponses, SitesListData, SitesListErrors, SitesListResponses, SitesPartialUpdateData, SitesPartialUpdateErrors, SitesPartialUpdateResponses, SitesRetrieveData, SitesRetrieveErrors, SitesRetrieveResponses, TemplatesCreateData, TemplatesCreateErrors, TemplatesCreateResponses, TemplatesListData, TemplatesListErrors, TemplatesListResponses, TemplatesPartialUpdateData, TemplatesPartialUpdateErrors, TemplatesPartialUpdateResponses, TemplatesRetrieveData, TemplatesRetrieveErrors, TemplatesRetrieveResponses, TenantsCreateData, TenantsCreateErrors, TenantsCreateResponses, TenantsListData, TenantsListErrors, TenantsListResponses, TenantsPartialUpdateData, TenantsPartialUpdateErrors, TenantsPartialUpdateResponses, TenantsReinstateData, TenantsReinstateErrors, TenantsReinstateResponses, TenantsRetrieveData, TenantsRetrieveErrors, TenantsRetrieveResponses, TenantsSuspendData, TenantsSuspendErrors, TenantsSuspendResponses, TokensCreateData, TokensCreateErrors, TokensCreateResponses, TokensListData, TokensListErrors, TokensListResponses, TokensRetrieveData, TokensRetrieveErrors, TokensRetrieveResponses, TokensRevokeData, TokensRevokeErrors, TokensRevokeResponses, UsageRecordsExportData, UsageRecordsExportErrors, UsageRecordsExportResponses, UsageRecordsListData, UsageRecordsListErrors, UsageRecordsListResponses, UsageRecordsRetrieveData, UsageRecordsRetrieveErrors, UsageRecordsRetrieveResponses, UsersCreateData, UsersCreateErrors, UsersCreateResponses, UsersDisableData, UsersDisableErrors, UsersDisableResponses, UsersListData, UsersListErrors, UsersListResponses, UsersRetrieveData, UsersRetrieveErrors, UsersRetrieveResponses, WorkloadsBatchData, WorkloadsBatchErrors, WorkloadsBatchResponses, WorkloadsCancelData, WorkloadsCancelErrors, WorkloadsCancelResponses, WorkloadsCountsData, WorkloadsCountsErrors, WorkloadsCountsResponses, WorkloadsCreateData, WorkloadsCreateErrors, WorkloadsCreateResponses, WorkloadsEventsData, WorkloadsEventsErrors, WorkloadsEventsResponses, WorkloadsExplanationData, WorkloadsExplanationErrors, WorkloadsExplanationResponses, WorkloadsHistoryData, WorkloadsHistoryErrors, WorkloadsHistoryResponses, WorkloadsListData, WorkloadsListErrors, WorkloadsListResponses, WorkloadsLogsData, WorkloadsLogsErrors, WorkloadsLogsResponses, WorkloadsPreviewData, WorkloadsPreviewErrors, WorkloadsPreviewResponses, WorkloadsResumeData, WorkloadsResumeErrors, WorkloadsResumeResponses, WorkloadsRetrieveData, WorkloadsRetrieveErrors, WorkloadsRetrieveResponses, WorkloadsRetryData, WorkloadsRetryErrors, WorkloadsRetryResponses, WorkloadsSuspendData, WorkloadsSuspendErrors, WorkloadsSuspendResponses } from './types.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListErrors, AcceleratorModelsListResponses, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveErrors, AcceleratorModelsRetrieveResponses, AcceleratorsCutData, AcceleratorsCutErrors, AcceleratorsCutResponses, AcceleratorsLayoutData, AcceleratorsLayoutErrors, AcceleratorsLayoutResponses, AcceleratorsListData, AcceleratorsListErrors, AcceleratorsListResponses, AcceleratorsMapData, AcceleratorsMapErrors, AcceleratorsMapResponses, AcceleratorsRetrieveData, AcceleratorsRetrieveErrors, AcceleratorsRetrieveResponses, AcceleratorsSummaryData, AcceleratorsSummaryErrors, AcceleratorsSummaryResponses, AgentEnrolPostData, AgentEnrolPostErrors, AgentEnrolPostResponses, AgentManifestGetData, AgentManifestGetErrors, AgentManifestGetResponses, AgentReleasesGetData, AgentReleasesGetErrors, AgentReleasesGetResponses, AgentSyncPostData, AgentSyncPostErrors, AgentSyncPostResponses, AllocationsListData, AllocationsListErrors, AllocationsListResponses, AllocationsPauseData, AllocationsPauseErrors, AllocationsPauseResponses, AllocationsReleaseData, AllocationsReleaseErrors, AllocationsReleaseResponses, AllocationsRestartData, AllocationsRestartErrors, AllocationsRestartResponses, AllocationsRetrieveData, AllocationsRetrieveErrors, AllocationsRetrieveResponses, AllocationsScreenData, AllocationsScreenErrors, AllocationsScreenResponses, AllocationsUnpauseData, AllocationsUnpauseErrors, AllocationsUnpauseResponses, AuditEntriesListData, AuditEntriesListErrors, AuditEntriesListResponses, AuditEntriesRetrieveData, AuditEntriesRetrieveErrors, AuditEntriesRetrieveResponses, BillingTermsCreateData, BillingTermsCreateErrors, BillingTermsCreateResponses, BillingTermsListData, BillingTermsListErrors, BillingTermsListResponses, BillingTermsRetrieveData, BillingTermsRetrieveErrors, BillingTermsRetrieveResponses, CapacityHoursListData, CapacityHoursListErrors, CapacityHoursListResponses, CapacityHoursRetrieveData, CapacityHoursRetrieveErrors, CapacityHoursRetrieveResponses, ChargesListData, ChargesListErrors, ChargesListResponses, ChargesRetrieveData, ChargesRetrieveErrors, ChargesRetrieveResponses, ClustersCheckConnectionData, ClustersCheckConnectionErrors, ClustersCheckConnectionResponses, ClustersConnectData, ClustersConnectErrors, ClustersConnectResponses, ClustersCreateData, ClustersCreateErrors, ClustersCreateResponses, ClustersDrainData, ClustersDrainErrors, ClustersDrainResponses, ClustersListData, ClustersListErrors, ClustersListResponses, ClustersPauseData, ClustersPauseErrors, ClustersPauseResponses, ClustersResumeData, ClustersResumeErrors, ClustersResumeResponses, ClustersRetireData, ClustersRetireErrors, ClustersRetireResponses, ClustersRetrieveData, ClustersRetrieveErrors, ClustersRetrieveResponses, CommitmentsCreateData, CommitmentsCreateErrors, CommitmentsCreateResponses, CommitmentsListData, CommitmentsListErrors, CommitmentsListResponses, CommitmentsRetrieveData, CommitmentsRetrieveErrors, CommitmentsRetrieveResponses, DepartmentsCreateData, DepartmentsCreateErrors, DepartmentsCreateResponses, DepartmentsListData, DepartmentsListErrors, DepartmentsListResponses, DepartmentsPartialUpdateData, DepartmentsPartialUpdateErrors, DepartmentsPartialUpdateResponses, DepartmentsRetrieveData, DepartmentsRetrieveErrors, DepartmentsRetrieveResponses, FlavorsListData, FlavorsListErrors, FlavorsListResponses, FlavorsRetrieveData, FlavorsRetrieveErrors, FlavorsRetrieveResponses, ImagesCreateData, ImagesCreateErrors, ImagesCreateResponses, ImagesListData, ImagesListErrors, ImagesListResponses, ImagesPartialUpdateData, ImagesPartialUpdateErrors, ImagesPartialUpdateResponses, ImagesPlacesData, ImagesPlacesErrors, ImagesPlacesResponses, ImagesRetrieveData, ImagesRetrieveErrors, ImagesRetrieveResponses, InvoicesCancelData, InvoicesCancelErrors, InvoicesCancelResponses, InvoicesDraftData, InvoicesDraftErrors, InvoicesDraftResponses, InvoicesExportData, InvoicesExportErrors, InvoicesExportResponses, InvoicesIssueData, InvoicesIssueErrors, InvoicesIssueResponses, InvoicesLinesData, InvoicesLinesErrors, InvoicesLinesResponses, InvoicesListData, InvoicesListErrors, InvoicesListResponses, InvoicesRetrieveData, InvoicesRetrieveErrors, InvoicesRetrieveResponses, JoinTokensCreateData, JoinTokensCreateErrors, JoinTokensCreateResponses, JoinTokensDestroyData, JoinTokensDestroyErrors, JoinTokensDestroyResponses, JoinTokensListData, JoinTokensListErrors, JoinTokensListResponses, JoinTokensRetrieveData, JoinTokensRetrieveErrors, JoinTokensRetrieveResponses, MembershipsCreateData, MembershipsCreateErrors, MembershipsCreateResponses, MembershipsDestroyData, MembershipsDestroyErrors, MembershipsDestroyResponses, MembershipsListData, MembershipsListErrors, MembershipsListResponses, MembershipsRetrieveData, MembershipsRetrieveErrors, MembershipsRetrieveResponses, NodesDrainData, NodesDrainErrors, NodesDrainResponses, NodesListData, NodesListErrors, NodesListResponses, NodesPowerData, NodesPowerErrors, NodesPowerResponses, NodesRetrieveData, NodesRetrieveErrors, NodesRetrieveResponses, NodesSensorsData, NodesSensorsErrors, NodesSensorsResponses, NodesUndrainData, NodesUndrainErrors, NodesUndrainResponses, OverviewGetData, OverviewGetErrors, OverviewGetResponses, PlacementPoliciesGetData, PlacementPoliciesGetErrors, PlacementPoliciesGetResponses, PoolsApplyDefragmentationData, PoolsApplyDefragmentationErrors, PoolsApplyDefragmentationResponses, PoolsCreateData, PoolsCreateErrors, PoolsCreateResponses, PoolsDefragmentationData, PoolsDefragmentationErrors, PoolsDefragmentationResponses, PoolsListData, PoolsListErrors, PoolsListResponses, PoolsPartialUpdateData, PoolsPartialUpdateErrors, PoolsPartialUpdateResponses, PoolsRetrieveData, PoolsRetrieveErrors, PoolsRetrieveResponses, PoolsSimulateData, PoolsSimulateErrors, PoolsSimulateResponses, PriceBooksCreateData, PriceBooksCreateErrors, PriceBooksCreateResponses, PriceBooksListData, PriceBooksListErrors, PriceBooksListResponses, PriceBooksRetrieveData, PriceBooksRetrieveErrors, PriceBooksRetrieveResponses, PricesCreateData, PricesCreateErrors, PricesCreateResponses, PricesListData, PricesListErrors, PricesListResponses, PricesRetrieveData, PricesRetrieveErrors, PricesRetrieveResponses, ProjectsCreateData, ProjectsCreateErrors, ProjectsCreateResponses, ProjectsListData, ProjectsListErrors, ProjectsListResponses, ProjectsPartialUpdateData, ProjectsPartialUpdateErrors, ProjectsPartialUpdateResponses, ProjectsRetrieveData, ProjectsRetrieveErrors, ProjectsRetrieveResponses, ProposalsApproveData, ProposalsApproveErrors, ProposalsApproveResponses, ProposalsCreateData, ProposalsCreateErrors, ProposalsCreateResponses, ProposalsDropData, ProposalsDropErrors, ProposalsDropResponses, ProposalsListData, ProposalsListErrors, ProposalsListResponses, ProposalsRetrieveData, ProposalsRetrieveErrors, ProposalsRetrieveResponses, QueueOrdersGetData, QueueOrdersGetErrors, QueueOrdersGetResponses, QuotasCreateData, QuotasCreateErrors, QuotasCreateResponses, QuotasListData, QuotasListErrors, QuotasListResponses, QuotasPartialUpdateData, QuotasPartialUpdateErrors, QuotasPartialUpdateResponses, QuotasRetrieveData, QuotasRetrieveErrors, QuotasRetrieveResponses, SessionDeleteData, SessionDeleteErrors, SessionDeleteResponses, SessionGetData, SessionGetErrors, SessionGetResponses, SessionLanguagePostData, SessionLanguagePostErrors, SessionLanguagePostResponses, SessionOneTimePostData, SessionOneTimePostErrors, SessionOneTimePostResponses, SessionPostData, SessionPostErrors, SessionPostResponses, SitesCreateData, SitesCreateErrors, SitesCreateResponses, SitesListData, SitesListErrors, SitesListResponses, SitesPartialUpdateData, SitesPartialUpdateErrors, SitesPartialUpdateResponses, SitesRetrieveData, SitesRetrieveErrors, SitesRetrieveResponses, TaxRulesCreateData, TaxRulesCreateErrors, TaxRulesCreateResponses, TaxRulesListData, TaxRulesListErrors, TaxRulesListResponses, TaxRulesRetrieveData, TaxRulesRetrieveErrors, TaxRulesRetrieveResponses, TemplatesCreateData, TemplatesCreateErrors, TemplatesCreateResponses, TemplatesListData, TemplatesListErrors, TemplatesListResponses, TemplatesPartialUpdateData, TemplatesPartialUpdateErrors, TemplatesPartialUpdateResponses, TemplatesRetrieveData, TemplatesRetrieveErrors, TemplatesRetrieveResponses, TenantsCreateData, TenantsCreateErrors, TenantsCreateResponses, TenantsListData, TenantsListErrors, TenantsListResponses, TenantsPartialUpdateData, TenantsPartialUpdateErrors, TenantsPartialUpdateResponses, TenantsReinstateData, TenantsReinstateErrors, TenantsReinstateResponses, TenantsRetrieveData, TenantsRetrieveErrors, TenantsRetrieveResponses, TenantsSuspendData, TenantsSuspendErrors, TenantsSuspendResponses, TokensCreateData, TokensCreateErrors, TokensCreateResponses, TokensListData, TokensListErrors, TokensListResponses, TokensRetrieveData, TokensRetrieveErrors, TokensRetrieveResponses, TokensRevokeData, TokensRevokeErrors, TokensRevokeResponses, UsageGapsListData, UsageGapsListErrors, UsageGapsListResponses, UsageGapsRetrieveData, UsageGapsRetrieveErrors, UsageGapsRetrieveResponses, UsageRecordsExportData, UsageRecordsExportErrors, UsageRecordsExportResponses, UsageRecordsListData, UsageRecordsListErrors, UsageRecordsListResponses, UsageRecordsRetrieveData, UsageRecordsRetrieveErrors, UsageRecordsRetrieveResponses, UsersCreateData, UsersCreateErrors, UsersCreateResponses, UsersDisableData, UsersDisableErrors, UsersDisableResponses, UsersListData, UsersListErrors, UsersListResponses, UsersRetrieveData, UsersRetrieveErrors, UsersRetrieveResponses, WorkloadsBatchData, WorkloadsBatchErrors, WorkloadsBatchResponses, WorkloadsCancelData, WorkloadsCancelErrors, WorkloadsCancelResponses, WorkloadsCountsData, WorkloadsCountsErrors, WorkloadsCountsResponses, WorkloadsCreateData, WorkloadsCreateErrors, WorkloadsCreateResponses, WorkloadsEventsData, WorkloadsEventsErrors, WorkloadsEventsResponses, WorkloadsExplanationData, WorkloadsExplanationErrors, WorkloadsExplanationResponses, WorkloadsHistoryData, WorkloadsHistoryErrors, WorkloadsHistoryResponses, WorkloadsListData, WorkloadsListErrors, WorkloadsListResponses, WorkloadsLogsData, WorkloadsLogsErrors, WorkloadsLogsResponses, WorkloadsPreviewData, WorkloadsPreviewErrors, WorkloadsPreviewResponses, WorkloadsResumeData, WorkloadsResumeErrors, WorkloadsResumeResponses, WorkloadsRetrieveData, WorkloadsRetrieveErrors, WorkloadsRetrieveResponses, WorkloadsRetryData, WorkloadsRetryErrors, WorkloadsRetryResponses, WorkloadsSuspendData, WorkloadsSuspendErrors, WorkloadsSuspendResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -878,6 +878,94 @@ export const pricesRetrieve = <ThrowOnError extends boolean = false>(options: Op
 /**
  * A noun that can be listed and looked at.
  */
+export const priceBooksList = <ThrowOnError extends boolean = false>(options?: Options<PriceBooksListData, ThrowOnError>): RequestResult<PriceBooksListResponses, PriceBooksListErrors, ThrowOnError> => (options?.client ?? client).get<PriceBooksListResponses, PriceBooksListErrors, ThrowOnError>({ url: '/api/v1/price-books', ...options });
+
+/**
+ * An empty book, for tenants whose terms name it.
+ */
+export const priceBooksCreate = <ThrowOnError extends boolean = false>(options: Options<PriceBooksCreateData, ThrowOnError>): RequestResult<PriceBooksCreateResponses, PriceBooksCreateErrors, ThrowOnError> => (options.client ?? client).post<PriceBooksCreateResponses, PriceBooksCreateErrors, ThrowOnError>({
+    url: '/api/v1/price-books',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const priceBooksRetrieve = <ThrowOnError extends boolean = false>(options: Options<PriceBooksRetrieveData, ThrowOnError>): RequestResult<PriceBooksRetrieveResponses, PriceBooksRetrieveErrors, ThrowOnError> => (options.client ?? client).get<PriceBooksRetrieveResponses, PriceBooksRetrieveErrors, ThrowOnError>({ url: '/api/v1/price-books/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const taxRulesList = <ThrowOnError extends boolean = false>(options?: Options<TaxRulesListData, ThrowOnError>): RequestResult<TaxRulesListResponses, TaxRulesListErrors, ThrowOnError> => (options?.client ?? client).get<TaxRulesListResponses, TaxRulesListErrors, ThrowOnError>({ url: '/api/v1/tax-rules', ...options });
+
+/**
+ * A tax on all invoices by a book. The one of its name that holds ends where it begins.
+ */
+export const taxRulesCreate = <ThrowOnError extends boolean = false>(options: Options<TaxRulesCreateData, ThrowOnError>): RequestResult<TaxRulesCreateResponses, TaxRulesCreateErrors, ThrowOnError> => (options.client ?? client).post<TaxRulesCreateResponses, TaxRulesCreateErrors, ThrowOnError>({
+    url: '/api/v1/tax-rules',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const taxRulesRetrieve = <ThrowOnError extends boolean = false>(options: Options<TaxRulesRetrieveData, ThrowOnError>): RequestResult<TaxRulesRetrieveResponses, TaxRulesRetrieveErrors, ThrowOnError> => (options.client ?? client).get<TaxRulesRetrieveResponses, TaxRulesRetrieveErrors, ThrowOnError>({ url: '/api/v1/tax-rules/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingTermsList = <ThrowOnError extends boolean = false>(options?: Options<BillingTermsListData, ThrowOnError>): RequestResult<BillingTermsListResponses, BillingTermsListErrors, ThrowOnError> => (options?.client ?? client).get<BillingTermsListResponses, BillingTermsListErrors, ThrowOnError>({ url: '/api/v1/billing-terms', ...options });
+
+/**
+ * New terms of a tenant, from now or later.
+ */
+export const billingTermsCreate = <ThrowOnError extends boolean = false>(options: Options<BillingTermsCreateData, ThrowOnError>): RequestResult<BillingTermsCreateResponses, BillingTermsCreateErrors, ThrowOnError> => (options.client ?? client).post<BillingTermsCreateResponses, BillingTermsCreateErrors, ThrowOnError>({
+    url: '/api/v1/billing-terms',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingTermsRetrieve = <ThrowOnError extends boolean = false>(options: Options<BillingTermsRetrieveData, ThrowOnError>): RequestResult<BillingTermsRetrieveResponses, BillingTermsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<BillingTermsRetrieveResponses, BillingTermsRetrieveErrors, ThrowOnError>({ url: '/api/v1/billing-terms/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const commitmentsList = <ThrowOnError extends boolean = false>(options?: Options<CommitmentsListData, ThrowOnError>): RequestResult<CommitmentsListResponses, CommitmentsListErrors, ThrowOnError> => (options?.client ?? client).get<CommitmentsListResponses, CommitmentsListErrors, ThrowOnError>({ url: '/api/v1/commitments', ...options });
+
+/**
+ * Sell a reservation. It is asked for month by month, and covers the tenant's usage hour by hour.
+ */
+export const commitmentsCreate = <ThrowOnError extends boolean = false>(options: Options<CommitmentsCreateData, ThrowOnError>): RequestResult<CommitmentsCreateResponses, CommitmentsCreateErrors, ThrowOnError> => (options.client ?? client).post<CommitmentsCreateResponses, CommitmentsCreateErrors, ThrowOnError>({
+    url: '/api/v1/commitments',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const commitmentsRetrieve = <ThrowOnError extends boolean = false>(options: Options<CommitmentsRetrieveData, ThrowOnError>): RequestResult<CommitmentsRetrieveResponses, CommitmentsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<CommitmentsRetrieveResponses, CommitmentsRetrieveErrors, ThrowOnError>({ url: '/api/v1/commitments/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
 export const usageRecordsList = <ThrowOnError extends boolean = false>(options?: Options<UsageRecordsListData, ThrowOnError>): RequestResult<UsageRecordsListResponses, UsageRecordsListErrors, ThrowOnError> => (options?.client ?? client).get<UsageRecordsListResponses, UsageRecordsListErrors, ThrowOnError>({ url: '/api/v1/usage-records', ...options });
 
 /**
@@ -889,6 +977,68 @@ export const usageRecordsExport = <ThrowOnError extends boolean = false>(options
  * A noun that can be listed and looked at.
  */
 export const usageRecordsRetrieve = <ThrowOnError extends boolean = false>(options: Options<UsageRecordsRetrieveData, ThrowOnError>): RequestResult<UsageRecordsRetrieveResponses, UsageRecordsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<UsageRecordsRetrieveResponses, UsageRecordsRetrieveErrors, ThrowOnError>({ url: '/api/v1/usage-records/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const usageGapsList = <ThrowOnError extends boolean = false>(options?: Options<UsageGapsListData, ThrowOnError>): RequestResult<UsageGapsListResponses, UsageGapsListErrors, ThrowOnError> => (options?.client ?? client).get<UsageGapsListResponses, UsageGapsListErrors, ThrowOnError>({ url: '/api/v1/usage-gaps', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const usageGapsRetrieve = <ThrowOnError extends boolean = false>(options: Options<UsageGapsRetrieveData, ThrowOnError>): RequestResult<UsageGapsRetrieveResponses, UsageGapsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<UsageGapsRetrieveResponses, UsageGapsRetrieveErrors, ThrowOnError>({ url: '/api/v1/usage-gaps/{id}', ...options });
+
+/**
+ * The platform's own: what it has, and what became of it.
+ */
+export const capacityHoursList = <ThrowOnError extends boolean = false>(options?: Options<CapacityHoursListData, ThrowOnError>): RequestResult<CapacityHoursListResponses, CapacityHoursListErrors, ThrowOnError> => (options?.client ?? client).get<CapacityHoursListResponses, CapacityHoursListErrors, ThrowOnError>({ url: '/api/v1/capacity-hours', ...options });
+
+/**
+ * The platform's own: what it has, and what became of it.
+ */
+export const capacityHoursRetrieve = <ThrowOnError extends boolean = false>(options: Options<CapacityHoursRetrieveData, ThrowOnError>): RequestResult<CapacityHoursRetrieveResponses, CapacityHoursRetrieveErrors, ThrowOnError> => (options.client ?? client).get<CapacityHoursRetrieveResponses, CapacityHoursRetrieveErrors, ThrowOnError>({ url: '/api/v1/capacity-hours/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const chargesList = <ThrowOnError extends boolean = false>(options?: Options<ChargesListData, ThrowOnError>): RequestResult<ChargesListResponses, ChargesListErrors, ThrowOnError> => (options?.client ?? client).get<ChargesListResponses, ChargesListErrors, ThrowOnError>({ url: '/api/v1/charges', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const chargesRetrieve = <ThrowOnError extends boolean = false>(options: Options<ChargesRetrieveData, ThrowOnError>): RequestResult<ChargesRetrieveResponses, ChargesRetrieveErrors, ThrowOnError> => (options.client ?? client).get<ChargesRetrieveResponses, ChargesRetrieveErrors, ThrowOnError>({ url: '/api/v1/charges/{id}', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const proposalsList = <ThrowOnError extends boolean = false>(options?: Options<ProposalsListData, ThrowOnError>): RequestResult<ProposalsListResponses, ProposalsListErrors, ThrowOnError> => (options?.client ?? client).get<ProposalsListResponses, ProposalsListErrors, ThrowOnError>({ url: '/api/v1/proposals', ...options });
+
+/**
+ * What a tenant's charges between two instants would be by a book's prices. Nothing is posted.
+ */
+export const proposalsCreate = <ThrowOnError extends boolean = false>(options: Options<ProposalsCreateData, ThrowOnError>): RequestResult<ProposalsCreateResponses, ProposalsCreateErrors, ThrowOnError> => (options.client ?? client).post<ProposalsCreateResponses, ProposalsCreateErrors, ThrowOnError>({
+    url: '/api/v1/proposals',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const proposalsRetrieve = <ThrowOnError extends boolean = false>(options: Options<ProposalsRetrieveData, ThrowOnError>): RequestResult<ProposalsRetrieveResponses, ProposalsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<ProposalsRetrieveResponses, ProposalsRetrieveErrors, ThrowOnError>({ url: '/api/v1/proposals/{id}', ...options });
+
+/**
+ * Post just what was shown. Refused when usage or prices have changed since.
+ */
+export const proposalsApprove = <ThrowOnError extends boolean = false>(options: Options<ProposalsApproveData, ThrowOnError>): RequestResult<ProposalsApproveResponses, ProposalsApproveErrors, ThrowOnError> => (options.client ?? client).post<ProposalsApproveResponses, ProposalsApproveErrors, ThrowOnError>({ url: '/api/v1/proposals/{id}/approve', ...options });
+
+/**
+ * Leave all as it is.
+ */
+export const proposalsDrop = <ThrowOnError extends boolean = false>(options: Options<ProposalsDropData, ThrowOnError>): RequestResult<ProposalsDropResponses, ProposalsDropErrors, ThrowOnError> => (options.client ?? client).post<ProposalsDropResponses, ProposalsDropErrors, ThrowOnError>({ url: '/api/v1/proposals/{id}/drop', ...options });
 
 /**
  * A noun that can be listed and looked at.

@@ -358,6 +358,20 @@ export type AuditEntry = {
     detail: unknown;
 };
 
+/**
+ * By which book and as whom a tenant pays from `valid_from` until its next term begins.
+ */
+export type BillingTerm = {
+    readonly id: string;
+    tenant: string;
+    book: string;
+    tenant_class: TenantClassEnum;
+    is_taxed: boolean;
+    valid_from: string;
+    readonly created_at: string;
+    version: number;
+};
+
 export type BlankEnum = '';
 
 /**
@@ -463,6 +477,22 @@ export type Candidate = {
 };
 
 /**
+ * `capacity` = `work` + `reserved` + `idle`, in milli-seconds (seconds x 1/1000 of a card).
+ */
+export type CapacityHour = {
+    readonly id: string;
+    site: string;
+    flavor: string;
+    hour: string;
+    capacity: number;
+    work: number;
+    reserved: number;
+    idle: number;
+    contested: number;
+    readonly computed_at: string;
+};
+
+/**
  * Where a card is.
  */
 export type CardPlace = {
@@ -494,6 +524,80 @@ export type ChangeRequest = {
     quotas?: Array<QuotaChangeRequest>;
     closed_sites?: Array<string>;
     added_nodes?: Array<AddedRequest>;
+};
+
+/**
+ * Costs are exact products of `quantity` and a unit price. `reverses`: all amounts are the opposite of that one's.
+ *
+ * Its proof is `usage-records?charge={id}`, and those name the changes of state that they rest on.
+ */
+export type Charge = {
+    readonly id: string;
+    readonly created_at: string;
+    category: CategoryEnum;
+    reverses: string | null;
+    /**
+     * Of a month that was invoiced before.
+     */
+    is_correction: boolean;
+    /**
+     * Beyond what ran: up to the least, or a whole step.
+     */
+    is_minimum: boolean;
+    transaction: string;
+    transaction_seq: number;
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string;
+    workload: string | null;
+    workload_name: string;
+    workload_kind: string;
+    allocation: string | null;
+    /**
+     * Who submitted the work.
+     */
+    user: string;
+    site: string;
+    cluster: string;
+    pool: string;
+    node: string;
+    flavor: string;
+    model: string;
+    slicing_mode: string;
+    service_class: string;
+    tenant_class: string;
+    meter: Meter | BlankEnum;
+    sku: string;
+    billing_period_start: string;
+    billing_period_end: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * Consumed: seconds x 1/1000 of a unit.
+     */
+    milli_seconds: number;
+    quantity: string | null;
+    /**
+     * As Accelerator-Hours.
+     */
+    unit: string;
+    tier: number;
+    pricing: PricingEnum | BlankEnum;
+    list_unit_price: string | null;
+    contracted_unit_price: string | null;
+    list_cost: string;
+    contracted_cost: string;
+    billed_cost: string;
+    effective_cost: string;
+    currency: string;
+    price_version: string | null;
+    list_price_version: string | null;
+    commitment: string | null;
+    tax_rule: string | null;
+    rule_version: string;
+    usage_records: Array<string>;
+    description: string;
 };
 
 /**
@@ -544,6 +648,29 @@ export type Cluster = {
 export type ClusterKind = 'kubernetes' | 'kvm' | 'openstack' | 'vmware' | 'baremetal' | 'docker' | 'slurm';
 
 export type ClusterState = 'pending' | 'connected' | 'degraded' | 'stale' | 'disconnected' | 'draining' | 'maintenance' | 'retired';
+
+/**
+ * So much of a flavor for a term, at `unit_price` for each hour of its whole unit, used or not.
+ */
+export type Commitment = {
+    readonly id: string;
+    tenant: string;
+    flavor: string;
+    /**
+     * Empty: any.
+     */
+    site: string;
+    /**
+     * In 1/1000 of the flavor's unit.
+     */
+    held_milli: number;
+    unit_price: string;
+    currency: string;
+    start_at: string;
+    end_at: string;
+    readonly created_at: string;
+    version: number;
+};
 
 /**
  * What the cluster's driver takes. Kubernetes: a whole `kubeconfig` (text, YAML or JSON), or `server` and `token`.
@@ -647,6 +774,16 @@ export type Department = {
     name: string;
     readonly created_at: string;
     version: number;
+};
+
+export type Difference = {
+    project: string;
+    flavor: string;
+    site: string;
+    meter: string;
+    was: string;
+    would_be: string;
+    difference: string;
 };
 
 export type DraftRequest = {
@@ -892,6 +1029,10 @@ export type InvoiceLine = {
     price: string | null;
     readonly created_at: string;
     version: number;
+    /**
+     * Empty: what the flavor is counted in.
+     */
+    meter: string;
 };
 
 export type InvoiceState = 'draft' | 'issued' | 'cancelled';
@@ -1101,6 +1242,8 @@ export type MembershipOfMe = {
     project_id: string | null;
 };
 
+export type Meter = 'accelerator' | 'cpu' | 'memory' | 'energy' | 'reservation';
+
 /**
  * What came nearest, and what it lacks: `has` of the `wanted`, both in `unit`. No node: it is not about one.
  */
@@ -1200,6 +1343,17 @@ export type Need = {
     target_id: string;
 };
 
+export type NewBillingTermRequest = {
+    tenant: string;
+    book: string;
+    tenant_class?: TenantClassEnum;
+    is_taxed?: boolean;
+    /**
+     * Empty: now.
+     */
+    valid_from?: string | null;
+};
+
 export type NewClusterRequest = {
     site: string;
     slug: string;
@@ -1210,6 +1364,25 @@ export type NewClusterRequest = {
         [key: string]: unknown;
     };
     connection?: ConnectionRequest;
+};
+
+export type NewCommitmentRequest = {
+    tenant: string;
+    flavor: string;
+    /**
+     * Empty: any.
+     */
+    site?: string;
+    held_milli: number;
+    unit_price: string;
+    /**
+     * On a whole hour.
+     */
+    start_at: string;
+    /**
+     * On a whole hour.
+     */
+    end_at: string;
 };
 
 /**
@@ -1278,12 +1451,41 @@ export type NewPoolRequest = {
     queue_order?: QueueOrderEnum;
 };
 
+export type NewPriceBookRequest = {
+    slug: string;
+    name: string;
+    /**
+     * ISO 4217.
+     */
+    currency: string;
+};
+
 export type NewPriceRequest = {
-    flavor: string;
+    /**
+     * Empty: any; for cores, memory and energy only.
+     */
+    flavor?: string;
     tenant?: string | null;
+    /**
+     * Empty: the default one.
+     */
+    book?: string;
+    meter?: Meter;
+    tenant_class?: TenantClassEnum | BlankEnum;
+    site?: string;
+    slicing_mode?: string;
+    service_class?: ServiceClassEnum | BlankEnum;
+    tier_mode?: TierModeEnum | BlankEnum;
+    tier_scope?: TierScopeEnum;
+    /**
+     * Above the first, which is `unit_price`.
+     */
+    tiers?: Array<TierRequest>;
+    minimum_seconds?: number;
+    step_seconds?: number;
     unit_price: string;
     /**
-     * The installation's; no other.
+     * That of the book; no other.
      */
     currency?: string;
     /**
@@ -1301,6 +1503,19 @@ export type NewProjectRequest = {
     department?: string | null;
     slug: string;
     name: string;
+};
+
+export type NewProposalRequest = {
+    tenant: string;
+    book: string;
+    /**
+     * On a whole hour, or where a month begins.
+     */
+    period_start: string;
+    /**
+     * On a whole hour, or where a month ends.
+     */
+    period_end: string;
 };
 
 export type NewQuotaRequest = {
@@ -1323,6 +1538,16 @@ export type NewSiteRequest = {
      * How much of the work it is to get beside other sites, where a policy goes by that.
      */
     weight?: string;
+};
+
+export type NewTaxRuleRequest = {
+    book: string;
+    name: string;
+    rate: string;
+    /**
+     * Empty: now.
+     */
+    valid_from?: string | null;
 };
 
 export type NewTemplateRequest = {
@@ -1679,10 +1904,34 @@ export type PaginatedAuditEntryList = {
     results: Array<AuditEntry>;
 };
 
+export type PaginatedBillingTermList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingTerm>;
+};
+
+export type PaginatedCapacityHourList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CapacityHour>;
+};
+
+export type PaginatedChargeList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Charge>;
+};
+
 export type PaginatedClusterList = {
     next: string | null;
     previous: string | null;
     results: Array<Cluster>;
+};
+
+export type PaginatedCommitmentList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Commitment>;
 };
 
 export type PaginatedDepartmentList = {
@@ -1739,6 +1988,12 @@ export type PaginatedPoolList = {
     results: Array<Pool>;
 };
 
+export type PaginatedPriceBookList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PriceBook>;
+};
+
 export type PaginatedPriceList = {
     next: string | null;
     previous: string | null;
@@ -1751,6 +2006,12 @@ export type PaginatedProjectList = {
     results: Array<Project>;
 };
 
+export type PaginatedProposalList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Proposal>;
+};
+
 export type PaginatedQuotaList = {
     next: string | null;
     previous: string | null;
@@ -1761,6 +2022,12 @@ export type PaginatedSiteList = {
     next: string | null;
     previous: string | null;
     results: Array<Site>;
+};
+
+export type PaginatedTaxRuleList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<TaxRule>;
 };
 
 export type PaginatedTemplateList = {
@@ -1779,6 +2046,12 @@ export type PaginatedTokenList = {
     next: string | null;
     previous: string | null;
     results: Array<Token>;
+};
+
+export type PaginatedUsageGapList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<UsageGap>;
 };
 
 export type PaginatedUsageRecordList = {
@@ -1969,6 +2242,9 @@ export type Preview = {
  */
 export type Price = {
     readonly id: string;
+    /**
+     * Empty: any.
+     */
     flavor: string;
     unit: string;
     tenant: string | null;
@@ -1979,7 +2255,36 @@ export type Price = {
     valid_to: string | null;
     readonly created_at: string;
     version: number;
+    book: string;
+    meter: Meter;
+    tenant_class: TenantClassEnum | BlankEnum;
+    site: string;
+    slicing_mode: string;
+    service_class: ServiceClassEnum | BlankEnum;
+    tier_mode: TierModeEnum | BlankEnum;
+    tier_scope: TierScopeEnum;
+    readonly tiers: Array<Tier>;
+    /**
+     * A run is billed for at least this long.
+     */
+    minimum_seconds: number;
+    /**
+     * A run is billed in whole steps of this.
+     */
+    step_seconds: number;
 };
+
+export type PriceBook = {
+    readonly id: string;
+    slug: string;
+    name: string;
+    currency: string;
+    is_default: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
+export type PricingEnum = 'standard' | 'committed' | 'dynamic';
 
 /**
  * RFC 9457. Branch on `code`; it never changes.
@@ -2010,6 +2315,33 @@ export type ProjectTotal = {
     project_name: string;
     cost: string;
 };
+
+/**
+ * `lines` say what differs. Nothing is posted while it is open; `posted_as` is the transaction that did.
+ */
+export type Proposal = {
+    readonly id: string;
+    tenant: string;
+    book: string;
+    period_start: string;
+    period_end: string;
+    currency: string;
+    state: ProposalState;
+    readonly state_since: string;
+    /**
+     * How many would be reversed.
+     */
+    charges: number;
+    was: string;
+    would_be: string;
+    readonly lines: Array<Difference>;
+    posted_as: string | null;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type ProposalState = 'open' | 'approved' | 'dropped';
 
 export type QueueOrder = {
     /**
@@ -2170,6 +2502,8 @@ export type Sensors = {
     message: string;
 };
 
+export type ServiceClassEnum = 'guaranteed' | 'over-quota' | 'best-effort';
+
 /**
  * Who is calling, what they may do somewhere, and the CSRF token for unsafe requests.
  */
@@ -2284,6 +2618,20 @@ export type StateChange = {
 };
 
 /**
+ * `rate` 0.06 is six per cent. What holds when a month ends is what the month is taxed by.
+ */
+export type TaxRule = {
+    readonly id: string;
+    book: string;
+    name: string;
+    rate: string;
+    valid_from: string;
+    valid_to: string | null;
+    readonly created_at: string;
+    version: number;
+};
+
+/**
  * `work`: fields of a new workload, without its project, pool and name.
  */
 export type Template = {
@@ -2316,7 +2664,29 @@ export type Tenant = {
     readonly actions: Array<string>;
 };
 
+export type TenantClassEnum = 'internal' | 'partner' | 'external';
+
 export type TenantState = 'active' | 'suspended';
+
+/**
+ * From so many units of the month on, a unit costs this.
+ */
+export type Tier = {
+    start: string;
+    unit_price: string;
+};
+
+export type TierModeEnum = 'graduated' | 'volume';
+
+/**
+ * From so many units of the month on, a unit costs this.
+ */
+export type TierRequest = {
+    start: string;
+    unit_price: string;
+};
+
+export type TierScopeEnum = 'tenant' | 'project' | 'user';
 
 export type Token = {
     readonly id: string;
@@ -2381,6 +2751,30 @@ export type TriedConnectionRequest = {
 export type UnitEnum = 'device' | 'core';
 
 /**
+ * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
+ */
+export type UsageGap = {
+    readonly id: string;
+    allocation: string;
+    workload: string;
+    tenant: string;
+    project: string;
+    site: string;
+    cluster: string;
+    node: string;
+    flavor: string;
+    held_milli: number;
+    start_at: string;
+    /**
+     * Empty: still silent.
+     */
+    end_at: string | null;
+    proven_seconds: number | null;
+    readonly created_at: string;
+    version: number;
+};
+
+/**
  * At most an hour of one allocation. `milli_seconds` = `seconds` x `held_milli`; `quantity` is in hours.
  */
 export type UsageRecord = {
@@ -2406,6 +2800,45 @@ export type UsageRecord = {
     readonly metered_at: string;
     readonly created_at: string;
     version: number;
+    workload_kind: string;
+    /**
+     * Who submitted the work.
+     */
+    user: string;
+    pool: string;
+    model: string;
+    slicing_mode: string;
+    service_class: ServiceClassEnum;
+    cpu_milli: number;
+    memory_mib: number;
+    /**
+     * Of the cards, as far as it is held.
+     */
+    device_memory_mib: number;
+    /**
+     * Nominal, of a whole unit.
+     */
+    power_watts: number;
+    /**
+     * Rises when a charged record is replaced.
+     */
+    revision: number;
+    /**
+     * A charged record that this one takes back.
+     */
+    reverses: string | null;
+    /**
+     * The changes of state of the allocation that it rests on.
+     */
+    event_ids: Array<number>;
+    /**
+     * The last proof that it rests on.
+     */
+    proof_at: string | null;
+    /**
+     * The transaction of the ledger.
+     */
+    charged_in: string | null;
 };
 
 export type User = {
@@ -2724,6 +3157,32 @@ export type AuditEntryWritable = {
 };
 
 /**
+ * By which book and as whom a tenant pays from `valid_from` until its next term begins.
+ */
+export type BillingTermWritable = {
+    tenant: string;
+    book: string;
+    tenant_class: TenantClassEnum;
+    is_taxed: boolean;
+    valid_from: string;
+    version: number;
+};
+
+/**
+ * `capacity` = `work` + `reserved` + `idle`, in milli-seconds (seconds x 1/1000 of a card).
+ */
+export type CapacityHourWritable = {
+    site: string;
+    flavor: string;
+    hour: string;
+    capacity: number;
+    work: number;
+    reserved: number;
+    idle: number;
+    contested: number;
+};
+
+/**
  * Where a card is.
  */
 export type CardPlaceWritable = {
@@ -2733,6 +3192,78 @@ export type CardPlaceWritable = {
     cluster: string;
     cluster_name: string;
     site_name: string;
+};
+
+/**
+ * Costs are exact products of `quantity` and a unit price. `reverses`: all amounts are the opposite of that one's.
+ *
+ * Its proof is `usage-records?charge={id}`, and those name the changes of state that they rest on.
+ */
+export type ChargeWritable = {
+    category: CategoryEnum;
+    reverses: string | null;
+    /**
+     * Of a month that was invoiced before.
+     */
+    is_correction: boolean;
+    /**
+     * Beyond what ran: up to the least, or a whole step.
+     */
+    is_minimum: boolean;
+    transaction: string;
+    transaction_seq: number;
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string;
+    workload: string | null;
+    workload_name: string;
+    workload_kind: string;
+    allocation: string | null;
+    /**
+     * Who submitted the work.
+     */
+    user: string;
+    site: string;
+    cluster: string;
+    pool: string;
+    node: string;
+    flavor: string;
+    model: string;
+    slicing_mode: string;
+    service_class: string;
+    tenant_class: string;
+    meter: Meter | BlankEnum;
+    sku: string;
+    billing_period_start: string;
+    billing_period_end: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * Consumed: seconds x 1/1000 of a unit.
+     */
+    milli_seconds: number;
+    quantity: string | null;
+    /**
+     * As Accelerator-Hours.
+     */
+    unit: string;
+    tier: number;
+    pricing: PricingEnum | BlankEnum;
+    list_unit_price: string | null;
+    contracted_unit_price: string | null;
+    list_cost: string;
+    contracted_cost: string;
+    billed_cost: string;
+    effective_cost: string;
+    currency: string;
+    price_version: string | null;
+    list_price_version: string | null;
+    commitment: string | null;
+    tax_rule: string | null;
+    rule_version: string;
+    usage_records: Array<string>;
+    description: string;
 };
 
 export type ClusterWritable = {
@@ -2751,6 +3282,27 @@ export type ClusterWritable = {
     inventory_at: string | null;
     figures_at: string | null;
     is_demo: boolean;
+    version: number;
+};
+
+/**
+ * So much of a flavor for a term, at `unit_price` for each hour of its whole unit, used or not.
+ */
+export type CommitmentWritable = {
+    tenant: string;
+    flavor: string;
+    /**
+     * Empty: any.
+     */
+    site: string;
+    /**
+     * In 1/1000 of the flavor's unit.
+     */
+    held_milli: number;
+    unit_price: string;
+    currency: string;
+    start_at: string;
+    end_at: string;
     version: number;
 };
 
@@ -2924,6 +3476,10 @@ export type InvoiceLineWritable = {
     is_rated: boolean;
     price: string | null;
     version: number;
+    /**
+     * Empty: what the flavor is counted in.
+     */
+    meter: string;
 };
 
 /**
@@ -3127,10 +3683,34 @@ export type PaginatedAuditEntryListWritable = {
     results: Array<AuditEntryWritable>;
 };
 
+export type PaginatedBillingTermListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingTermWritable>;
+};
+
+export type PaginatedCapacityHourListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CapacityHourWritable>;
+};
+
+export type PaginatedChargeListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ChargeWritable>;
+};
+
 export type PaginatedClusterListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<ClusterWritable>;
+};
+
+export type PaginatedCommitmentListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CommitmentWritable>;
 };
 
 export type PaginatedDepartmentListWritable = {
@@ -3187,6 +3767,12 @@ export type PaginatedPoolListWritable = {
     results: Array<PoolWritable>;
 };
 
+export type PaginatedPriceBookListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PriceBookWritable>;
+};
+
 export type PaginatedPriceListWritable = {
     next: string | null;
     previous: string | null;
@@ -3199,6 +3785,12 @@ export type PaginatedProjectListWritable = {
     results: Array<ProjectWritable>;
 };
 
+export type PaginatedProposalListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ProposalWritable>;
+};
+
 export type PaginatedQuotaListWritable = {
     next: string | null;
     previous: string | null;
@@ -3209,6 +3801,12 @@ export type PaginatedSiteListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<SiteWritable>;
+};
+
+export type PaginatedTaxRuleListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<TaxRuleWritable>;
 };
 
 export type PaginatedTemplateListWritable = {
@@ -3227,6 +3825,12 @@ export type PaginatedTokenListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<TokenWritable>;
+};
+
+export type PaginatedUsageGapListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<UsageGapWritable>;
 };
 
 export type PaginatedUsageRecordListWritable = {
@@ -3260,6 +3864,9 @@ export type PoolWritable = {
  * An hour of the flavor's whole unit. No tenant: the list price. No end: until another begins.
  */
 export type PriceWritable = {
+    /**
+     * Empty: any.
+     */
     flavor: string;
     unit: string;
     tenant: string | null;
@@ -3269,6 +3876,30 @@ export type PriceWritable = {
     valid_from: string;
     valid_to: string | null;
     version: number;
+    book: string;
+    meter: Meter;
+    tenant_class: TenantClassEnum | BlankEnum;
+    site: string;
+    slicing_mode: string;
+    service_class: ServiceClassEnum | BlankEnum;
+    tier_mode: TierModeEnum | BlankEnum;
+    tier_scope: TierScopeEnum;
+    /**
+     * A run is billed for at least this long.
+     */
+    minimum_seconds: number;
+    /**
+     * A run is billed in whole steps of this.
+     */
+    step_seconds: number;
+};
+
+export type PriceBookWritable = {
+    slug: string;
+    name: string;
+    currency: string;
+    is_default: boolean;
+    version: number;
 };
 
 export type ProjectWritable = {
@@ -3277,6 +3908,26 @@ export type ProjectWritable = {
     department: string | null;
     slug: string;
     name: string;
+    version: number;
+};
+
+/**
+ * `lines` say what differs. Nothing is posted while it is open; `posted_as` is the transaction that did.
+ */
+export type ProposalWritable = {
+    tenant: string;
+    book: string;
+    period_start: string;
+    period_end: string;
+    currency: string;
+    state: ProposalState;
+    /**
+     * How many would be reversed.
+     */
+    charges: number;
+    was: string;
+    would_be: string;
+    posted_as: string | null;
     version: number;
 };
 
@@ -3334,6 +3985,18 @@ export type StateChangeWritable = {
     reason: string;
     message: string;
     by: string;
+};
+
+/**
+ * `rate` 0.06 is six per cent. What holds when a month ends is what the month is taxed by.
+ */
+export type TaxRuleWritable = {
+    book: string;
+    name: string;
+    rate: string;
+    valid_from: string;
+    valid_to: string | null;
+    version: number;
 };
 
 /**
@@ -3459,6 +4122,28 @@ export type TriedConnectionRequestWritable = {
 };
 
 /**
+ * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
+ */
+export type UsageGapWritable = {
+    allocation: string;
+    workload: string;
+    tenant: string;
+    project: string;
+    site: string;
+    cluster: string;
+    node: string;
+    flavor: string;
+    held_milli: number;
+    start_at: string;
+    /**
+     * Empty: still silent.
+     */
+    end_at: string | null;
+    proven_seconds: number | null;
+    version: number;
+};
+
+/**
  * At most an hour of one allocation. `milli_seconds` = `seconds` x `held_milli`; `quantity` is in hours.
  */
 export type UsageRecordWritable = {
@@ -3481,6 +4166,45 @@ export type UsageRecordWritable = {
     milli_seconds: number;
     quantity: string;
     version: number;
+    workload_kind: string;
+    /**
+     * Who submitted the work.
+     */
+    user: string;
+    pool: string;
+    model: string;
+    slicing_mode: string;
+    service_class: ServiceClassEnum;
+    cpu_milli: number;
+    memory_mib: number;
+    /**
+     * Of the cards, as far as it is held.
+     */
+    device_memory_mib: number;
+    /**
+     * Nominal, of a whole unit.
+     */
+    power_watts: number;
+    /**
+     * Rises when a charged record is replaced.
+     */
+    revision: number;
+    /**
+     * A charged record that this one takes back.
+     */
+    reverses: string | null;
+    /**
+     * The changes of state of the allocation that it rests on.
+     */
+    event_ids: Array<number>;
+    /**
+     * The last proof that it rests on.
+     */
+    proof_at: string | null;
+    /**
+     * The transaction of the ledger.
+     */
+    charged_in: string | null;
 };
 
 export type UserWritable = {
@@ -6826,6 +7550,7 @@ export type PricesListData = {
     body?: never;
     path?: never;
     query?: {
+        book?: string;
         currency?: string;
         /**
          * The pagination cursor value.
@@ -6840,6 +7565,8 @@ export type PricesListData = {
          * Number of results to return per page.
          */
         limit?: number;
+        meter?: 'accelerator' | 'cpu' | 'energy' | 'memory' | 'reservation';
+        site?: string;
         tenant?: string;
     };
     url: '/api/v1/prices';
@@ -6915,11 +7642,368 @@ export type PricesRetrieveResponses = {
 
 export type PricesRetrieveResponse = PricesRetrieveResponses[keyof PricesRetrieveResponses];
 
+export type PriceBooksListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+    };
+    url: '/api/v1/price-books';
+};
+
+export type PriceBooksListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PriceBooksListError = PriceBooksListErrors[keyof PriceBooksListErrors];
+
+export type PriceBooksListResponses = {
+    200: PaginatedPriceBookList;
+};
+
+export type PriceBooksListResponse = PriceBooksListResponses[keyof PriceBooksListResponses];
+
+export type PriceBooksCreateData = {
+    body: NewPriceBookRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/price-books';
+};
+
+export type PriceBooksCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PriceBooksCreateError = PriceBooksCreateErrors[keyof PriceBooksCreateErrors];
+
+export type PriceBooksCreateResponses = {
+    201: PriceBook;
+};
+
+export type PriceBooksCreateResponse = PriceBooksCreateResponses[keyof PriceBooksCreateResponses];
+
+export type PriceBooksRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this price book.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/price-books/{id}';
+};
+
+export type PriceBooksRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PriceBooksRetrieveError = PriceBooksRetrieveErrors[keyof PriceBooksRetrieveErrors];
+
+export type PriceBooksRetrieveResponses = {
+    200: PriceBook;
+};
+
+export type PriceBooksRetrieveResponse = PriceBooksRetrieveResponses[keyof PriceBooksRetrieveResponses];
+
+export type TaxRulesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        book?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        name?: string;
+    };
+    url: '/api/v1/tax-rules';
+};
+
+export type TaxRulesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TaxRulesListError = TaxRulesListErrors[keyof TaxRulesListErrors];
+
+export type TaxRulesListResponses = {
+    200: PaginatedTaxRuleList;
+};
+
+export type TaxRulesListResponse = TaxRulesListResponses[keyof TaxRulesListResponses];
+
+export type TaxRulesCreateData = {
+    body: NewTaxRuleRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/tax-rules';
+};
+
+export type TaxRulesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TaxRulesCreateError = TaxRulesCreateErrors[keyof TaxRulesCreateErrors];
+
+export type TaxRulesCreateResponses = {
+    201: TaxRule;
+};
+
+export type TaxRulesCreateResponse = TaxRulesCreateResponses[keyof TaxRulesCreateResponses];
+
+export type TaxRulesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this tax rule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/tax-rules/{id}';
+};
+
+export type TaxRulesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type TaxRulesRetrieveError = TaxRulesRetrieveErrors[keyof TaxRulesRetrieveErrors];
+
+export type TaxRulesRetrieveResponses = {
+    200: TaxRule;
+};
+
+export type TaxRulesRetrieveResponse = TaxRulesRetrieveResponses[keyof TaxRulesRetrieveResponses];
+
+export type BillingTermsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+        tenant_class?: 'external' | 'internal' | 'partner';
+    };
+    url: '/api/v1/billing-terms';
+};
+
+export type BillingTermsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingTermsListError = BillingTermsListErrors[keyof BillingTermsListErrors];
+
+export type BillingTermsListResponses = {
+    200: PaginatedBillingTermList;
+};
+
+export type BillingTermsListResponse = BillingTermsListResponses[keyof BillingTermsListResponses];
+
+export type BillingTermsCreateData = {
+    body: NewBillingTermRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/billing-terms';
+};
+
+export type BillingTermsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingTermsCreateError = BillingTermsCreateErrors[keyof BillingTermsCreateErrors];
+
+export type BillingTermsCreateResponses = {
+    201: BillingTerm;
+};
+
+export type BillingTermsCreateResponse = BillingTermsCreateResponses[keyof BillingTermsCreateResponses];
+
+export type BillingTermsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this billing term.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-terms/{id}';
+};
+
+export type BillingTermsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingTermsRetrieveError = BillingTermsRetrieveErrors[keyof BillingTermsRetrieveErrors];
+
+export type BillingTermsRetrieveResponses = {
+    200: BillingTerm;
+};
+
+export type BillingTermsRetrieveResponse = BillingTermsRetrieveResponses[keyof BillingTermsRetrieveResponses];
+
+export type CommitmentsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        flavor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/commitments';
+};
+
+export type CommitmentsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsListError = CommitmentsListErrors[keyof CommitmentsListErrors];
+
+export type CommitmentsListResponses = {
+    200: PaginatedCommitmentList;
+};
+
+export type CommitmentsListResponse = CommitmentsListResponses[keyof CommitmentsListResponses];
+
+export type CommitmentsCreateData = {
+    body: NewCommitmentRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/commitments';
+};
+
+export type CommitmentsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsCreateError = CommitmentsCreateErrors[keyof CommitmentsCreateErrors];
+
+export type CommitmentsCreateResponses = {
+    201: Commitment;
+};
+
+export type CommitmentsCreateResponse = CommitmentsCreateResponses[keyof CommitmentsCreateResponses];
+
+export type CommitmentsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this commitment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/commitments/{id}';
+};
+
+export type CommitmentsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsRetrieveError = CommitmentsRetrieveErrors[keyof CommitmentsRetrieveErrors];
+
+export type CommitmentsRetrieveResponses = {
+    200: Commitment;
+};
+
+export type CommitmentsRetrieveResponse = CommitmentsRetrieveResponses[keyof CommitmentsRetrieveResponses];
+
 export type UsageRecordsListData = {
     body?: never;
     path?: never;
     query?: {
         allocation?: string;
+        /**
+         * That was made of it.
+         */
+        charge?: string;
         cluster?: string;
         /**
          * The pagination cursor value.
@@ -6971,6 +8055,10 @@ export type UsageRecordsExportData = {
     path?: never;
     query?: {
         allocation?: string;
+        /**
+         * That was made of it.
+         */
+        charge?: string;
         cluster?: string;
         flavor?: string;
         node?: string;
@@ -7035,6 +8123,354 @@ export type UsageRecordsRetrieveResponses = {
 };
 
 export type UsageRecordsRetrieveResponse = UsageRecordsRetrieveResponses[keyof UsageRecordsRetrieveResponses];
+
+export type UsageGapsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        allocation?: string;
+        cluster?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_open?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        project?: string;
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/usage-gaps';
+};
+
+export type UsageGapsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type UsageGapsListError = UsageGapsListErrors[keyof UsageGapsListErrors];
+
+export type UsageGapsListResponses = {
+    200: PaginatedUsageGapList;
+};
+
+export type UsageGapsListResponse = UsageGapsListResponses[keyof UsageGapsListResponses];
+
+export type UsageGapsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this usage gap.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/usage-gaps/{id}';
+};
+
+export type UsageGapsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type UsageGapsRetrieveError = UsageGapsRetrieveErrors[keyof UsageGapsRetrieveErrors];
+
+export type UsageGapsRetrieveResponses = {
+    200: UsageGap;
+};
+
+export type UsageGapsRetrieveResponse = UsageGapsRetrieveResponses[keyof UsageGapsRetrieveResponses];
+
+export type CapacityHoursListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        flavor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        since?: string;
+        site?: string;
+        until?: string;
+    };
+    url: '/api/v1/capacity-hours';
+};
+
+export type CapacityHoursListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CapacityHoursListError = CapacityHoursListErrors[keyof CapacityHoursListErrors];
+
+export type CapacityHoursListResponses = {
+    200: PaginatedCapacityHourList;
+};
+
+export type CapacityHoursListResponse = CapacityHoursListResponses[keyof CapacityHoursListResponses];
+
+export type CapacityHoursRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this capacity hour.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/capacity-hours/{id}';
+};
+
+export type CapacityHoursRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CapacityHoursRetrieveError = CapacityHoursRetrieveErrors[keyof CapacityHoursRetrieveErrors];
+
+export type CapacityHoursRetrieveResponses = {
+    200: CapacityHour;
+};
+
+export type CapacityHoursRetrieveResponse = CapacityHoursRetrieveResponses[keyof CapacityHoursRetrieveResponses];
+
+export type ChargesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        allocation?: string;
+        category?: 'adjustment' | 'credit' | 'purchase' | 'tax' | 'usage';
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        flavor?: string;
+        /**
+         * That it stands behind.
+         */
+        invoice?: string;
+        is_correction?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        meter?: 'accelerator' | 'cpu' | 'energy' | 'memory' | 'reservation';
+        /**
+         * A month of the billing time zone, as 2026-11.
+         */
+        period?: string;
+        project?: string;
+        site?: string;
+        tenant?: string;
+        /**
+         * That it was made of.
+         */
+        usage_record?: string;
+        workload?: string;
+    };
+    url: '/api/v1/charges';
+};
+
+export type ChargesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ChargesListError = ChargesListErrors[keyof ChargesListErrors];
+
+export type ChargesListResponses = {
+    200: PaginatedChargeList;
+};
+
+export type ChargesListResponse = ChargesListResponses[keyof ChargesListResponses];
+
+export type ChargesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this charge.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/charges/{id}';
+};
+
+export type ChargesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ChargesRetrieveError = ChargesRetrieveErrors[keyof ChargesRetrieveErrors];
+
+export type ChargesRetrieveResponses = {
+    200: Charge;
+};
+
+export type ChargesRetrieveResponse = ChargesRetrieveResponses[keyof ChargesRetrieveResponses];
+
+export type ProposalsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: 'approved' | 'dropped' | 'open';
+        tenant?: string;
+    };
+    url: '/api/v1/proposals';
+};
+
+export type ProposalsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ProposalsListError = ProposalsListErrors[keyof ProposalsListErrors];
+
+export type ProposalsListResponses = {
+    200: PaginatedProposalList;
+};
+
+export type ProposalsListResponse = ProposalsListResponses[keyof ProposalsListResponses];
+
+export type ProposalsCreateData = {
+    body: NewProposalRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/proposals';
+};
+
+export type ProposalsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ProposalsCreateError = ProposalsCreateErrors[keyof ProposalsCreateErrors];
+
+export type ProposalsCreateResponses = {
+    201: Proposal;
+};
+
+export type ProposalsCreateResponse = ProposalsCreateResponses[keyof ProposalsCreateResponses];
+
+export type ProposalsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this proposal.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/proposals/{id}';
+};
+
+export type ProposalsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ProposalsRetrieveError = ProposalsRetrieveErrors[keyof ProposalsRetrieveErrors];
+
+export type ProposalsRetrieveResponses = {
+    200: Proposal;
+};
+
+export type ProposalsRetrieveResponse = ProposalsRetrieveResponses[keyof ProposalsRetrieveResponses];
+
+export type ProposalsApproveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this proposal.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/proposals/{id}/approve';
+};
+
+export type ProposalsApproveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ProposalsApproveError = ProposalsApproveErrors[keyof ProposalsApproveErrors];
+
+export type ProposalsApproveResponses = {
+    202: Proposal;
+};
+
+export type ProposalsApproveResponse = ProposalsApproveResponses[keyof ProposalsApproveResponses];
+
+export type ProposalsDropData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this proposal.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/proposals/{id}/drop';
+};
+
+export type ProposalsDropErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ProposalsDropError = ProposalsDropErrors[keyof ProposalsDropErrors];
+
+export type ProposalsDropResponses = {
+    202: Proposal;
+};
+
+export type ProposalsDropResponse = ProposalsDropResponses[keyof ProposalsDropResponses];
 
 export type InvoicesListData = {
     body?: never;

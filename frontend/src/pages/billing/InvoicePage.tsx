@@ -19,6 +19,22 @@ import { Empty, PageHead, Panel } from "~/ui/Panel";
 import { useInvoiceName } from "./invoice-name";
 import { INVOICE_VERBS } from "./verbs";
 
+/** Whose it is; what no project has says what it is instead. */
+function of(line: InvoiceLine) {
+  switch (line.category) {
+    case "adjustment":
+      return <Trans>Rounding</Trans>;
+    case "tax":
+      return <Trans>Tax</Trans>;
+    case "credit":
+      return <Trans>Credit</Trans>;
+    case "purchase":
+      return <Trans>Reservation</Trans>;
+    case "usage":
+      return line.meter === "reservation" ? <Trans>Reserved and not used</Trans> : line.project_name;
+  }
+}
+
 export function InvoicePage() {
   const { t, i18n } = useLingui();
   const name = useInvoiceName();
@@ -30,11 +46,11 @@ export function InvoicePage() {
   const invoice = query.data;
   const money = (amount: string) => formatMoney(amount, invoice.currency, i18n.locale);
   const columns: Column<InvoiceLine>[] = [
-    { key: "project", header: t`Project`, cell: (row) => (row.category === "adjustment" ? <Trans>Rounding</Trans> : row.project_name) },
+    { key: "project", header: t`Project`, cell: (row) => of(row) },
     { key: "site", header: t`Site`, cell: (row) => row.site },
     { key: "flavor", header: t`What`, cell: (row) => row.flavor },
     { key: "quantity", header: t`Hours`, align: "right", cell: (row) => Number(row.quantity).toLocaleString(i18n.locale, { maximumFractionDigits: 4 }) },
-    { key: "price", header: t`Price`, align: "right", cell: (row) => (row.unit_price === null ? <Trans>no price</Trans> : money(row.unit_price)) },
+    { key: "price", header: t`Price`, align: "right", cell: (row) => (row.unit_price === null ? !row.is_rated && <Trans>no price</Trans> : money(row.unit_price)) },
     { key: "cost", header: t`Cost`, align: "right", cell: (row) => <span className="aq-nowrap">{money(row.cost)}</span> },
     {
       key: "proof",

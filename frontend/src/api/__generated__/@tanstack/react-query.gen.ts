@@ -3,8 +3,8 @@
 import { type InfiniteData, infiniteQueryOptions, queryOptions, type UseMutationOptions } from '@tanstack/react-query';
 
 import { client } from '../client.gen';
-import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesIssue, invoicesLines, invoicesList, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
+import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, billingTermsCreate, billingTermsList, billingTermsRetrieve, capacityHoursList, capacityHoursRetrieve, chargesList, chargesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, commitmentsCreate, commitmentsList, commitmentsRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesIssue, invoicesLines, invoicesList, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, priceBooksCreate, priceBooksList, priceBooksRetrieve, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, proposalsApprove, proposalsCreate, proposalsDrop, proposalsList, proposalsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, taxRulesCreate, taxRulesList, taxRulesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageGapsList, usageGapsRetrieve, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, BillingTermsCreateData, BillingTermsCreateError, BillingTermsCreateResponse, BillingTermsListData, BillingTermsListError, BillingTermsListResponse, BillingTermsRetrieveData, BillingTermsRetrieveError, BillingTermsRetrieveResponse, CapacityHoursListData, CapacityHoursListError, CapacityHoursListResponse, CapacityHoursRetrieveData, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ChargesListData, ChargesListError, ChargesListResponse, ChargesRetrieveData, ChargesRetrieveError, ChargesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, CommitmentsCreateData, CommitmentsCreateError, CommitmentsCreateResponse, CommitmentsListData, CommitmentsListError, CommitmentsListResponse, CommitmentsRetrieveData, CommitmentsRetrieveError, CommitmentsRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PriceBooksCreateData, PriceBooksCreateError, PriceBooksCreateResponse, PriceBooksListData, PriceBooksListError, PriceBooksListResponse, PriceBooksRetrieveData, PriceBooksRetrieveError, PriceBooksRetrieveResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, ProposalsApproveData, ProposalsApproveError, ProposalsApproveResponse, ProposalsCreateData, ProposalsCreateError, ProposalsCreateResponse, ProposalsDropData, ProposalsDropError, ProposalsDropResponse, ProposalsListData, ProposalsListError, ProposalsListResponse, ProposalsRetrieveData, ProposalsRetrieveError, ProposalsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TaxRulesCreateData, TaxRulesCreateError, TaxRulesCreateResponse, TaxRulesListData, TaxRulesListError, TaxRulesListResponse, TaxRulesRetrieveData, TaxRulesRetrieveError, TaxRulesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageGapsListData, UsageGapsListError, UsageGapsListResponse, UsageGapsRetrieveData, UsageGapsRetrieveError, UsageGapsRetrieveResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
 
 /**
  * Sign out.
@@ -2781,6 +2781,338 @@ export const pricesRetrieveOptions = (options: Options<PricesRetrieveData>) => q
     queryKey: pricesRetrieveQueryKey(options)
 });
 
+export const priceBooksListQueryKey = (options?: Options<PriceBooksListData>) => createQueryKey('priceBooksList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const priceBooksListOptions = (options?: Options<PriceBooksListData>) => queryOptions<PriceBooksListResponse, PriceBooksListError, PriceBooksListResponse, ReturnType<typeof priceBooksListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await priceBooksList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: priceBooksListQueryKey(options)
+});
+
+export const priceBooksListInfiniteQueryKey = (options?: Options<PriceBooksListData>): QueryKey<Options<PriceBooksListData>> => createQueryKey('priceBooksList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const priceBooksListInfiniteOptions = (options?: Options<PriceBooksListData>) => {
+    const opts = infiniteQueryOptions<PriceBooksListResponse, PriceBooksListError, InfiniteData<PriceBooksListResponse>, QueryKey<Options<PriceBooksListData>>, string | Pick<QueryKey<Options<PriceBooksListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<PriceBooksListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await priceBooksList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: priceBooksListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * An empty book, for tenants whose terms name it.
+ */
+export const priceBooksCreateMutation = (options?: Partial<Options<PriceBooksCreateData>>): UseMutationOptions<PriceBooksCreateResponse, PriceBooksCreateError, Options<PriceBooksCreateData>> => {
+    const mutationOptions: UseMutationOptions<PriceBooksCreateResponse, PriceBooksCreateError, Options<PriceBooksCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await priceBooksCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const priceBooksRetrieveQueryKey = (options: Options<PriceBooksRetrieveData>) => createQueryKey('priceBooksRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const priceBooksRetrieveOptions = (options: Options<PriceBooksRetrieveData>) => queryOptions<PriceBooksRetrieveResponse, PriceBooksRetrieveError, PriceBooksRetrieveResponse, ReturnType<typeof priceBooksRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await priceBooksRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: priceBooksRetrieveQueryKey(options)
+});
+
+export const taxRulesListQueryKey = (options?: Options<TaxRulesListData>) => createQueryKey('taxRulesList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const taxRulesListOptions = (options?: Options<TaxRulesListData>) => queryOptions<TaxRulesListResponse, TaxRulesListError, TaxRulesListResponse, ReturnType<typeof taxRulesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await taxRulesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: taxRulesListQueryKey(options)
+});
+
+export const taxRulesListInfiniteQueryKey = (options?: Options<TaxRulesListData>): QueryKey<Options<TaxRulesListData>> => createQueryKey('taxRulesList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const taxRulesListInfiniteOptions = (options?: Options<TaxRulesListData>) => {
+    const opts = infiniteQueryOptions<TaxRulesListResponse, TaxRulesListError, InfiniteData<TaxRulesListResponse>, QueryKey<Options<TaxRulesListData>>, string | Pick<QueryKey<Options<TaxRulesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<TaxRulesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await taxRulesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: taxRulesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * A tax on all invoices by a book. The one of its name that holds ends where it begins.
+ */
+export const taxRulesCreateMutation = (options?: Partial<Options<TaxRulesCreateData>>): UseMutationOptions<TaxRulesCreateResponse, TaxRulesCreateError, Options<TaxRulesCreateData>> => {
+    const mutationOptions: UseMutationOptions<TaxRulesCreateResponse, TaxRulesCreateError, Options<TaxRulesCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await taxRulesCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const taxRulesRetrieveQueryKey = (options: Options<TaxRulesRetrieveData>) => createQueryKey('taxRulesRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const taxRulesRetrieveOptions = (options: Options<TaxRulesRetrieveData>) => queryOptions<TaxRulesRetrieveResponse, TaxRulesRetrieveError, TaxRulesRetrieveResponse, ReturnType<typeof taxRulesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await taxRulesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: taxRulesRetrieveQueryKey(options)
+});
+
+export const billingTermsListQueryKey = (options?: Options<BillingTermsListData>) => createQueryKey('billingTermsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingTermsListOptions = (options?: Options<BillingTermsListData>) => queryOptions<BillingTermsListResponse, BillingTermsListError, BillingTermsListResponse, ReturnType<typeof billingTermsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await billingTermsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: billingTermsListQueryKey(options)
+});
+
+export const billingTermsListInfiniteQueryKey = (options?: Options<BillingTermsListData>): QueryKey<Options<BillingTermsListData>> => createQueryKey('billingTermsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingTermsListInfiniteOptions = (options?: Options<BillingTermsListData>) => {
+    const opts = infiniteQueryOptions<BillingTermsListResponse, BillingTermsListError, InfiniteData<BillingTermsListResponse>, QueryKey<Options<BillingTermsListData>>, string | Pick<QueryKey<Options<BillingTermsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<BillingTermsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await billingTermsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: billingTermsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * New terms of a tenant, from now or later.
+ */
+export const billingTermsCreateMutation = (options?: Partial<Options<BillingTermsCreateData>>): UseMutationOptions<BillingTermsCreateResponse, BillingTermsCreateError, Options<BillingTermsCreateData>> => {
+    const mutationOptions: UseMutationOptions<BillingTermsCreateResponse, BillingTermsCreateError, Options<BillingTermsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await billingTermsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const billingTermsRetrieveQueryKey = (options: Options<BillingTermsRetrieveData>) => createQueryKey('billingTermsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingTermsRetrieveOptions = (options: Options<BillingTermsRetrieveData>) => queryOptions<BillingTermsRetrieveResponse, BillingTermsRetrieveError, BillingTermsRetrieveResponse, ReturnType<typeof billingTermsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await billingTermsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: billingTermsRetrieveQueryKey(options)
+});
+
+export const commitmentsListQueryKey = (options?: Options<CommitmentsListData>) => createQueryKey('commitmentsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const commitmentsListOptions = (options?: Options<CommitmentsListData>) => queryOptions<CommitmentsListResponse, CommitmentsListError, CommitmentsListResponse, ReturnType<typeof commitmentsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await commitmentsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: commitmentsListQueryKey(options)
+});
+
+export const commitmentsListInfiniteQueryKey = (options?: Options<CommitmentsListData>): QueryKey<Options<CommitmentsListData>> => createQueryKey('commitmentsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const commitmentsListInfiniteOptions = (options?: Options<CommitmentsListData>) => {
+    const opts = infiniteQueryOptions<CommitmentsListResponse, CommitmentsListError, InfiniteData<CommitmentsListResponse>, QueryKey<Options<CommitmentsListData>>, string | Pick<QueryKey<Options<CommitmentsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CommitmentsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await commitmentsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: commitmentsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * Sell a reservation. It is asked for month by month, and covers the tenant's usage hour by hour.
+ */
+export const commitmentsCreateMutation = (options?: Partial<Options<CommitmentsCreateData>>): UseMutationOptions<CommitmentsCreateResponse, CommitmentsCreateError, Options<CommitmentsCreateData>> => {
+    const mutationOptions: UseMutationOptions<CommitmentsCreateResponse, CommitmentsCreateError, Options<CommitmentsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await commitmentsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const commitmentsRetrieveQueryKey = (options: Options<CommitmentsRetrieveData>) => createQueryKey('commitmentsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const commitmentsRetrieveOptions = (options: Options<CommitmentsRetrieveData>) => queryOptions<CommitmentsRetrieveResponse, CommitmentsRetrieveError, CommitmentsRetrieveResponse, ReturnType<typeof commitmentsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await commitmentsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: commitmentsRetrieveQueryKey(options)
+});
+
 export const usageRecordsListQueryKey = (options?: Options<UsageRecordsListData>) => createQueryKey('usageRecordsList', options);
 
 /**
@@ -2864,6 +3196,321 @@ export const usageRecordsRetrieveOptions = (options: Options<UsageRecordsRetriev
     },
     queryKey: usageRecordsRetrieveQueryKey(options)
 });
+
+export const usageGapsListQueryKey = (options?: Options<UsageGapsListData>) => createQueryKey('usageGapsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const usageGapsListOptions = (options?: Options<UsageGapsListData>) => queryOptions<UsageGapsListResponse, UsageGapsListError, UsageGapsListResponse, ReturnType<typeof usageGapsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await usageGapsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: usageGapsListQueryKey(options)
+});
+
+export const usageGapsListInfiniteQueryKey = (options?: Options<UsageGapsListData>): QueryKey<Options<UsageGapsListData>> => createQueryKey('usageGapsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const usageGapsListInfiniteOptions = (options?: Options<UsageGapsListData>) => {
+    const opts = infiniteQueryOptions<UsageGapsListResponse, UsageGapsListError, InfiniteData<UsageGapsListResponse>, QueryKey<Options<UsageGapsListData>>, string | Pick<QueryKey<Options<UsageGapsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<UsageGapsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await usageGapsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: usageGapsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const usageGapsRetrieveQueryKey = (options: Options<UsageGapsRetrieveData>) => createQueryKey('usageGapsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const usageGapsRetrieveOptions = (options: Options<UsageGapsRetrieveData>) => queryOptions<UsageGapsRetrieveResponse, UsageGapsRetrieveError, UsageGapsRetrieveResponse, ReturnType<typeof usageGapsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await usageGapsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: usageGapsRetrieveQueryKey(options)
+});
+
+export const capacityHoursListQueryKey = (options?: Options<CapacityHoursListData>) => createQueryKey('capacityHoursList', options);
+
+/**
+ * The platform's own: what it has, and what became of it.
+ */
+export const capacityHoursListOptions = (options?: Options<CapacityHoursListData>) => queryOptions<CapacityHoursListResponse, CapacityHoursListError, CapacityHoursListResponse, ReturnType<typeof capacityHoursListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await capacityHoursList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: capacityHoursListQueryKey(options)
+});
+
+export const capacityHoursListInfiniteQueryKey = (options?: Options<CapacityHoursListData>): QueryKey<Options<CapacityHoursListData>> => createQueryKey('capacityHoursList', options, true);
+
+/**
+ * The platform's own: what it has, and what became of it.
+ */
+export const capacityHoursListInfiniteOptions = (options?: Options<CapacityHoursListData>) => {
+    const opts = infiniteQueryOptions<CapacityHoursListResponse, CapacityHoursListError, InfiniteData<CapacityHoursListResponse>, QueryKey<Options<CapacityHoursListData>>, string | Pick<QueryKey<Options<CapacityHoursListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CapacityHoursListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await capacityHoursList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: capacityHoursListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const capacityHoursRetrieveQueryKey = (options: Options<CapacityHoursRetrieveData>) => createQueryKey('capacityHoursRetrieve', options);
+
+/**
+ * The platform's own: what it has, and what became of it.
+ */
+export const capacityHoursRetrieveOptions = (options: Options<CapacityHoursRetrieveData>) => queryOptions<CapacityHoursRetrieveResponse, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ReturnType<typeof capacityHoursRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await capacityHoursRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: capacityHoursRetrieveQueryKey(options)
+});
+
+export const chargesListQueryKey = (options?: Options<ChargesListData>) => createQueryKey('chargesList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const chargesListOptions = (options?: Options<ChargesListData>) => queryOptions<ChargesListResponse, ChargesListError, ChargesListResponse, ReturnType<typeof chargesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await chargesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: chargesListQueryKey(options)
+});
+
+export const chargesListInfiniteQueryKey = (options?: Options<ChargesListData>): QueryKey<Options<ChargesListData>> => createQueryKey('chargesList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const chargesListInfiniteOptions = (options?: Options<ChargesListData>) => {
+    const opts = infiniteQueryOptions<ChargesListResponse, ChargesListError, InfiniteData<ChargesListResponse>, QueryKey<Options<ChargesListData>>, string | Pick<QueryKey<Options<ChargesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ChargesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await chargesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: chargesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const chargesRetrieveQueryKey = (options: Options<ChargesRetrieveData>) => createQueryKey('chargesRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const chargesRetrieveOptions = (options: Options<ChargesRetrieveData>) => queryOptions<ChargesRetrieveResponse, ChargesRetrieveError, ChargesRetrieveResponse, ReturnType<typeof chargesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await chargesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: chargesRetrieveQueryKey(options)
+});
+
+export const proposalsListQueryKey = (options?: Options<ProposalsListData>) => createQueryKey('proposalsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const proposalsListOptions = (options?: Options<ProposalsListData>) => queryOptions<ProposalsListResponse, ProposalsListError, ProposalsListResponse, ReturnType<typeof proposalsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await proposalsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: proposalsListQueryKey(options)
+});
+
+export const proposalsListInfiniteQueryKey = (options?: Options<ProposalsListData>): QueryKey<Options<ProposalsListData>> => createQueryKey('proposalsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const proposalsListInfiniteOptions = (options?: Options<ProposalsListData>) => {
+    const opts = infiniteQueryOptions<ProposalsListResponse, ProposalsListError, InfiniteData<ProposalsListResponse>, QueryKey<Options<ProposalsListData>>, string | Pick<QueryKey<Options<ProposalsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ProposalsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await proposalsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: proposalsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * What a tenant's charges between two instants would be by a book's prices. Nothing is posted.
+ */
+export const proposalsCreateMutation = (options?: Partial<Options<ProposalsCreateData>>): UseMutationOptions<ProposalsCreateResponse, ProposalsCreateError, Options<ProposalsCreateData>> => {
+    const mutationOptions: UseMutationOptions<ProposalsCreateResponse, ProposalsCreateError, Options<ProposalsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await proposalsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const proposalsRetrieveQueryKey = (options: Options<ProposalsRetrieveData>) => createQueryKey('proposalsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const proposalsRetrieveOptions = (options: Options<ProposalsRetrieveData>) => queryOptions<ProposalsRetrieveResponse, ProposalsRetrieveError, ProposalsRetrieveResponse, ReturnType<typeof proposalsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await proposalsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: proposalsRetrieveQueryKey(options)
+});
+
+/**
+ * Post just what was shown. Refused when usage or prices have changed since.
+ */
+export const proposalsApproveMutation = (options?: Partial<Options<ProposalsApproveData>>): UseMutationOptions<ProposalsApproveResponse, ProposalsApproveError, Options<ProposalsApproveData>> => {
+    const mutationOptions: UseMutationOptions<ProposalsApproveResponse, ProposalsApproveError, Options<ProposalsApproveData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await proposalsApprove({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+/**
+ * Leave all as it is.
+ */
+export const proposalsDropMutation = (options?: Partial<Options<ProposalsDropData>>): UseMutationOptions<ProposalsDropResponse, ProposalsDropError, Options<ProposalsDropData>> => {
+    const mutationOptions: UseMutationOptions<ProposalsDropResponse, ProposalsDropError, Options<ProposalsDropData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await proposalsDrop({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
 
 export const invoicesListQueryKey = (options?: Options<InvoicesListData>) => createQueryKey('invoicesList', options);
 
