@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
 from billing.actions import invoices, ledger
@@ -261,6 +262,23 @@ def test_any_edit_breaks_the_chain(statement: str, found: list[tuple[int, str]])
     broken = list(ledger.verify())
     assert [b.seq for b in broken] == [seq for seq, _ in found]
     assert all(word in b.why for b, (_, word) in zip(broken, found, strict=True))
+
+
+def test_a_command_says_whether_the_ledger_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("verify_ledger")
+    pay()
+    call_command("verify_ledger")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "The ledger is empty."
+    assert said[1].startswith("1 transactions are as they were posted. The last hash is ")
+    assert said[1].endswith(LedgerTransaction.objects.get().chain)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE billing_ledgerentry SET amount = amount * 2")
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+    with pytest.raises(CommandError, match="1 things are wrong"):
+        call_command("verify_ledger")
+    assert "Transaction 1: its content is not what was posted." in capsys.readouterr().out
 
 
 @pytest.mark.django_db(transaction=True)
