@@ -266,7 +266,8 @@ class Replay:
             book.invoice_total += Decimal(invoice["total"])
             for line in self.api.all(f"/invoices/{invoice['id']}/lines"):
                 book.invoice_lines += Decimal(line["cost"])
-                book.invoiced_milli_seconds[line["flavor"]] += line["milli_seconds"]
+                if line["category"] == "usage" and not line["meter"]:  # what is charged beside it counts otherwise
+                    book.invoiced_milli_seconds[line["flavor"]] += line["milli_seconds"]
 
 
 def _second(text: str) -> float:

@@ -22,7 +22,10 @@ BOOKS = """
 INSERT INTO billing_pricebook (id, version, slug, name, currency, is_default)
 SELECT gen_random_uuid(), 1, 'list-' || lower(currency), 'List prices in ' || currency, currency, true
 FROM (SELECT DISTINCT currency FROM billing_priceversion) found;
+-- The trigger still knows the table by its old name; 0006 makes it anew. Windows do not change here.
+ALTER TABLE billing_priceversion DISABLE TRIGGER price_windows_apart;
 UPDATE billing_priceversion p SET book_id = b.id FROM billing_pricebook b WHERE b.currency = p.currency;
+ALTER TABLE billing_priceversion ENABLE TRIGGER price_windows_apart;
 SET CONSTRAINTS ALL IMMEDIATE;
 SET CONSTRAINTS ALL DEFERRED;
 """
