@@ -80,8 +80,15 @@ def cluster_body(operator: Client) -> dict[str, Any]:
 
 @pytest.fixture
 def fresh_stub() -> Iterator[None]:
-    """The stub in the place of the driver has been given nothing yet, and answers that all is well."""
+    """The stubs in the place of the driver have been given nothing yet, and answer that all is well."""
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    """What is kept with a class outlives the test that set it, and tests run in any order."""
     stub_driver.StubDriver.made.clear()
     stub_driver.StubDriver.answer = SiteInfo("v1.34.2")
-    yield
-    stub_driver.StubDriver.answer = SiteInfo("v1.34.2")
+    stub_driver.MachineDriver.told.clear()
+    stub_driver.MachineDriver.trouble = None

@@ -18,8 +18,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_stub")]
 @pytest.fixture
 def running(settings: Any) -> Any:
     settings.FEDERATION_DRIVERS = {**settings.FEDERATION_DRIVERS, "fake": MACHINE_PATH}
-    MachineDriver.told.clear()
-    MachineDriver.trouble = None
     estate = Estate(devices=1)
     allocation = estate.running(at(0), at(30), device=0)
     return estate, allocation, f"/api/v1/allocations/{allocation.pk}"

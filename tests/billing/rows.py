@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 from django.db import transaction
@@ -16,8 +15,8 @@ from federation.states import AllocationState as A
 from portal.audit import SYSTEM
 from portal.models import Project, Quota, ResourceFlavor, Tenant
 from portal.transitions import move
+from tests.factories import numbers
 
-_numbers = count(1)
 NOVEMBER = month("2026-11", policy().zone)
 TEN = datetime(2026, 11, 10, 2, 0, tzinfo=UTC)  # ten in the morning in Shanghai
 
@@ -30,7 +29,7 @@ class Estate:
     """One site with a large node and a tenant with one project, free to hold much."""
 
     def __init__(self, name: str = "", devices: int = 4) -> None:
-        n = next(_numbers)
+        n = next(numbers)
         self.tenant = Tenant.objects.create(slug=f"tenant-{n}", name=name or f"Tenant {n}")
         self.project = self.project_named("Vision")
         self.flavor = ResourceFlavor.objects.create(name=f"card-{n}", vendor="nvidia", model=f"card-{n}")
@@ -48,7 +47,7 @@ class Estate:
         self.pool = Pool.objects.create(slug=f"pool-{n}", name="Pool")
 
     def project_named(self, name: str) -> Project:
-        return Project.objects.create(tenant=self.tenant, slug=f"p-{next(_numbers)}", name=name)
+        return Project.objects.create(tenant=self.tenant, slug=f"p-{next(numbers)}", name=name)
 
     def price(self, unit_price: str, **more: Any) -> PriceVersion:
         more.setdefault("valid_from", datetime(2026, 1, 1, tzinfo=UTC))

@@ -22,6 +22,9 @@ from tests.docker.registry import Registry
 CARD = {"index": 0, "uuid": "GPU-0", "vendor": "nvidia", "model": "A100-80G", "memory_mib": 81920}
 
 
+HEARS = "echo hears; while :; do sleep 0.1; done"  # by then its trap is set
+
+
 class Site:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.cluster = engine, f"cluster-{uuid4()}"
@@ -112,12 +115,15 @@ def test_running_out_of_memory_a_signal_and_a_missing_command_are_told_apart(sit
 
 
 def test_a_time_limit_is_kept_by_whoever_looks(site: Site) -> None:
-    seen = site.run(work("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done", max_seconds=1), O.FAILED)
+    patient = work("sh", "-c", f"trap 'exit 0' TERM; {HEARS}", max_seconds=2, grace_seconds=15)
+    seen = site.run(patient, O.FAILED)
     assert (seen.reason, seen.exit_code) == ("TimeLimit", 124)
 
 
 def test_grace_is_given_and_then_no_more(site: Site) -> None:
-    site.run(work("sh", "-c", "trap 'echo heard' TERM; while :; do sleep 0.1; done"))
+    site.run(work("sh", "-c", f"trap 'echo heard' TERM; {HEARS}"))
+    while "hears" not in site.driver().logs("work-1").text:  # a shell that has no trap yet ends at once
+        time.sleep(0.05)
     began = time.monotonic()
     assert site.driver().remove("work-1").state == O.STOPPING
     site.until(lambda: site.driver().remove("work-1"), O.ABSENT)

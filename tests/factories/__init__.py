@@ -14,22 +14,22 @@ from portal.audit import SYSTEM
 from portal.models import Project, Quota, ResourceFlavor, Tenant, User
 from portal.permissions import Role
 
-_numbers = count(1)
+numbers = count(1)  # of all rows in tests: slugs are unique, whoever makes them
 PASSWORD = "correct horse battery"
 
 
 def tenant(**facts: Any) -> Tenant:
-    n = next(_numbers)
+    n = next(numbers)
     return tenants.create(by=SYSTEM, **{"slug": f"tenant-{n}", "name": f"Tenant {n}", **facts})
 
 
 def project(of: Tenant | None = None, **facts: Any) -> Project:
-    n = next(_numbers)
+    n = next(numbers)
     return tenants.add_project(by=SYSTEM, tenant=of or tenant(), **{"slug": f"project-{n}", "name": f"P {n}", **facts})
 
 
 def user(role: Role = Role.PLATFORM_ADMIN, of: Tenant | None = None, project: Project | None = None) -> User:
-    n = next(_numbers)
+    n = next(numbers)
     made = members.create_user(by=SYSTEM, username=f"user-{n}", password=PASSWORD)
     members.add(by=SYSTEM, user=made, role=role, tenant=of, project=project)
     return made
@@ -55,7 +55,7 @@ def as_settings(node: NodeSeen) -> dict[str, Any]:
 
 def cluster(*nodes: NodeSeen, kind: str = "kubernetes", **settings: Any) -> Cluster:
     """A connected simulated cluster whose inventory is in the books already."""
-    n = next(_numbers)
+    n = next(numbers)
     shown = nodes or (node_seen(f"node-{n}"),)
     made = Cluster.objects.create(
         site=Site.objects.create(slug=f"site-{n}", name=f"Site {n}"),
@@ -72,7 +72,7 @@ def cluster(*nodes: NodeSeen, kind: str = "kubernetes", **settings: Any) -> Clus
 
 
 def pool(*clusters: Cluster, **facts: Any) -> Pool:
-    n = next(_numbers)
+    n = next(numbers)
     made = Pool.objects.create(slug=f"pool-{n}", name=f"Pool {n}", **facts)
     made.clusters.set(clusters)
     return made
