@@ -139,6 +139,13 @@ def _where(
     return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
 
 
+def reachable(server: str) -> addresses.Server:
+    """The address of something beside sites that the hub may connect to, such as a storage. Raises BadAddress."""
+    found = addresses.server(server, ("https", "http"), what="storage")
+    _vetted(found, addresses.system_resolver)
+    return found
+
+
 def _vetted(found: addresses.Server, resolve: addresses.Resolve) -> tuple[str, ...]:
     return addresses.vet_all(
         found.host,

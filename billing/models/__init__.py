@@ -4,6 +4,7 @@ from billing.models.books import BillingTerm, PriceBook, TaxRule, TenantClass
 from billing.models.capacity import CapacityHour
 from billing.models.charges import Charge, ChargeCategory
 from billing.models.commitments import Commitment
+from billing.models.exports import Every, Export, ExportKind, ExportSchedule, ExportTarget
 from billing.models.gaps import UsageGap
 from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
@@ -13,7 +14,8 @@ from billing.models.proposals import Proposal
 from billing.models.usage import UsageRecord
 
 __all__ = [
-    "AccountKind", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice", "InvoiceLine",
+    "AccountKind", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Every", "Export",
+    "ExportKind", "ExportSchedule", "ExportTarget", "Invoice", "InvoiceLine",
     "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries", "PriceBook",
     "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord",
 ]  # fmt: skip
