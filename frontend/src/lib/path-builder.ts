@@ -45,7 +45,8 @@ export const pb = {
   tenants: () => "/tenants",
   tenant: (tenant: string) => `/tenants/${id(tenant)}`,
   billing: (query?: {
-    tab?: "usage" | "invoices" | "prices";
+    /** One of `pages/billing/tabs.tsx`. */
+    tab?: string;
     period?: string;
     project?: string;
     flavor?: string;
