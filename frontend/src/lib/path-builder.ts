@@ -51,7 +51,13 @@ export const pb = {
     project?: string;
     flavor?: string;
     site?: string;
+    book?: string;
+    when?: string;
+    state?: string;
+    tenant?: string;
+    days?: string;
   }) => withQuery("/billing", query),
+  proposal: (proposal: string) => `/billing/proposals/${id(proposal)}`,
   invoice: (invoice: string) => `/billing/invoices/${id(invoice)}`,
   tokens: () => "/settings/tokens",
 } as const;

@@ -2,7 +2,7 @@ import { useLingui } from "@lingui/react/macro";
 import { Skeleton, Stack } from "@mantine/core";
 import { Link, useSearch } from "@tanstack/react-router";
 import { Suspense } from "react";
-import { useCan } from "~/api/session";
+import { useCan, useSession } from "~/api/session";
 import { pb } from "~/lib/path-builder";
 import { splitPath } from "~/parts/AppLink";
 import { PageHead, Panel } from "~/ui/Panel";
@@ -12,7 +12,8 @@ export function BillingPage() {
   const { t, i18n } = useLingui();
   const { tab } = useSearch({ strict: false });
   const can = useCan();
-  const open = TABS.filter((each) => can(each.permission));
+  const isOfPlatform = useSession()?.is_platform ?? false;
+  const open = TABS.filter((each) => can(each.permission) && (isOfPlatform || !each.isOfPlatform));
   const current = open.find((each) => each.key === tab) ?? open[0];
   return (
     <Stack>
