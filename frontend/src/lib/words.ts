@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -62,6 +62,12 @@ export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
   cancelled: word(msg`Cancelled`, "ended"),
 };
 
+export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
+  open: word(msg`Open`, "waiting"),
+  approved: word(msg`Approved`, "good"),
+  dropped: word(msg`Dropped`, "ended"),
+};
+
 /** By noun, as events and history name it. The records above make a state without words a type error. */
 export const STATES: Record<string, Record<string, StateWord>> = {
   workload: WORKLOAD_STATES,
@@ -70,6 +76,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   node: NODE_STATES,
   tenant: TENANT_STATES,
   invoice: INVOICE_STATES,
+  proposal: PROPOSAL_STATES,
 };
 
 /** A filter from an address: the one state it names, or nothing when it names none that there is. */
@@ -137,6 +144,8 @@ export const VERBS: Record<string, MessageDescriptor> = {
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,
+  approve: msg`Approve`,
+  drop: msg`Drop`,
 };
 
 export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {

@@ -2453,6 +2453,21 @@ export type ReportRequest = {
     agent?: AgentSelfRequest | null;
 };
 
+/**
+ * What became of the hours of its whole term, in hours of the flavor's whole unit. The rest is still open.
+ */
+export type ReservedHours = {
+    reserved: string;
+    /**
+     * Covered usage.
+     */
+    used: string;
+    /**
+     * Paid, and used by nobody.
+     */
+    unused: string;
+};
+
 export type RestartRequest = {
     /**
      * As by pulling the plug; otherwise it is asked kindly.
@@ -8002,6 +8017,33 @@ export type CommitmentsRetrieveResponses = {
 };
 
 export type CommitmentsRetrieveResponse = CommitmentsRetrieveResponses[keyof CommitmentsRetrieveResponses];
+
+export type CommitmentsHoursData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this commitment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/commitments/{id}/hours';
+};
+
+export type CommitmentsHoursErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsHoursError = CommitmentsHoursErrors[keyof CommitmentsHoursErrors];
+
+export type CommitmentsHoursResponses = {
+    200: ReservedHours;
+};
+
+export type CommitmentsHoursResponse = CommitmentsHoursResponses[keyof CommitmentsHoursResponses];
 
 export type UsageRecordsListData = {
     body?: never;
