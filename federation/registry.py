@@ -157,12 +157,21 @@ def _where(
             raise addresses.BadAddress(
                 "forbidden-socket", f"The operator of this installation has not allowed {path} (AQUIFER_SITE_SOCKETS)."
             )
-        return {"server": server}
+        return {"server": server, **_image_rules(driver)}
     schemes = tuple(s for s in RULES[driver].schemes if not s.endswith("unix"))
     each = _vetted(addresses.server(server, schemes), resolve)
     if scheme == "qemu+tcp" and not all(ip_address(one).is_loopback for one in each):
         raise addresses.BadAddress("not-encrypted", "qemu+tcp is not encrypted: use qemu+tls or qemu+ssh.")
-    return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+    place = {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+    return place | _image_rules(driver)
+
+
+def _image_rules(driver: str) -> dict[str, Any]:
+    """Where a driver that fetches images for its host may fetch them: where a site may be."""
+    if driver != "kvm":
+        return {}
+    networks = [str(network) for network in settings.SITE_NETWORKS]
+    return {"image_networks": networks, "image_loopback": settings.SITE_LOOPBACK}
 
 
 def _vetted(found: addresses.Server, resolve: addresses.Resolve) -> tuple[str, ...]:
