@@ -4,6 +4,7 @@ from typing import Any
 
 from billing.api.books import BillingTermViewSet, CommitmentViewSet, PriceBookViewSet, TaxRuleViewSet
 from billing.api.charges import ChargeViewSet
+from billing.api.costs import CostsViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
 from billing.api.prices import PriceViewSet
@@ -20,6 +21,7 @@ def routes(router: Any) -> None:
     router.register("usage-records", UsageRecordViewSet, "usage_records")
     router.register("usage-gaps", UsageGapViewSet, "usage_gaps")
     router.register("capacity-hours", CapacityHourViewSet, "capacity_hours")
+    router.register("costs", CostsViewSet, "costs")
     router.register("charges", ChargeViewSet, "charges")
     router.register("proposals", ProposalViewSet, "proposals")
     router.register("invoices", InvoiceViewSet, "invoices")
