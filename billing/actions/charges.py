@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
+from billing import energy
 from billing.actions import ledger
 from billing.actions.ledger import Move, opposite
 from billing.actions.rates import Rates, Terms, in_order
@@ -66,6 +67,7 @@ def charge(
     records = list(due.select_for_update().order_by("start_at", "id")[:AT_ONCE])
     if not records:
         return 0
+    energy.measure(records)
     by_currency: dict[str, list[tuple[UsageRecord, list[Charge]]]] = defaultdict(list)
     for record, made in worth_of(tenant_id, records, policy):
         by_currency[made[0].currency].append((record, made))

@@ -45,7 +45,7 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
             "flavor", "unit", "site", "cluster", "node", "start_at", "end_at", "seconds", "held_milli",
             "milli_seconds", "quantity", "metered_at", "created_at", "version", "workload_kind", "user", "pool",
             "model", "slicing_mode", "service_class", "cpu_milli", "memory_mib", "device_memory_mib", "power_watts",
-            "revision", "reverses", "event_ids", "proof_at", "charged_in",
+            "power_milliwatts", "revision", "reverses", "event_ids", "proof_at", "charged_in",
         ]  # fmt: skip
 
 

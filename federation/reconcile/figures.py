@@ -7,6 +7,7 @@ from django.db import connection
 
 from federation.drivers.base import UsageSample
 from federation.models import Accelerator, Cluster
+from federation.reconcile import energy
 from portal import streams
 from portal.leases import forgettable
 
@@ -14,7 +15,8 @@ from portal.leases import forgettable
 def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
     """Overwrite the figures of a cluster's devices in one statement, and stream what was seen."""
     by_uuid = {sample.uuid: sample for sample in samples if sample.uuid}
-    if not by_uuid:
+    whole = {sample.ref: sample.power_watts for sample in samples if sample.ref and sample.power_watts is not None}
+    if not by_uuid and not whole:
         return
     rows = [
         (pk, held, by_uuid[uuid])
@@ -42,6 +44,10 @@ def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
             ],
         )
         cursor.execute("UPDATE federation_cluster SET figures_at = now() WHERE id = %s", [cluster.pk])
+        energy.add(
+            cursor, cluster, {pk: s.power_watts for pk, _, s in rows if s.power_watts is not None}, whole,
+            at=max(sample.at for sample in samples),
+        )  # fmt: skip
     _stream(cluster, rows)
 
 

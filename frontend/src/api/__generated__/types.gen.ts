@@ -2820,6 +2820,10 @@ export type UsageRecord = {
      */
     power_watts: number;
     /**
+     * Mean draw of what is held, as measured; null: not measured, and nominal.
+     */
+    power_milliwatts: number | null;
+    /**
      * Rises when a charged record is replaced.
      */
     revision: number;
@@ -4185,6 +4189,10 @@ export type UsageRecordWritable = {
      * Nominal, of a whole unit.
      */
     power_watts: number;
+    /**
+     * Mean draw of what is held, as measured; null: not measured, and nominal.
+     */
+    power_milliwatts: number | null;
     /**
      * Rises when a charged record is replaced.
      */
