@@ -2,22 +2,19 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
-from billing.models import Charge
+from billing.api.asking import EXACT, BetweenSerializer, asked, charges_of
+from billing.api.showback import ShowbackViewSet
 from billing.policy import policy
 from billing.showback import costs
 from billing.showback.costs import Dimension, Measure, Step
-from portal.permissions import scope_of
 
 MOST_SERIES = 50
-EXACT: dict[str, Any] = {"max_digits": 60, "decimal_places": 15}
 
 
 @extend_schema_field(serializers.CharField())
@@ -31,19 +28,6 @@ class DimensionsField(serializers.Field[Any, str, str, Any]):
         if len(named) > 2 or len(set(named)) < len(named) or not set(named) <= set(Dimension):
             self.fail("not-dimensions", names=", ".join(Dimension))
         return [Dimension(name) for name in named]
-
-
-class BetweenSerializer(serializers.Serializer[Any]):
-    """The time that is asked about: half-open, and where an end is left out, open there."""
-
-    start = serializers.DateTimeField(required=False, help_text="From when; left out: from the first charge.")
-    end = serializers.DateTimeField(required=False, help_text="Until when, exclusive; left out: to the last.")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        start, end = attrs.get("start"), attrs.get("end")
-        if start and end and end <= start:
-            raise serializers.ValidationError({"end": "This has to be after `start`."}, code="ends-before-it-begins")
-        return attrs
 
 
 class CostsQuerySerializer(BetweenSerializer):
@@ -113,30 +97,10 @@ class CostsSerializer(serializers.Serializer[Any]):
     totals = CostTotalSerializer(many=True)
 
 
-def asked(request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """The query, checked."""
-    checked = serializer(data=request.query_params.dict())
-    checked.is_valid(raise_exception=True)
-    return dict(checked.validated_data)
-
-
-def charges_of(user: Any, query: dict[str, Any]) -> QuerySet[Charge]:
-    """What the caller may see of what was charged for a time."""
-    rows: Any = Charge.objects.in_scope(scope_of(user, "invoice.view"))
-    for name, lookup in (("start", "period_start__gte"), ("end", "period_start__lt")):
-        if query.get(name):
-            rows = rows.filter(**{lookup: query[name]})
-    for name, column in (("tenant", "tenant_id"), ("project", "project_id"), ("site", "site"), ("flavor", "flavor")):
-        if query.get(name):
-            rows = rows.filter(**{column: query[name]})
-    found: QuerySet[Charge] = rows
-    return found
-
-
-class CostsViewSet(ViewSet):
+class CostsViewSet(ShowbackViewSet):
     """Sums over charges in the caller's scope. Whoever may see invoices may see what things cost."""
 
-    permissions = {"list": "invoice.view"}
+    permissions = {"list": "invoice.view", **ShowbackViewSet.permissions}
 
     @extend_schema(parameters=[CostsQuerySerializer], responses=forced_singular_serializer(CostsSerializer))
     def list(self, request: Request) -> Response:

@@ -438,6 +438,8 @@ export type BootRequest = {
     boot_from?: BootFromEnum;
 };
 
+export type ByEnum = 'model' | 'site' | 'tenant';
+
 /**
  * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
  */
@@ -682,6 +684,59 @@ export type ConnectionRequest = {
     [key: string]: unknown;
 };
 
+export type CostKey = {
+    dimension: DimensionEnum;
+    id: string | null;
+    /**
+     * Empty: what has none, as a tax no project.
+     */
+    name: string;
+};
+
+export type CostPoint = {
+    /**
+     * When its step begins; null without steps.
+     */
+    start: string | null;
+    cost: string;
+};
+
+/**
+ * One group in one currency. Steps in which it cost nothing are left out.
+ */
+export type CostSeries = {
+    currency: string;
+    /**
+     * One for each dimension; none: all the others together.
+     */
+    keys: Array<CostKey>;
+    total: string;
+    /**
+     * Of the currency's total; rounded, to be read only.
+     */
+    share: string | null;
+    points: Array<CostPoint>;
+};
+
+export type CostTotal = {
+    currency: string;
+    cost: string;
+};
+
+/**
+ * Costs are exact: series add up to the totals, and those to the charges of that time, to the last digit.
+ */
+export type Costs = {
+    start: string | null;
+    end: string | null;
+    /**
+     * Whose days and months are meant. Hours are those of UTC.
+     */
+    zone: string;
+    series: Array<CostSeries>;
+    totals: Array<CostTotal>;
+};
+
 export type Count = {
     name: string;
     count: number;
@@ -785,6 +840,8 @@ export type Difference = {
     would_be: string;
     difference: string;
 };
+
+export type DimensionEnum = 'tenant' | 'department' | 'project' | 'user' | 'site' | 'cluster' | 'pool' | 'flavor' | 'model' | 'slicing_mode' | 'service_class' | 'meter' | 'category' | 'workload';
 
 export type DraftRequest = {
     tenant: string;
@@ -914,6 +971,48 @@ export type FlavorTotal = {
 
 export type ForEnum = 'waiting' | 'mix';
 
+/**
+ * Without tax. `spent` is exact; what is foretold is rounded. `low` and `high`: eight of ten months should end
+ * between them, if days go on to differ as they did; null without two whole days to go by.
+ */
+export type Forecast = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string;
+    currency: string;
+    spent: string;
+    /**
+     * Reservations that begin later in the month.
+     */
+    known: string;
+    /**
+     * Whole days that it goes by.
+     */
+    days: number;
+    /**
+     * What one of them cost on average.
+     */
+    daily: string;
+    expected: string;
+    low: string | null;
+    high: string | null;
+};
+
+export type Forecasts = {
+    period: string;
+    /**
+     * Up to then usage is charged.
+     */
+    charged_until: string;
+    assumption: string;
+    /**
+     * How many more there are.
+     */
+    left_off: number;
+    forecasts: Array<Forecast>;
+};
+
 export type FormEnum = 'container' | 'vm' | 'server';
 
 export type FormatEnum = 'qcow2' | 'raw' | 'iso';
@@ -933,6 +1032,45 @@ export type Host = {
     kind: ClusterKind;
     site: string;
     site_name: string;
+};
+
+/**
+ * `shares` and `unallocated` add up to `cost`, to the last digit. A tenant sees its own share and nothing else.
+ */
+export type Idle = {
+    currency: string;
+    rule: RuleEnum;
+    cost: string | null;
+    /**
+     * Of places that nobody used, or is promised any of.
+     */
+    unallocated: string | null;
+    places: Array<IdlePlace>;
+    shares: Array<IdleShare>;
+};
+
+/**
+ * Hours of one flavor at one site: `capacity` = `work` + `reserved` + `idle`, each hour rounded as usage is.
+ */
+export type IdlePlace = {
+    site: string;
+    flavor: string;
+    capacity: string;
+    work: string;
+    reserved: string;
+    idle: string;
+    /**
+     * Idle hours for which there was no list price.
+     */
+    unpriced: string;
+    idle_cost: string;
+    reserved_cost: string;
+};
+
+export type IdleShare = {
+    tenant: string;
+    tenant_name: string;
+    cost: string;
 };
 
 /**
@@ -1137,6 +1275,29 @@ export type Layout = {
 };
 
 export type LayoutState = 'waiting' | 'applied' | 'refused';
+
+/**
+ * Names of other tenants are for the platform's people: others see that it was somebody else.
+ */
+export type Loan = {
+    flavor: string;
+    site: string;
+    borrower: string | null;
+    borrower_name: string;
+    lender: string | null;
+    lender_name: string;
+    /**
+     * False: nobody had been promised what was borrowed.
+     */
+    is_promised: boolean;
+    milli_seconds: number;
+};
+
+export type Loans = {
+    start: string;
+    end: string;
+    loans: Array<Loan>;
+};
 
 export type Log = {
     text: string;
@@ -2481,6 +2642,8 @@ export type Result = {
 
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
 
+export type RuleEnum = 'use' | 'quota';
+
 /**
  * Where its host serves the picture of its screen; `kind` empty: it has none.
  */
@@ -2748,7 +2911,54 @@ export type TriedConnectionRequest = {
     };
 };
 
+/**
+ * What is per hour is rounded. Reserved hours that nobody used cost, and are no card-hours.
+ */
+export type UnitCost = {
+    /**
+     * A tenant's id; otherwise the name.
+     */
+    key: string;
+    name: string;
+    currency: string;
+    /**
+     * Effective, of cards alone.
+     */
+    cost: string;
+    card_hours: string;
+    per_card_hour: string | null;
+    /**
+     * How busy cards that are held at this moment are, where there are figures of the last five minutes.
+     */
+    busy_share: string | null;
+    /**
+     * If they had been as busy all the time as now.
+     */
+    per_busy_card_hour: string | null;
+};
+
+export type UnitCosts = {
+    by: ByEnum;
+    units: Array<UnitCost>;
+};
+
 export type UnitEnum = 'device' | 'core';
+
+/**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEvent = {
+    readonly id: number;
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
+};
 
 /**
  * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
@@ -4123,6 +4333,21 @@ export type TriedConnectionRequestWritable = {
     settings?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEventWritable = {
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
 };
 
 /**
@@ -8132,6 +8357,33 @@ export type UsageRecordsRetrieveResponses = {
 
 export type UsageRecordsRetrieveResponse = UsageRecordsRetrieveResponses[keyof UsageRecordsRetrieveResponses];
 
+export type UsageRecordsEventsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this usage record.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/usage-records/{id}/events';
+};
+
+export type UsageRecordsEventsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type UsageRecordsEventsError = UsageRecordsEventsErrors[keyof UsageRecordsEventsErrors];
+
+export type UsageRecordsEventsResponses = {
+    200: Array<UsageEvent>;
+};
+
+export type UsageRecordsEventsResponse = UsageRecordsEventsResponses[keyof UsageRecordsEventsResponses];
+
 export type UsageGapsListData = {
     body?: never;
     path?: never;
@@ -8258,6 +8510,184 @@ export type CapacityHoursRetrieveResponses = {
 
 export type CapacityHoursRetrieveResponse = CapacityHoursRetrieveResponses[keyof CapacityHoursRetrieveResponses];
 
+export type CostsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * One or two, with a comma between: tenant, department, project, user, site, cluster, pool, flavor, model, slicing_mode, service_class, meter, category, workload.
+         */
+        by?: string;
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        measure?: 'billed' | 'effective' | 'list';
+        project?: string;
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        step?: 'hour' | 'day' | 'month' | 'none';
+        tenant?: string;
+        /**
+         * How many series; the rest is one of its own.
+         */
+        top?: number;
+    };
+    url: '/api/v1/costs';
+};
+
+export type CostsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsListError = CostsListErrors[keyof CostsListErrors];
+
+export type CostsListResponses = {
+    200: Costs;
+};
+
+export type CostsListResponse = CostsListResponses[keyof CostsListResponses];
+
+export type CostsForecastData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'tenant' | 'project';
+        measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month, as 2026-11; left out: this one.
+         */
+        period?: string;
+        tenant?: string;
+        top?: number;
+    };
+    url: '/api/v1/costs/forecast';
+};
+
+export type CostsForecastErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsForecastError = CostsForecastErrors[keyof CostsForecastErrors];
+
+export type CostsForecastResponses = {
+    200: Forecasts;
+};
+
+export type CostsForecastResponse = CostsForecastResponses[keyof CostsForecastResponses];
+
+export type CostsIdleData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        /**
+         * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
+         */
+        rule?: 'use' | 'quota';
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/idle';
+};
+
+export type CostsIdleErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsIdleError = CostsIdleErrors[keyof CostsIdleErrors];
+
+export type CostsIdleResponses = {
+    200: Idle;
+};
+
+export type CostsIdleResponse = CostsIdleResponses[keyof CostsIdleResponses];
+
+export type CostsLoansData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/loans';
+};
+
+export type CostsLoansErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsLoansError = CostsLoansErrors[keyof CostsLoansErrors];
+
+export type CostsLoansResponses = {
+    200: Loans;
+};
+
+export type CostsLoansResponse = CostsLoansResponses[keyof CostsLoansResponses];
+
+export type CostsUnitsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'model' | 'site' | 'tenant';
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        project?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/costs/units';
+};
+
+export type CostsUnitsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsUnitsError = CostsUnitsErrors[keyof CostsUnitsErrors];
+
+export type CostsUnitsResponses = {
+    200: UnitCosts;
+};
+
+export type CostsUnitsResponse = CostsUnitsResponses[keyof CostsUnitsResponses];
+
 export type ChargesListData = {
     body?: never;
     path?: never;
@@ -8279,6 +8709,10 @@ export type ChargesListData = {
          * Number of results to return per page.
          */
         limit?: number;
+        /**
+         * Of an invoice, that it stands behind.
+         */
+        line?: string;
         meter?: 'accelerator' | 'cpu' | 'energy' | 'memory' | 'reservation';
         /**
          * A month of the billing time zone, as 2026-11.
