@@ -14,12 +14,12 @@ from billing.models import Charge, ChargeCategory, Commitment
 from billing.periods import Period, day_start
 from billing.policy import Policy
 from billing.rating import ZERO, product, quantity_of
-from billing.rating.forecast import LOOK_BACK, Forecast, forecast
+from billing.rating.forecast import LOOK_BACK, MOST_DAYS, Forecast, forecast
 from billing.rating.money import plus
 from billing.showback.costs import Measure
 
 _DAY = timedelta(days=1)
-_BEFORE = timedelta(days=31)  # who cost something within that had days of no cost since; who did not, is new
+_READ = timedelta(days=MOST_DAYS + 1)  # who cost something within that had days of no cost since; who did not, is new
 _OF_INVOICES = (ChargeCategory.TAX, ChargeCategory.ADJUSTMENT)
 
 
@@ -55,7 +55,7 @@ def projected(
 ) -> list[Projected]:
     """By what is spent, the most first. What is of no project, as a reservation, stands by itself."""
     today = min(day_start(now, policy.zone), period.end)
-    first = today - timedelta(days=LOOK_BACK) - _BEFORE
+    first = today - _READ
     rows: Any = charges.exclude(category__in=_OF_INVOICES).filter(
         Q(period_start__gte=min(first, period.start), period_start__lt=period.end)
     )
@@ -93,7 +93,7 @@ def projected(
             outcome = forecast(spent[who], days, left, rest)
         found.append(
             Projected(who[0], names[who[0]], who[1], names.get(who[1], "") if who[1] else "", who[2], spent[who], rest,
-                      len(days), outcome)
+                      min(len(days), LOOK_BACK), outcome)
         )  # fmt: skip
     return sorted(found, key=lambda p: (-p.spent, str(p.tenant_id), str(p.project_id), p.currency))
 
@@ -105,7 +105,7 @@ def _whole_days(costs: dict[datetime, Decimal], today: datetime, policy: Policy)
         return []
     days: list[Decimal] = []
     day = today
-    while len(days) < LOOK_BACK and day > before[0]:
+    while len(days) < MOST_DAYS and day > before[0]:
         day = day_start(day - _DAY / 2, policy.zone)
         days.append(costs.get(day, ZERO))
     return days[::-1]

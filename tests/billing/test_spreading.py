@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.rating.forecast import forecast, naive
 from billing.rating.money import COST_STEP, total_of
 from billing.rating.spreading import lend, spread, spread_cost
 
@@ -75,41 +74,3 @@ def test_one_who_asks_for_all_gets_of_each_by_what_it_has() -> None:
     assert lend([200], [300, 100, 0]) == [[150, 50, 0]]
     assert lend([30, 10], [20]) == [[15], [5]]
     assert lend([0], [5]) == [[0]]
-
-
-DAYS = st.lists(st.integers(0, 10**9).map(lambda n: Decimal(n).scaleb(-2)), max_size=9)
-LEFT = st.integers(0, 31 * 86_400).map(lambda n: Decimal(n) / 86_400)
-
-
-@CASES
-@given(COSTS, DAYS, LEFT)
-def test_a_forecast_lies_within_its_range_and_never_beneath_what_is_spent(
-    spent: Decimal, days: list[Decimal], left: Decimal
-) -> None:
-    found = forecast(spent, days, left)
-    cent = Decimal("0.01")
-    assert found.expected >= spent - cent
-    if len(days) < 2:
-        assert (found.low, found.high) == (None, None)
-        return
-    assert found.low is not None
-    assert found.high is not None
-    assert spent - cent <= found.low <= found.expected <= found.high
-
-
-@CASES
-@given(COSTS, st.integers(0, 10**9), st.integers(2, 9), st.integers(0, 30))
-def test_equal_days_are_foretold_to_the_cent(spent: Decimal, cents: int, count: int, left: int) -> None:
-    day = Decimal(cents).scaleb(-2)
-    found = forecast(spent, [day] * count, Decimal(left))
-    assert found.low == found.expected == found.high
-    assert abs(found.expected - spent - day * left) <= Decimal("0.005")
-
-
-def test_what_is_known_is_added_and_only_seven_days_count() -> None:
-    days = [Decimal(1000), *[Decimal(n) for n in (10, 12, 8, 10, 11, 9, 10)]]
-    found = forecast(Decimal(100), days, Decimal(4), Decimal(50))
-    assert (found.daily, found.expected) == (Decimal("10.00"), Decimal("190.00"))
-    # The sum of squares is 10, the variance 10/6; over 4 + 16/7 days its root is 3.2367, times 1.440.
-    assert (found.low, found.high) == (Decimal("185.34"), Decimal("194.66"))
-    assert naive(Decimal(100), Decimal(10), Decimal(20)) == Decimal("300.00")

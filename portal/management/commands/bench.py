@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.bench import export, rating
+from billing.bench import export, forecast, rating
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
@@ -19,6 +19,7 @@ BENCHES: dict[str, ModuleType] = {
     "agents": agents,
     "defrag": defrag,
     "export": export,
+    "forecast": forecast,
     "placement": placement,
     "rating": rating,
     "submit": submit,
