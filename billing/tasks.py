@@ -1,11 +1,11 @@
-"""Celery entry points. Both sweeps look at rows, so a lost message costs one beat."""
+"""Celery entry points. Sweeps look at rows, so a lost message costs one beat."""
 
 from uuid import UUID
 
 from celery import shared_task
 
 from billing import capacity, gaps, metering
-from billing.actions import drafts
+from billing.actions import drafts, spending, wallets
 from billing.policy import policy
 from portal import hints
 
@@ -36,3 +36,21 @@ def sweep_invoices() -> None:
 @shared_task
 def refresh_drafts(tenant_id: str) -> None:
     drafts.refresh(tenant_id=UUID(tenant_id), policy=policy())
+
+
+@shared_task
+def sweep_budgets() -> None:
+    for tenant_id in spending.due():
+        hints.send("billing.tasks.settle_budgets", str(tenant_id))
+
+
+@shared_task
+def settle_budgets(tenant_id: str) -> None:
+    for found in spending.settle(tenant_id=UUID(tenant_id), policy=policy()):
+        spending.stop(found)
+
+
+@shared_task
+def sweep_wallets() -> None:
+    for tenant_id in wallets.due_to_expire():
+        wallets.expire(tenant_id=tenant_id)

@@ -54,11 +54,12 @@ class Wallet(Row):
 
 
 class CreditQuerySet(ScopedQuerySet["Credit"]):
-    def with_left(self) -> "CreditQuerySet":
+    def with_left(self) -> Any:
+        """`left`: what of each is not used up."""
         used = _sum(CreditUse.objects.filter(credit=models.OuterRef("pk")).values("credit"), "amount")
         return self.annotate(left=F("amount") - used)
 
-    def in_order(self) -> "CreditQuerySet":
+    def in_order(self) -> Any:
         """As it is used: what expires first goes first, then the oldest."""
         return self.order_by(F("expires_at").asc(nulls_last=True), "created_at", "id")
 
@@ -69,6 +70,7 @@ class Credit(models.Model):
     class Kind(models.TextChoices):
         TOP_UP = "top-up"  # paid in
         GRANT = "grant"  # given
+        RETURNED = "returned"  # from a cancelled invoice, whose overdraft was made good since
 
     scope_paths: ClassVar = {"tenant": "wallet__tenant_id"}
 
