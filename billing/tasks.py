@@ -1,4 +1,4 @@
-"""Celery entry points. Both sweeps look at rows, so a lost message costs one beat."""
+"""Celery entry points. Sweeps look at rows, so a lost message costs one beat."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from billing import capacity, gaps, metering
-from billing.actions import drafts, exporting, exports
+from billing.actions import drafts, exporting, exports, spending, wallets
 from billing.models import Export
 from billing.policy import policy
 from portal import hints
@@ -52,3 +52,21 @@ def sweep_exports() -> None:
     exporting.expire(folder=settings.EXPORTS_DIR)
     for pk in Export.objects.in_work().take_due(100):
         hints.send("billing.tasks.make_export", str(pk))
+
+
+@shared_task
+def sweep_budgets() -> None:
+    for tenant_id in spending.due():
+        hints.send("billing.tasks.settle_budgets", str(tenant_id))
+
+
+@shared_task
+def settle_budgets(tenant_id: str) -> None:
+    for found in spending.settle(tenant_id=UUID(tenant_id), policy=policy()):
+        spending.stop(found)
+
+
+@shared_task
+def sweep_wallets() -> None:
+    for tenant_id in wallets.due_to_expire():
+        wallets.expire(tenant_id=tenant_id)
