@@ -8,12 +8,15 @@ from billing.models.gaps import UsageGap
 from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.models.marks import Mark
+from billing.models.payments import Payment
 from billing.models.prices import PriceVersion
+from billing.models.profiles import BillingProfile
 from billing.models.proposals import Proposal
 from billing.models.usage import UsageRecord
 
 __all__ = [
-    "AccountKind", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice", "InvoiceLine",
-    "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries", "PriceBook",
-    "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord",
+    "AccountKind", "BillingProfile", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice",
+    "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries",
+    "Payment", "PriceBook", "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap",
+    "UsageRecord",
 ]  # fmt: skip
