@@ -96,6 +96,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   proposals: () => proposals,
   "usage-gaps": () => gaps,
   "capacity-hours": () => capacity,
+  payments: () => [],
   tokens: () => tokens,
   flavors: () => MODELS.map((model) => ({ id: model.name, name: model.name, unit: "device", vendor: model.vendor, model: model.name, version: 1 })),
   "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
@@ -229,7 +230,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (noun === "pools" && verb === "simulate") return simulate(String(id), body);
   if (noun === "pools" && method === "PATCH") return edit(row, body);
   if (verb) {
-    const [state, reason] = AFTER[verb] ?? ["", ""];
+    const [state, reason] = noun === "invoices" && verb === "cancel" ? ["void", "CancelledByCreditNote"] : (AFTER[verb] ?? ["", ""]);
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
     return { status: 202, body: row, changed: [noun.slice(0, -1), String(row.id)] };
   }
