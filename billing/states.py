@@ -27,3 +27,23 @@ PROPOSAL_ARROWS = {
     ProposalState.APPROVED: frozenset(),
     ProposalState.DROPPED: frozenset(),
 }
+
+
+class ExportState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+EXPORT_ARROWS = {
+    # a worker: actions/exporting.py; finance: actions/exports.py
+    ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.RUNNING: frozenset({ExportState.DONE, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.DONE: frozenset({ExportState.EXPIRED}),  # the sweep, when its files have been kept long enough
+    ExportState.FAILED: frozenset({ExportState.EXPIRED}),
+    ExportState.CANCELLED: frozenset({ExportState.EXPIRED}),
+    ExportState.EXPIRED: frozenset(),
+}

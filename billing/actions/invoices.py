@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.actions import bookings, drafts
+from billing.actions import bookings, drafts, wallets
 from billing.models import Invoice, InvoiceLine, NumberSeries
 from billing.periods import month_of
 from billing.policy import Policy
@@ -45,6 +45,7 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
             currency=invoice.currency,
         )
     _number(by, invoice, "INV", payable, reason="Issued", posted_in=bookings.ask(by, invoice, payable))
+    wallets.pay(by, invoice, payable)
     return invoice
 
 
@@ -75,6 +76,7 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
         by, note, "CN", note.total, reason="Cancels", message=message_of_note,
         posted_in=bookings.take_back(by, invoice, note),
     )  # fmt: skip
+    wallets.give_back(by, invoice)
     move(invoice, InvoiceState.CANCELLED, by=by, reason="CancelledByCreditNote", message=message)
     audit.record(by=by, what="invoice.cancel", target=invoice, detail={"credit_note": note.number})
     return invoice

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import drafts, invoices
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine

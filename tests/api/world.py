@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, commitments, drafts, invoices, prices, rerating
-from billing.models import CapacityHour, Charge, UsageGap, UsageRecord
+from billing.actions import books, commitments, drafts, exporting, exports, invoices, prices, rerating
+from billing.models import CapacityHour, Charge, Export, UsageGap, UsageRecord
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
@@ -76,6 +77,7 @@ class World:
         things["templates"] = catalogue.add(Template, **whose, name="Ours", work={"accelerators": 1})
         self._work()
         self._money()
+        self._exports()
         self._agent()
         things["tokens"], self.token_secret = tokens.create(
             by=self.owner, user=self.owner, name="nightly", scopes=["*"], days=30, tenant=self.tenant
@@ -128,6 +130,19 @@ class World:
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), start=NOVEMBER.start, end=NOVEMBER.end,
             policy=policy(),
         )  # fmt: skip
+
+    def _exports(self) -> None:
+        whose: dict[str, Any] = {"by": SYSTEM, "tenant": self.tenant}
+        keys = {"access_key": "canary-access", "secret_key": "canary-secret"}
+        self.things["export-targets"] = exports.add_target(
+            **whose, slug="bucket", endpoint="https://10.0.0.9", bucket="bucket", keys=keys
+        )
+        self.things["export-schedules"] = exports.add_schedule(
+            **whose, kind="focus-1.4", format="parquet", every="day", hour=3, policy=policy()
+        )
+        asked = [exports.request(**whose, kind="card-hours", format="csv", period=NOVEMBER) for _ in range(2)]
+        exporting.make(asked[0].pk, policy=policy(), folder=settings.EXPORTS_DIR)
+        self.things["exports"], self.things["exports waiting"] = Export.objects.get(pk=asked[0].pk), asked[1]
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things
