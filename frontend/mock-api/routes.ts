@@ -115,7 +115,7 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
       if (key === "since") return String(row.hour) >= value;
       if (key === "is_open") return (row.end_at === null) === (value === "true");
       if (key === "name") return String(row.name).includes(value);
-      return !(key in row) || row[key] === value;
+      return !(key in row) || String(row[key]) === value;
     }),
   );
   const limit = Number(query.get("limit") ?? 50);
