@@ -6,13 +6,17 @@ from enum import StrEnum
 class InvoiceState(StrEnum):
     DRAFT = "draft"
     ISSUED = "issued"
-    CANCELLED = "cancelled"
+    PAID = "paid"
+    VOID = "void"
 
 
 INVOICE_ARROWS = {
     InvoiceState.DRAFT: frozenset({InvoiceState.ISSUED}),  # finance: actions/invoices.py
-    InvoiceState.ISSUED: frozenset({InvoiceState.CANCELLED}),  # finance, together with a credit note
-    InvoiceState.CANCELLED: frozenset(),
+    # finance: paid by the last of its payments (actions/payments.py), void together with a credit note
+    InvoiceState.ISSUED: frozenset({InvoiceState.PAID, InvoiceState.VOID}),
+    # finance: a payment went back; cancelled, when nothing but a wallet had paid it
+    InvoiceState.PAID: frozenset({InvoiceState.ISSUED, InvoiceState.VOID}),
+    InvoiceState.VOID: frozenset(),
 }
 
 

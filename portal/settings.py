@@ -236,6 +236,12 @@ FEDERATION_PLANNER_SECONDS = 0.0 if MODE == "test" else 3.0  # a queue that was 
 BILLING_CURRENCY = os.environ.get("AQUIFER_CURRENCY", "CNY")
 EXPORTS_DIR = Path(os.environ.get("AQUIFER_EXPORTS_DIR", DATA_DIR / "exports"))
 BILLING_TIME_ZONE = os.environ.get("AQUIFER_BILLING_TIME_ZONE", "Asia/Shanghai")
+BILLING_ISSUER = {  # as invoices name it
+    "name": os.environ.get("AQUIFER_ISSUER_NAME", "Aquifer"),
+    "tax_id": os.environ.get("AQUIFER_ISSUER_TAX_ID", ""),
+    "address": os.environ.get("AQUIFER_ISSUER_ADDRESS", ""),
+    "bank": os.environ.get("AQUIFER_ISSUER_BANK", ""),
+}
 
 # -- people --------------------------------------------------------------------------------------
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
@@ -343,6 +349,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "celery": {"level": os.environ.get("AQUIFER_CELERY_LOG_LEVEL", "WARNING")},
         "django.request": {"level": "ERROR"},
+        "fontTools": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "channels_postgres": {"level": "ERROR"},  # warns of every event that no browser is there to see
     },

@@ -32,14 +32,14 @@ from billing.periods import month_of
 from billing.policy import Policy
 from billing.states import ExportState
 from federation.addresses import BadAddress
-from federation.registry import reachable, vault
+from federation.registry import reachable
+from federation.sealing import vault
 from portal.audit import SYSTEM
 from portal.transitions import move
 
 ROWS_PER_CHUNK = 100_000
 AT_ONCE_SECONDS = 5.0  # after that, the chunk that is being written is the last for now
 WHOLE = "export.json"  # names the manifests of all datasets; where it is, all of it is there
-HUB = Party("hub", "")
 
 
 class OutOfTime(Exception):
@@ -120,7 +120,7 @@ def whole_of(row: Export) -> Whole:
 
 def hub_of(policy: Policy) -> Party:
     """Who writes the invoices."""
-    return Party("hub", "Aquifer")
+    return Party("hub", policy.issuer.name or "Aquifer")
 
 
 def _made(row: Export, token: UUID, policy: Policy, target: Target, seconds: float) -> list[dict[str, Any]]:

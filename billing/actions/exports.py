@@ -14,7 +14,8 @@ from billing.periods import Period, month_of
 from billing.policy import Policy
 from billing.states import ExportState
 from federation.addresses import BadAddress
-from federation.registry import reachable, vault
+from federation.registry import reachable
+from federation.sealing import vault
 from portal import audit, hints
 from portal.audit import SYSTEM, Actor
 from portal.errors import Conflict, IllegalTransition, Invalid

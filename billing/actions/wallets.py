@@ -15,7 +15,7 @@ from django.utils import timezone
 from billing.actions import ledger
 from billing.actions.ledger import Move
 from billing.models import AccountKind, Credit, CreditUse, Invoice, LedgerTransaction, TransactionKind, Wallet
-from billing.rating import ZERO
+from billing.rating import ZERO, total_of
 from billing.rating.wallets import Drain, Lot, drain
 from portal import audit, events
 from portal.audit import SYSTEM, Actor
@@ -108,6 +108,11 @@ def pay(by: Actor, invoice: Invoice, payable: Decimal) -> Decimal:
     )  # fmt: skip
     events.publish(Wallet.topic, wallet.pk, wallet.tenant_id)
     return found.paid
+
+
+def paid_for(invoice: Invoice) -> Decimal:
+    """How much of an invoice its tenant's wallet paid."""
+    return total_of(CreditUse.objects.filter(invoice=invoice).values_list("amount", flat=True))
 
 
 def _uses(wallet: Wallet, invoice: Invoice, found: Drain, posted: LedgerTransaction) -> list[CreditUse]:

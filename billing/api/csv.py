@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import JSONRenderer
 
@@ -20,6 +20,28 @@ class CsvRenderer(JSONRenderer):
 
 
 CSV_RENDERERS: Any = [JSONRenderer, CsvRenderer]
+
+
+PDF_SCHEMA: Any = {(200, "application/pdf"): OpenApiTypes.BINARY}
+
+
+class PdfRenderer(JSONRenderer):
+    """As that of CSV."""
+
+    media_type = "application/pdf"
+    format = "pdf"
+
+
+PDF_RENDERERS: Any = [JSONRenderer, PdfRenderer]
+
+
+class PdfResponse(HttpResponse):
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(
+            content,
+            content_type="application/pdf",
+            headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
+        )
 
 
 class PiecesResponse(StreamingHttpResponse):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0009_wallet_walls'),
+        ('billing', '0007_capacity_hours'),
     ]
 
     operations = [

@@ -98,6 +98,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   proposals: () => proposals,
   "usage-gaps": () => gaps,
   "capacity-hours": () => capacity,
+  payments: () => [],
   tokens: () => tokens,
   images: () => images,
   templates: () => templates.filter((each) => !each.is_archived),
@@ -236,7 +237,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (method === "PATCH" && (noun === "pools" || noun === "templates")) return edit(row, body);
   if (noun === "nodes" && verb === "power") return { status: 202, body: switched(String(id), body.power as NodePower) };
   if (verb) {
-    const [state, reason] = AFTER[verb] ?? ["", ""];
+    const [state, reason] = noun === "invoices" && verb === "cancel" ? ["void", "CancelledByCreditNote"] : (AFTER[verb] ?? ["", ""]);
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
     return { status: 202, body: row, changed: [noun.slice(0, -1), String(row.id)] };
   }

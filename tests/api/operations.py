@@ -35,6 +35,7 @@ _AT = {
     "workloads_resume": "workloads suspended",
     "workloads_retry": "workloads failed",
     "invoices_cancel": "invoices issued",
+    "invoices_fapiao": "invoices issued",
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
     "accelerators_cut": "accelerators to cut",
@@ -125,6 +126,13 @@ _BODY: dict[str, Make] = {
     "export_schedules_partial_update": lambda w: {"is_paused": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},
+    "billing_profiles_create": lambda w: {"tenant": str(w.unprofiled.pk), "legal_name": "New"},
+    "billing_profiles_partial_update": lambda w: {"legal_name": "Renamed"},
+    "payments_create": lambda w: {
+        "invoice": str(w.things["invoices issued"].pk), "amount": "1.00", "received_on": "2026-11-20",
+        "reference": "B-2",
+    },
+    "payments_reverse": lambda w: {"message": "Bounced"},
     "accelerators_cut": lambda w: {"profiles": {"1g.10gb": 7}},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip

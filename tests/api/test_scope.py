@@ -20,6 +20,7 @@ from tests.api.conftest import Client, client_of, program_of
 from tests.api.operations import AGENTS, CATALOGUE, OPERATIONS, Operation, document
 from tests.api.world import World
 from tests.billing.rows import at
+from tests.paper import Read
 
 pytestmark = pytest.mark.django_db
 CANARY = "canary"
@@ -109,7 +110,9 @@ def named(operations: list[Operation]) -> Any:
 def read(client: Client, address: str, **query: Any) -> str:
     answer = client.get(address, query)
     assert answer.status_code in {200, 403, 404, 422}, f"{address} {query}: {answer.status_code} {answer.getvalue()!r}"
-    return f"{answer.status_code} {answer.getvalue().decode()}"
+    content = answer.getvalue()
+    is_paper = answer.headers["Content-Type"] == "application/pdf"
+    return f"{answer.status_code} {Read(content).text.replace(chr(10), '') if is_paper else content.decode()}"
 
 
 # -- the canary sings where it should -------------------------------------------------------------------

@@ -11,8 +11,20 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, commitments, drafts, exporting, exports, invoices, prices, rerating
+from billing.actions import (
+    books,
+    commitments,
+    drafts,
+    exporting,
+    exports,
+    invoices,
+    payments,
+    prices,
+    profiles,
+    rerating,
+)
 from billing.models import CapacityHour, Charge, Export, UsageGap, UsageRecord
+from billing.periods import month
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
@@ -105,7 +117,10 @@ class World:
         things["billing-terms"] = books.set_terms(
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), valid_from=at(0) - timedelta(days=200)
         )
+        self.unprofiled = factories.tenant()
+        things["billing-profiles"] = profiles.create(by=SYSTEM, tenant=self.tenant, legal_name="Ours Ltd.")
         estate.ended(at(0), at(60))
+        estate.ended(at(0) - timedelta(days=60), at(60) - timedelta(days=60))
         estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))
         while metering.step():
             pass
@@ -122,6 +137,12 @@ class World:
             cursor.execute("SET LOCAL session_replication_role = DEFAULT")
         capacity.compute(at(0))
         things["capacity-hours"] = CapacityHour.objects.get(site=estate.site.slug)
+        september = month("2026-09", policy().zone)
+        older = drafts.draft(by=SYSTEM, tenant=self.tenant, period=september, policy=policy())
+        older = invoices.issue(by=SYSTEM, invoice=older, policy=policy())
+        things["payments"] = payments.receive(
+            by=SYSTEM, invoice=older, amount=Decimal(1), received_on=at(0).date(), reference="B-1"
+        )
         old = drafts.draft(by=SYSTEM, tenant=self.tenant, period=october(), policy=policy())
         things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old, policy=policy())
         things["invoices"] = drafts.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, policy=policy())

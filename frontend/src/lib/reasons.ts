@@ -204,6 +204,8 @@ export const REASONS: Record<string, ReasonWords> = {
   Issued: say(msg`Issued`),
   Cancels: say(msg`Takes another invoice back`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
+  PaidInFull: say(msg`Paid in full`),
+  PaymentReversed: say(msg`A payment was reversed`),
 };
 
 /** What helps when the nearest node was refused for what is asked of it by name, not for how much. By reason and filter. */

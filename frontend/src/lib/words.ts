@@ -59,7 +59,8 @@ export const TENANT_STATES: Record<Tenant["state"], StateWord> = {
 export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
   draft: word(msg`Draft`, "waiting"),
   issued: word(msg`Issued`, "good"),
-  cancelled: word(msg`Cancelled`, "ended"),
+  paid: word(msg`Paid`, "ended"),
+  void: word(msg`Void`, "ended"),
 };
 
 export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
@@ -148,6 +149,7 @@ export const VERBS: Record<string, MessageDescriptor> = {
   retire: msg`Retire`,
   release: msg`Release`,
   issue: msg`Issue`,
+  reverse: msg`Reverse`,
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,

@@ -358,6 +358,41 @@ export type AuditEntry = {
     detail: unknown;
 };
 
+export type BillTo = {
+    legal_name: string;
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string;
+};
+
+/**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfile = {
+    readonly id: string;
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    readonly created_at: string;
+    version: number;
+};
+
 /**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
@@ -1232,8 +1267,29 @@ export type Invoice = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
 };
 
@@ -1264,7 +1320,7 @@ export type InvoiceLine = {
     meter: string;
 };
 
-export type InvoiceState = 'draft' | 'issued' | 'cancelled';
+export type InvoiceState = 'draft' | 'issued' | 'paid' | 'void';
 
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
@@ -1297,10 +1353,38 @@ export type InvoiceWithTotals = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
     totals: Totals;
+};
+
+export type Issuer = {
+    name: string;
+    tax_id: string;
+    address: string;
+    bank: string;
 };
 
 export type JoinToken = {
@@ -1745,6 +1829,13 @@ export type NewMembershipRequest = {
     role: RoleEnum;
 };
 
+export type NewPaymentRequest = {
+    invoice: string;
+    amount: string;
+    received_on: string;
+    reference: string;
+};
+
 export type NewPoolRequest = {
     slug: string;
     name: string;
@@ -1802,6 +1893,25 @@ export type NewPriceRequest = {
      * Empty: until another begins.
      */
     valid_to?: string | null;
+};
+
+export type NewProfileRequest = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type NewProjectRequest = {
@@ -2210,6 +2320,12 @@ export type PaginatedAuditEntryList = {
     results: Array<AuditEntry>;
 };
 
+export type PaginatedBillingProfileList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfile>;
+};
+
 export type PaginatedBillingTermList = {
     next: string | null;
     previous: string | null;
@@ -2304,6 +2420,12 @@ export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
     results: Array<Node>;
+};
+
+export type PaginatedPaymentList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Payment>;
 };
 
 export type PaginatedPoolList = {
@@ -2439,6 +2561,24 @@ export type PatchedPoolChangeRequest = {
     queue_order?: QueueOrderEnum;
 };
 
+export type PatchedProfileChangeRequest = {
+    legal_name?: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
+};
+
 export type PatchedQuotaChangeRequest = {
     nominal_milli?: number;
     borrowing_limit_milli?: number;
@@ -2471,6 +2611,29 @@ export type PatchedTemplateChangeRequest = {
     work?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type Payment = {
+    readonly id: string;
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
 };
 
 /**
@@ -2820,6 +2983,13 @@ export type Result = {
     new_placed: number;
     findings: Array<Finding>;
     left_out: number;
+};
+
+export type ReversePaymentRequest = {
+    /**
+     * Why.
+     */
+    message?: string;
 };
 
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
@@ -3553,6 +3723,29 @@ export type AuditEntryWritable = {
 };
 
 /**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfileWritable = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    version: number;
+};
+
+/**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
 export type BillingTermWritable = {
@@ -3916,6 +4109,24 @@ export type InvoiceWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3973,6 +4184,24 @@ export type InvoiceWithTotalsWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -4163,6 +4392,12 @@ export type PaginatedAuditEntryListWritable = {
     results: Array<AuditEntryWritable>;
 };
 
+export type PaginatedBillingProfileListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfileWritable>;
+};
+
 export type PaginatedBillingTermListWritable = {
     next: string | null;
     previous: string | null;
@@ -4259,6 +4494,12 @@ export type PaginatedNodeListWritable = {
     results: Array<NodeWritable>;
 };
 
+export type PaginatedPaymentListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PaymentWritable>;
+};
+
 export type PaginatedPoolListWritable = {
     next: string | null;
     previous: string | null;
@@ -4347,6 +4588,26 @@ export type PaginatedWorkloadListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<WorkloadWritable>;
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type PaymentWritable = {
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    version: number;
 };
 
 export type PoolWritable = {
@@ -9660,7 +9921,7 @@ export type InvoicesListData = {
          * A month of the billing time zone, as 2026-11.
          */
         period?: string;
-        state?: Array<'cancelled' | 'draft' | 'issued'>;
+        state?: Array<'draft' | 'issued' | 'paid' | 'void'>;
         tenant?: string;
     };
     url: '/api/v1/invoices';
@@ -9784,6 +10045,35 @@ export type InvoicesExportResponses = {
 
 export type InvoicesExportResponse = InvoicesExportResponses[keyof InvoicesExportResponses];
 
+export type InvoicesFapiaoData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/invoices/{id}/fapiao.json';
+};
+
+export type InvoicesFapiaoErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesFapiaoError = InvoicesFapiaoErrors[keyof InvoicesFapiaoErrors];
+
+export type InvoicesFapiaoResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type InvoicesFapiaoResponse = InvoicesFapiaoResponses[keyof InvoicesFapiaoResponses];
+
 export type InvoicesIssueData = {
     body?: never;
     path: {
@@ -9846,3 +10136,269 @@ export type InvoicesLinesResponses = {
 };
 
 export type InvoicesLinesResponse = InvoicesLinesResponses[keyof InvoicesLinesResponses];
+
+export type InvoicesPdfData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: {
+        language?: 'en' | 'zh';
+    };
+    url: '/api/v1/invoices/{id}/invoice.pdf';
+};
+
+export type InvoicesPdfErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesPdfError = InvoicesPdfErrors[keyof InvoicesPdfErrors];
+
+export type InvoicesPdfResponses = {
+    200: Blob | File;
+};
+
+export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
+
+export type BillingProfilesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tax_id?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesListError = BillingProfilesListErrors[keyof BillingProfilesListErrors];
+
+export type BillingProfilesListResponses = {
+    200: PaginatedBillingProfileList;
+};
+
+export type BillingProfilesListResponse = BillingProfilesListResponses[keyof BillingProfilesListResponses];
+
+export type BillingProfilesCreateData = {
+    body: NewProfileRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesCreateError = BillingProfilesCreateErrors[keyof BillingProfilesCreateErrors];
+
+export type BillingProfilesCreateResponses = {
+    201: BillingProfile;
+};
+
+export type BillingProfilesCreateResponse = BillingProfilesCreateResponses[keyof BillingProfilesCreateResponses];
+
+export type BillingProfilesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesRetrieveError = BillingProfilesRetrieveErrors[keyof BillingProfilesRetrieveErrors];
+
+export type BillingProfilesRetrieveResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesRetrieveResponse = BillingProfilesRetrieveResponses[keyof BillingProfilesRetrieveResponses];
+
+export type BillingProfilesPartialUpdateData = {
+    body?: PatchedProfileChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesPartialUpdateError = BillingProfilesPartialUpdateErrors[keyof BillingProfilesPartialUpdateErrors];
+
+export type BillingProfilesPartialUpdateResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesPartialUpdateResponse = BillingProfilesPartialUpdateResponses[keyof BillingProfilesPartialUpdateResponses];
+
+export type PaymentsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        invoice?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        received_on?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/payments';
+};
+
+export type PaymentsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsListError = PaymentsListErrors[keyof PaymentsListErrors];
+
+export type PaymentsListResponses = {
+    200: PaginatedPaymentList;
+};
+
+export type PaymentsListResponse = PaymentsListResponses[keyof PaymentsListResponses];
+
+export type PaymentsCreateData = {
+    body: NewPaymentRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/payments';
+};
+
+export type PaymentsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsCreateError = PaymentsCreateErrors[keyof PaymentsCreateErrors];
+
+export type PaymentsCreateResponses = {
+    201: Payment;
+};
+
+export type PaymentsCreateResponse = PaymentsCreateResponses[keyof PaymentsCreateResponses];
+
+export type PaymentsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}';
+};
+
+export type PaymentsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsRetrieveError = PaymentsRetrieveErrors[keyof PaymentsRetrieveErrors];
+
+export type PaymentsRetrieveResponses = {
+    200: Payment;
+};
+
+export type PaymentsRetrieveResponse = PaymentsRetrieveResponses[keyof PaymentsRetrieveResponses];
+
+export type PaymentsReverseData = {
+    body?: ReversePaymentRequest;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}/reverse';
+};
+
+export type PaymentsReverseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsReverseError = PaymentsReverseErrors[keyof PaymentsReverseErrors];
+
+export type PaymentsReverseResponses = {
+    202: Payment;
+};
+
+export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];
