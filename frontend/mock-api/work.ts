@@ -85,7 +85,7 @@ export const allocations: Allocation[] = workloads
       state, reason: state === "active" ? "Running" : state === "reserved" ? "WaitingForSite" : "Finished", message: "", state_since: ago(600), epoch: 1, generation: 1,
       cpu_milli: 16_000, memory_mib: 131_072, held_milli: 4000,
       shares: home.cards.slice(0, 4).map((card, index) => ({ accelerator: card[0], index, uuid: `GPU-${index}`, model: "H100", milli: 1000, memory_mib: 81_920 })),
-      started_at: ago(1_000), ended_at: null, proof_at: ago(2), exit_code: null, used_cpu_milli: 9_400, used_memory_mib: 80_000, is_stuck: false, actions: state === "active" ? ["release"] : [],
+      started_at: ago(1_000), ended_at: null, proof_at: ago(2), exit_code: null, used_cpu_milli: 9_400, used_memory_mib: 80_000, used_disk_read_kibps: 40_960, used_disk_write_kibps: 512, used_net_in_kibps: 9_000, used_net_out_kibps: 700, is_stuck: false, actions: state === "active" ? ["release"] : [],
     };
   });
 

@@ -234,6 +234,10 @@ export type AgentWorkRequest = {
     message?: string;
     cpu_milli?: number | null;
     memory_mib?: number | null;
+    disk_read_kibps?: number | null;
+    disk_write_kibps?: number | null;
+    net_in_kibps?: number | null;
+    net_out_kibps?: number | null;
     log_bytes?: number | null;
 };
 
@@ -281,6 +285,13 @@ export type Allocation = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     /**
      * Tried too often without one good outcome; somebody should look.
      */
@@ -3707,6 +3718,13 @@ export type AllocationWritable = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     version: number;
 };
 
