@@ -111,7 +111,7 @@ export const usage: UsageRecord[] = allocations.slice(0, 30).map((allocation, at
   project: allocation.project, project_name: "risk", flavor: "H100", unit: "device", site: "Shanghai", cluster: "k8s-prod", node: allocation.node_name,
   start_at: ago(7200 + at * 60), end_at: ago(3600 + at * 60), seconds: 3600 - at, held_milli: 4000, milli_seconds: 4000 * (3600 - at), quantity: ((4 * (3600 - at)) / 3600).toFixed(9), metered_at: ago(60),
   workload_kind: "training", user: "admin", pool: "everything", model: "H100", slicing_mode: "exclusive", service_class: "guaranteed", cpu_milli: 16_000, memory_mib: 131_072,
-  device_memory_mib: 327_680, power_watts: 700, revision: 0, reverses: null, event_ids: [1, 2], proof_at: ago(60), charged_in: null,
+  device_memory_mib: 327_680, power_watts: 700, power_milliwatts: null, revision: 0, reverses: null, event_ids: [1, 2], proof_at: ago(60), charged_in: null,
 }));
 
 export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({

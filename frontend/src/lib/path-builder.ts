@@ -45,8 +45,10 @@ export const pb = {
   tenants: () => "/tenants",
   tenant: (tenant: string) => `/tenants/${id(tenant)}`,
   billing: (query?: {
-    tab?: "usage" | "invoices" | "prices";
+    tab?: "usage" | "costs" | "invoices" | "prices";
     period?: string;
+    by?: string;
+    measure?: string;
     project?: string;
     flavor?: string;
     site?: string;

@@ -5,6 +5,7 @@ import { useCan } from "~/api/session";
 import { pb } from "~/lib/path-builder";
 import { splitPath } from "~/parts/AppLink";
 import { PageHead, Panel } from "~/ui/Panel";
+import { Costs } from "./costs/Costs";
 import { Invoices } from "./Invoices";
 import { Prices } from "./Prices";
 import { Usage } from "./Usage";
@@ -15,6 +16,7 @@ export function BillingPage() {
   const can = useCan();
   const tabs = [
     { key: "usage", label: t`Usage`, may: can("usage.view"), content: <Usage /> },
+    { key: "costs", label: t`Costs`, may: can("invoice.view"), content: <Costs /> },
     { key: "invoices", label: t`Invoices`, may: can("invoice.view"), content: <Invoices /> },
     { key: "prices", label: t`Prices`, may: can("price.view"), content: <Prices /> },
   ] as const;
