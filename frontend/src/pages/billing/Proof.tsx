@@ -29,7 +29,7 @@ export function Opener({ isOpen, onToggle, children }: { isOpen: boolean; onTogg
 export function ChargesOf({ line }: { line: string }) {
   const { t, i18n } = useLingui();
   const { isOpen, toggle } = useOpen();
-  const query = useInfiniteQuery({ ...chargesListInfiniteOptions({ query: { line, limit: 50 } }), ...byCursor });
+  const query = useInfiniteQuery({ ...chargesListInfiniteOptions({ query: { line, limit: 20 } }), ...byCursor });
   const columns: Column<Charge>[] = [
     { key: "from", header: t`From`, cell: (row) => <><span className="aq-nowrap">{formatMoment(row.period_start, i18n.locale)}</span><Text size="xs" c="dimmed">{row.workload_name}</Text></> },
     { key: "quantity", header: t`Hours`, align: "right", cell: (row) => row.quantity !== null && Number(row.quantity).toLocaleString(i18n.locale, { maximumFractionDigits: 9 }) },
@@ -57,7 +57,7 @@ export function ChargesOf({ line }: { line: string }) {
 function UsageOf({ charge }: { charge: string }) {
   const { t, i18n } = useLingui();
   const { isOpen, toggle } = useOpen();
-  const query = useInfiniteQuery({ ...usageRecordsListInfiniteOptions({ query: { charge, limit: 50 } }), ...byCursor });
+  const query = useInfiniteQuery({ ...usageRecordsListInfiniteOptions({ query: { charge, limit: 20 } }), ...byCursor });
   const columns: Column<UsageRecord>[] = [
     { key: "from", header: t`From`, cell: (row) => <span className="aq-nowrap">{formatMoment(row.start_at, i18n.locale)}</span> },
     { key: "length", header: t`For`, align: "right", cell: (row) => <span className="aq-nowrap">{formatLength(row.seconds, i18n.locale)}</span> },

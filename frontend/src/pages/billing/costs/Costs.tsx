@@ -19,7 +19,7 @@ import { Forecasts } from "./Forecasts";
 import { IdleCost } from "./IdleCost";
 import { Loans } from "./Loans";
 import { UnitCosts } from "./UnitCosts";
-import { DIMENSIONS, MEASURES, oneOf, useSeriesName } from "./words";
+import { asked, DIMENSIONS, MEASURES, oneOf, useSeriesNames } from "./words";
 
 const CostChart = lazy(async () => ({ default: (await import("./CostChart")).CostChart }));
 const MOST = 6;
@@ -34,7 +34,7 @@ export function Costs() {
   const measure = oneOf(MEASURES, search.measure, "billed");
   const go = (changed: { period?: string; by?: string; measure?: string }) =>
     void navigate({ ...splitPath(pb.billing({ tab: "costs", period, by, measure, ...changed })), replace: true });
-  const query = useQuery({ ...costsListOptions({ query: { period, by, measure, step: "day", top: MOST } }), placeholderData: keepPreviousData });
+  const query = useQuery({ ...costsListOptions({ query: { period, by: asked(by), measure, step: "day", top: MOST } }), placeholderData: keepPreviousData });
   const choices = <Name extends string>(names: Record<Name, (typeof DIMENSIONS)["tenant"]>) =>
     Object.entries<(typeof DIMENSIONS)["tenant"]>(names).map(([value, label]) => ({ value, label: i18n._(label) }));
   return (
@@ -65,36 +65,37 @@ function Shown({ found }: { found: Found }) {
 
 function InCurrency({ currency, cost, series, found }: { currency: string; cost: string; series: CostSeries[]; found: Found }) {
   const { t, i18n } = useLingui();
-  const name = useSeriesName();
+  const names = useSeriesNames()(series);
   const money = (amount: string) => formatMoneyShort(amount, currency, i18n.locale);
   const days = found.start && found.end ? daysBetween(found.start, found.end, found.zone) : [];
-  const bars = series.map((each) => {
+  const rows = series.map((each, at) => ({ ...each, name: names[at] ?? "" }));
+  const bars = rows.map((each) => {
     const amounts = new Map(each.points.map((point) => [point.start ? dayOf(point.start, found.zone) : "", Number(point.cost)]));
-    return { name: name(each), isRest: each.keys.length === 0, amounts: days.map((day) => amounts.get(day) ?? 0) };
+    return { name: each.name, isRest: each.keys.length === 0, amounts: days.map((day) => amounts.get(day) ?? 0) };
   });
-  const columns: Column<CostSeries>[] = [
-    { key: "name", header: t`Of what`, cell: (row) => <Text size="sm" fw={600}>{name(row)}</Text> },
+  const columns: Column<(typeof rows)[number]>[] = [
+    { key: "name", header: t`Of what`, cell: (row) => <Text size="sm" fw={600}>{row.name}</Text> },
     { key: "cost", header: t`Cost`, align: "right", cell: (row) => <span className="aq-nowrap">{money(row.total)}</span> },
-    { key: "share", header: t`Share`, align: "right", cell: (row) => <Share of={row.share} label={name(row)} /> },
+    { key: "share", header: t`Share`, align: "right", cell: (row) => <Share of={row.share} /> },
   ];
   return (
     <div>
-      <Text size="sm" c="dimmed"><Trans>In the whole month, in {currency}</Trans></Text>
+      <Text size="sm" c="dimmed"><Trans>All of it, in {currency}</Trans></Text>
       <Text className="aq-figure" mb="sm">{money(cost)}</Text>
       <Suspense fallback={<Skeleton height={300} />}><CostChart title={t`Costs by day, in ${currency}`} currency={currency} days={days} bars={bars} /></Suspense>
-      <Rows rows={series} columns={columns} rowKey={(row) => row.keys.map((key) => key.id ?? key.name).join("/") || "others"} label={t`Costs`} />
+      <Rows rows={rows} columns={columns} rowKey={(row) => row.name} label={t`Costs`} />
     </div>
   );
 }
 
-function Share({ of, label }: { of: string | null; label: string }) {
+function Share({ of }: { of: string | null }) {
   const { i18n } = useLingui();
   if (of === null) return "–";
   const share = new Intl.NumberFormat(i18n.locale, { style: "percent", maximumFractionDigits: 1 }).format(Number(of));
   return (
     <Group gap="xs" justify="flex-end" wrap="nowrap">
-      <Progress w={90} size="sm" value={Math.max(0, Number(of) * 100)} aria-label={label} aria-hidden />
-      <span className="aq-nowrap">{share}</span>
+      <Progress w={90} size="sm" value={Math.max(0, Number(of) * 100)} aria-hidden />
+      <Text size="sm" w={56} ta="right">{share}</Text>
     </Group>
   );
 }

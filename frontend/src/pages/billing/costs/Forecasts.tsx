@@ -11,7 +11,7 @@ import type { Measure } from "./words";
 
 export function Forecasts({ period, measure }: { period: string; measure: Measure }) {
   const { t, i18n } = useLingui();
-  const query = useQuery(costsForecastOptions({ query: { period, measure, by: "project" } }));
+  const query = useQuery(costsForecastOptions({ query: { period, measure, by: "project", top: 10 } }));
   if (query.isError) return <ProblemAlert error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading label={t`Forecast`} />;
   const { forecasts, charged_until, left_off } = query.data;

@@ -17,7 +17,7 @@ export function UnitCosts({ period }: { period: string }) {
   const names = { model: t`Model`, site: t`Site`, tenant: t`Tenant` };
   const money = (row: UnitCost, amount: string | null) => <span className="aq-nowrap">{amount === null ? "–" : formatMoney(amount, row.currency, i18n.locale, 4)}</span>;
   const columns: Column<UnitCost>[] = [
-    { key: "name", header: names[by], cell: (row) => <Text size="sm" fw={600}>{row.name}</Text> },
+    { key: "name", header: names[by], cell: (row) => <Text size="sm" fw={600}>{row.name || t`none`}</Text> },
     { key: "hours", header: t`Card-hours`, align: "right", cell: (row) => Number(row.card_hours).toLocaleString(i18n.locale, { maximumFractionDigits: 1 }) },
     { key: "used", header: t`An hour used`, align: "right", cell: (row) => money(row, row.per_card_hour) },
     { key: "share", header: t`Busy now`, align: "right", cell: (row) => (row.busy_share === null ? "–" : formatPercent(Number(row.busy_share) * 100, i18n.locale)) },

@@ -33,7 +33,23 @@ export type Measure = keyof typeof MEASURES;
 export const oneOf = <Name extends string>(names: Record<Name, unknown>, value: unknown, otherwise: Name): Name =>
   typeof value === "string" && Object.hasOwn(names, value) ? (value as Name) : otherwise;
 
-export function useSeriesName(): (series: CostSeries) => string {
+/** What several tenants may have of the same name is shown with its tenant. */
+const OF_A_TENANT = new Set<Dimension>(["department", "project", "workload"]);
+
+export const asked = (by: Dimension) => (OF_A_TENANT.has(by) ? `tenant,${by}` : by);
+
+/** One name for each series, no two alike. The tenant is left out where there is only one. */
+export function useSeriesNames(): (series: CostSeries[]) => string[] {
   const { t } = useLingui();
-  return ({ keys }) => (keys.length === 0 ? t`All others` : keys.map((key) => key.name || t`none`).join(" · "));
+  return (series) => {
+    const tenants = new Set(series.flatMap(({ keys }) => keys.filter((key) => key.dimension === "tenant").map((key) => key.id)));
+    const seen = new Map<string, number>();
+    return series.map(({ keys }) => {
+      const told = keys.length > 1 && tenants.size === 1 ? keys.filter((key) => key.dimension !== "tenant") : keys;
+      const name = keys.length === 0 ? t`All others` : told.toReversed().map((key) => key.name || t`none`).join(" · ");
+      const times = (seen.get(name) ?? 0) + 1;
+      seen.set(name, times);
+      return times === 1 ? name : `${name} (${times})`;
+    });
+  };
 }
