@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import month_filter, period_named
 from billing.exports.csv import usage_csv
 from billing.models import Charge, UsageRecord

@@ -358,6 +358,41 @@ export type AuditEntry = {
     detail: unknown;
 };
 
+export type BillTo = {
+    legal_name: string;
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string;
+};
+
+/**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfile = {
+    readonly id: string;
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    readonly created_at: string;
+    version: number;
+};
+
 /**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
@@ -887,6 +922,8 @@ export type Estate = {
     observed_at: string | null;
 };
 
+export type EveryEnum = 'day' | 'week' | 'month';
+
 /**
  * Of a placement the policy and the candidates, the chosen node first; of a refusal all the rest.
  */
@@ -916,6 +953,88 @@ export type Explanation = {
     miss: NearestMiss | null;
 };
 
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type Export = {
+    readonly id: string;
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    readonly period: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    readonly state_since: string;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    readonly files: Array<File>;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type ExportFormat = 'csv' | 'jsonl' | 'parquet' | 'parquet-float' | 'xlsx';
+
+export type ExportKind = 'focus-1.2' | 'focus-1.4' | 'line-items' | 'card-hours';
+
+export type ExportSchedule = {
+    readonly id: string;
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type ExportState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'expired';
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTarget = {
+    readonly id: string;
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
 export type FieldError = {
     pointer: string;
     detail: string;
@@ -928,6 +1047,13 @@ export type Figures = {
     power_watts: number | null;
     temperature_celsius: number | null;
     at: string;
+};
+
+export type File = {
+    name: string;
+    rows: number;
+    bytes: number;
+    sha256: string;
 };
 
 /**
@@ -1015,8 +1141,6 @@ export type Forecasts = {
 
 export type FormEnum = 'container' | 'vm' | 'server';
 
-export type FormatEnum = 'qcow2' | 'raw' | 'iso';
-
 export type FoundByEnum = 'greedy' | 'solver';
 
 export type HealthEnum = 'healthy' | 'unhealthy' | 'unknown';
@@ -1097,7 +1221,7 @@ export type Image = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -1107,6 +1231,8 @@ export type Image = {
     readonly created_at: string;
     version: number;
 };
+
+export type ImageFormat = 'qcow2' | 'raw' | 'iso';
 
 export type ImageFormatEnum = 'qcow2' | 'raw' | 'iso';
 
@@ -1141,8 +1267,29 @@ export type Invoice = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
 };
 
@@ -1173,7 +1320,7 @@ export type InvoiceLine = {
     meter: string;
 };
 
-export type InvoiceState = 'draft' | 'issued' | 'cancelled';
+export type InvoiceState = 'draft' | 'issued' | 'paid' | 'void';
 
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
@@ -1206,10 +1353,38 @@ export type InvoiceWithTotals = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
     totals: Totals;
+};
+
+export type Issuer = {
+    name: string;
+    tax_id: string;
+    address: string;
+    bank: string;
 };
 
 export type JoinToken = {
@@ -1562,6 +1737,60 @@ export type NewDepartmentRequest = {
     name: string;
 };
 
+export type NewExportRequest = {
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * A month, as 2026-11.
+     */
+    period: string;
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+};
+
+export type NewExportScheduleRequest = {
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+    /**
+     * A month: on its first day, of the month before.
+     */
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour?: number;
+};
+
+export type NewExportTargetRequest = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
+};
+
 export type NewImageRequest = {
     /**
      * Whose it is; none: for everybody.
@@ -1584,7 +1813,7 @@ export type NewImageRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -1598,6 +1827,13 @@ export type NewMembershipRequest = {
     tenant?: string | null;
     project?: string | null;
     role: RoleEnum;
+};
+
+export type NewPaymentRequest = {
+    invoice: string;
+    amount: string;
+    received_on: string;
+    reference: string;
 };
 
 export type NewPoolRequest = {
@@ -1657,6 +1893,25 @@ export type NewPriceRequest = {
      * Empty: until another begins.
      */
     valid_to?: string | null;
+};
+
+export type NewProfileRequest = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type NewProjectRequest = {
@@ -2065,6 +2320,12 @@ export type PaginatedAuditEntryList = {
     results: Array<AuditEntry>;
 };
 
+export type PaginatedBillingProfileList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfile>;
+};
+
 export type PaginatedBillingTermList = {
     next: string | null;
     previous: string | null;
@@ -2099,6 +2360,24 @@ export type PaginatedDepartmentList = {
     next: string | null;
     previous: string | null;
     results: Array<Department>;
+};
+
+export type PaginatedExportList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Export>;
+};
+
+export type PaginatedExportScheduleList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportSchedule>;
+};
+
+export type PaginatedExportTargetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTarget>;
 };
 
 export type PaginatedFlavorList = {
@@ -2141,6 +2420,12 @@ export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
     results: Array<Node>;
+};
+
+export type PaginatedPaymentList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Payment>;
 };
 
 export type PaginatedPoolList = {
@@ -2240,6 +2525,10 @@ export type PartitionsWanted = {
     generation: number;
 };
 
+export type PatchedExportScheduleChangeRequest = {
+    is_paused?: boolean;
+};
+
 export type PatchedImageChangeRequest = {
     name?: string;
     description?: string;
@@ -2256,7 +2545,7 @@ export type PatchedImageChangeRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -2270,6 +2559,24 @@ export type PatchedPoolChangeRequest = {
      */
     policy?: string;
     queue_order?: QueueOrderEnum;
+};
+
+export type PatchedProfileChangeRequest = {
+    legal_name?: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type PatchedQuotaChangeRequest = {
@@ -2304,6 +2611,29 @@ export type PatchedTemplateChangeRequest = {
     work?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type Payment = {
+    readonly id: string;
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
 };
 
 /**
@@ -2614,6 +2944,21 @@ export type ReportRequest = {
     agent?: AgentSelfRequest | null;
 };
 
+/**
+ * What became of the hours of its whole term, in hours of the flavor's whole unit. The rest is still open.
+ */
+export type ReservedHours = {
+    reserved: string;
+    /**
+     * Covered usage.
+     */
+    used: string;
+    /**
+     * Paid, and used by nobody.
+     */
+    unused: string;
+};
+
 export type RestartRequest = {
     /**
      * As by pulling the plug; otherwise it is asked kindly.
@@ -2638,6 +2983,13 @@ export type Result = {
     new_placed: number;
     findings: Array<Finding>;
     left_out: number;
+};
+
+export type ReversePaymentRequest = {
+    /**
+     * Why.
+     */
+    message?: string;
 };
 
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
@@ -3371,6 +3723,29 @@ export type AuditEntryWritable = {
 };
 
 /**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfileWritable = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    version: number;
+};
+
+/**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
 export type BillingTermWritable = {
@@ -3588,6 +3963,72 @@ export type DepartmentWritable = {
     version: number;
 };
 
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type ExportWritable = {
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    version: number;
+};
+
+export type ExportScheduleWritable = {
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    version: number;
+};
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTargetWritable = {
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
+    version: number;
+};
+
 export type FlavorWritable = {
     name: string;
     unit: UnitEnum;
@@ -3630,7 +4071,7 @@ export type ImageWritable = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -3668,6 +4109,24 @@ export type InvoiceWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3725,6 +4184,24 @@ export type InvoiceWithTotalsWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3835,6 +4312,24 @@ export type NewConnectionRequestWritable = {
     is_same_cluster?: boolean;
 };
 
+export type NewExportTargetRequestWritable = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
+    access_key: string;
+    secret_key: string;
+};
+
 /**
  * A user is made with a first role, so that an owner makes people only for the own tenant.
  */
@@ -3897,6 +4392,12 @@ export type PaginatedAuditEntryListWritable = {
     results: Array<AuditEntryWritable>;
 };
 
+export type PaginatedBillingProfileListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfileWritable>;
+};
+
 export type PaginatedBillingTermListWritable = {
     next: string | null;
     previous: string | null;
@@ -3931,6 +4432,24 @@ export type PaginatedDepartmentListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<DepartmentWritable>;
+};
+
+export type PaginatedExportListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportWritable>;
+};
+
+export type PaginatedExportScheduleListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportScheduleWritable>;
+};
+
+export type PaginatedExportTargetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTargetWritable>;
 };
 
 export type PaginatedFlavorListWritable = {
@@ -3973,6 +4492,12 @@ export type PaginatedNodeListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<NodeWritable>;
+};
+
+export type PaginatedPaymentListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PaymentWritable>;
 };
 
 export type PaginatedPoolListWritable = {
@@ -4063,6 +4588,26 @@ export type PaginatedWorkloadListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<WorkloadWritable>;
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type PaymentWritable = {
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    version: number;
 };
 
 export type PoolWritable = {
@@ -8228,6 +8773,33 @@ export type CommitmentsRetrieveResponses = {
 
 export type CommitmentsRetrieveResponse = CommitmentsRetrieveResponses[keyof CommitmentsRetrieveResponses];
 
+export type CommitmentsHoursData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this commitment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/commitments/{id}/hours';
+};
+
+export type CommitmentsHoursErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsHoursError = CommitmentsHoursErrors[keyof CommitmentsHoursErrors];
+
+export type CommitmentsHoursResponses = {
+    200: ReservedHours;
+};
+
+export type CommitmentsHoursResponse = CommitmentsHoursResponses[keyof CommitmentsHoursResponses];
+
 export type UsageRecordsListData = {
     body?: never;
     path?: never;
@@ -8930,6 +9502,424 @@ export type ProposalsDropResponses = {
 
 export type ProposalsDropResponse = ProposalsDropResponses[keyof ProposalsDropResponses];
 
+export type ExportsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: 'cancelled' | 'done' | 'expired' | 'failed' | 'queued' | 'running';
+        tenant?: string;
+    };
+    url: '/api/v1/exports';
+};
+
+export type ExportsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsListError = ExportsListErrors[keyof ExportsListErrors];
+
+export type ExportsListResponses = {
+    200: PaginatedExportList;
+};
+
+export type ExportsListResponse = ExportsListResponses[keyof ExportsListResponses];
+
+export type ExportsCreateData = {
+    body: NewExportRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/exports';
+};
+
+export type ExportsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCreateError = ExportsCreateErrors[keyof ExportsCreateErrors];
+
+export type ExportsCreateResponses = {
+    201: Export;
+};
+
+export type ExportsCreateResponse = ExportsCreateResponses[keyof ExportsCreateResponses];
+
+export type ExportsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}';
+};
+
+export type ExportsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsRetrieveError = ExportsRetrieveErrors[keyof ExportsRetrieveErrors];
+
+export type ExportsRetrieveResponses = {
+    200: Export;
+};
+
+export type ExportsRetrieveResponse = ExportsRetrieveResponses[keyof ExportsRetrieveResponses];
+
+export type ExportsCancelData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}/cancel';
+};
+
+export type ExportsCancelErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCancelError = ExportsCancelErrors[keyof ExportsCancelErrors];
+
+export type ExportsCancelResponses = {
+    202: Export;
+};
+
+export type ExportsCancelResponse = ExportsCancelResponses[keyof ExportsCancelResponses];
+
+export type ExportsFileData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * As `files` names it. Empty: the list of all.
+         */
+        name?: string;
+    };
+    url: '/api/v1/exports/{id}/file';
+};
+
+export type ExportsFileErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsFileError = ExportsFileErrors[keyof ExportsFileErrors];
+
+export type ExportsFileResponses = {
+    200: Blob | File;
+};
+
+export type ExportsFileResponse = ExportsFileResponses[keyof ExportsFileResponses];
+
+export type ExportTargetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsListError = ExportTargetsListErrors[keyof ExportTargetsListErrors];
+
+export type ExportTargetsListResponses = {
+    200: PaginatedExportTargetList;
+};
+
+export type ExportTargetsListResponse = ExportTargetsListResponses[keyof ExportTargetsListResponses];
+
+export type ExportTargetsCreateData = {
+    body: NewExportTargetRequestWritable;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsCreateError = ExportTargetsCreateErrors[keyof ExportTargetsCreateErrors];
+
+export type ExportTargetsCreateResponses = {
+    201: ExportTarget;
+};
+
+export type ExportTargetsCreateResponse = ExportTargetsCreateResponses[keyof ExportTargetsCreateResponses];
+
+export type ExportTargetsDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsDestroyError = ExportTargetsDestroyErrors[keyof ExportTargetsDestroyErrors];
+
+export type ExportTargetsDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportTargetsDestroyResponse = ExportTargetsDestroyResponses[keyof ExportTargetsDestroyResponses];
+
+export type ExportTargetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsRetrieveError = ExportTargetsRetrieveErrors[keyof ExportTargetsRetrieveErrors];
+
+export type ExportTargetsRetrieveResponses = {
+    200: ExportTarget;
+};
+
+export type ExportTargetsRetrieveResponse = ExportTargetsRetrieveResponses[keyof ExportTargetsRetrieveResponses];
+
+export type ExportSchedulesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_paused?: boolean;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesListError = ExportSchedulesListErrors[keyof ExportSchedulesListErrors];
+
+export type ExportSchedulesListResponses = {
+    200: PaginatedExportScheduleList;
+};
+
+export type ExportSchedulesListResponse = ExportSchedulesListResponses[keyof ExportSchedulesListResponses];
+
+export type ExportSchedulesCreateData = {
+    body: NewExportScheduleRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesCreateError = ExportSchedulesCreateErrors[keyof ExportSchedulesCreateErrors];
+
+export type ExportSchedulesCreateResponses = {
+    201: ExportSchedule;
+};
+
+export type ExportSchedulesCreateResponse = ExportSchedulesCreateResponses[keyof ExportSchedulesCreateResponses];
+
+export type ExportSchedulesDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesDestroyError = ExportSchedulesDestroyErrors[keyof ExportSchedulesDestroyErrors];
+
+export type ExportSchedulesDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportSchedulesDestroyResponse = ExportSchedulesDestroyResponses[keyof ExportSchedulesDestroyResponses];
+
+export type ExportSchedulesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesRetrieveError = ExportSchedulesRetrieveErrors[keyof ExportSchedulesRetrieveErrors];
+
+export type ExportSchedulesRetrieveResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesRetrieveResponse = ExportSchedulesRetrieveResponses[keyof ExportSchedulesRetrieveResponses];
+
+export type ExportSchedulesPartialUpdateData = {
+    body?: PatchedExportScheduleChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesPartialUpdateError = ExportSchedulesPartialUpdateErrors[keyof ExportSchedulesPartialUpdateErrors];
+
+export type ExportSchedulesPartialUpdateResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesPartialUpdateResponse = ExportSchedulesPartialUpdateResponses[keyof ExportSchedulesPartialUpdateResponses];
+
 export type InvoicesListData = {
     body?: never;
     path?: never;
@@ -8947,7 +9937,7 @@ export type InvoicesListData = {
          * A month of the billing time zone, as 2026-11.
          */
         period?: string;
-        state?: Array<'cancelled' | 'draft' | 'issued'>;
+        state?: Array<'draft' | 'issued' | 'paid' | 'void'>;
         tenant?: string;
     };
     url: '/api/v1/invoices';
@@ -9071,6 +10061,35 @@ export type InvoicesExportResponses = {
 
 export type InvoicesExportResponse = InvoicesExportResponses[keyof InvoicesExportResponses];
 
+export type InvoicesFapiaoData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/invoices/{id}/fapiao.json';
+};
+
+export type InvoicesFapiaoErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesFapiaoError = InvoicesFapiaoErrors[keyof InvoicesFapiaoErrors];
+
+export type InvoicesFapiaoResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type InvoicesFapiaoResponse = InvoicesFapiaoResponses[keyof InvoicesFapiaoResponses];
+
 export type InvoicesIssueData = {
     body?: never;
     path: {
@@ -9133,3 +10152,269 @@ export type InvoicesLinesResponses = {
 };
 
 export type InvoicesLinesResponse = InvoicesLinesResponses[keyof InvoicesLinesResponses];
+
+export type InvoicesPdfData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: {
+        language?: 'en' | 'zh';
+    };
+    url: '/api/v1/invoices/{id}/invoice.pdf';
+};
+
+export type InvoicesPdfErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesPdfError = InvoicesPdfErrors[keyof InvoicesPdfErrors];
+
+export type InvoicesPdfResponses = {
+    200: Blob | File;
+};
+
+export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
+
+export type BillingProfilesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tax_id?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesListError = BillingProfilesListErrors[keyof BillingProfilesListErrors];
+
+export type BillingProfilesListResponses = {
+    200: PaginatedBillingProfileList;
+};
+
+export type BillingProfilesListResponse = BillingProfilesListResponses[keyof BillingProfilesListResponses];
+
+export type BillingProfilesCreateData = {
+    body: NewProfileRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesCreateError = BillingProfilesCreateErrors[keyof BillingProfilesCreateErrors];
+
+export type BillingProfilesCreateResponses = {
+    201: BillingProfile;
+};
+
+export type BillingProfilesCreateResponse = BillingProfilesCreateResponses[keyof BillingProfilesCreateResponses];
+
+export type BillingProfilesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesRetrieveError = BillingProfilesRetrieveErrors[keyof BillingProfilesRetrieveErrors];
+
+export type BillingProfilesRetrieveResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesRetrieveResponse = BillingProfilesRetrieveResponses[keyof BillingProfilesRetrieveResponses];
+
+export type BillingProfilesPartialUpdateData = {
+    body?: PatchedProfileChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesPartialUpdateError = BillingProfilesPartialUpdateErrors[keyof BillingProfilesPartialUpdateErrors];
+
+export type BillingProfilesPartialUpdateResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesPartialUpdateResponse = BillingProfilesPartialUpdateResponses[keyof BillingProfilesPartialUpdateResponses];
+
+export type PaymentsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        invoice?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        received_on?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/payments';
+};
+
+export type PaymentsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsListError = PaymentsListErrors[keyof PaymentsListErrors];
+
+export type PaymentsListResponses = {
+    200: PaginatedPaymentList;
+};
+
+export type PaymentsListResponse = PaymentsListResponses[keyof PaymentsListResponses];
+
+export type PaymentsCreateData = {
+    body: NewPaymentRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/payments';
+};
+
+export type PaymentsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsCreateError = PaymentsCreateErrors[keyof PaymentsCreateErrors];
+
+export type PaymentsCreateResponses = {
+    201: Payment;
+};
+
+export type PaymentsCreateResponse = PaymentsCreateResponses[keyof PaymentsCreateResponses];
+
+export type PaymentsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}';
+};
+
+export type PaymentsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsRetrieveError = PaymentsRetrieveErrors[keyof PaymentsRetrieveErrors];
+
+export type PaymentsRetrieveResponses = {
+    200: Payment;
+};
+
+export type PaymentsRetrieveResponse = PaymentsRetrieveResponses[keyof PaymentsRetrieveResponses];
+
+export type PaymentsReverseData = {
+    body?: ReversePaymentRequest;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}/reverse';
+};
+
+export type PaymentsReverseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsReverseError = PaymentsReverseErrors[keyof PaymentsReverseErrors];
+
+export type PaymentsReverseResponses = {
+    202: Payment;
+};
+
+export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];
