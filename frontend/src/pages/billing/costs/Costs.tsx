@@ -46,7 +46,7 @@ export function Costs() {
       </Group>
       {query.isError && <ProblemAlert error={query.error} retry={() => void query.refetch()} />}
       {query.isPending && <Loading label={t`Costs`} />}
-      {query.data && <Shown found={query.data} />}
+      {query.data && <Shown what={i18n._(DIMENSIONS[by])} found={query.data} />}
       <Fold label={<Trans>What the month will come to</Trans>} startsOpen><Forecasts period={period} measure={measure} /></Fold>
       <Fold label={<Trans>What an hour of a card costs</Trans>}><UnitCosts period={period} /></Fold>
       <Fold label={<Trans>What stood idle, and who bears it</Trans>}><IdleCost period={period} /></Fold>
@@ -56,14 +56,14 @@ export function Costs() {
 }
 
 /** One chart and one table for each currency: amounts of two are never added up. */
-function Shown({ found }: { found: Found }) {
+function Shown({ what, found }: { what: string; found: Found }) {
   if (found.totals.length === 0) return <Empty title={<Trans>No costs in this month</Trans>}><Trans>Usage is charged ten minutes after its hour has ended.</Trans></Empty>;
   return found.totals.map(({ currency, cost }) => (
-    <InCurrency key={currency} currency={currency} cost={cost} series={found.series.filter((each) => each.currency === currency)} found={found} />
+    <InCurrency key={currency} what={what} currency={currency} cost={cost} series={found.series.filter((each) => each.currency === currency)} found={found} />
   ));
 }
 
-function InCurrency({ currency, cost, series, found }: { currency: string; cost: string; series: CostSeries[]; found: Found }) {
+function InCurrency({ what, currency, cost, series, found }: { what: string; currency: string; cost: string; series: CostSeries[]; found: Found }) {
   const { t, i18n } = useLingui();
   const names = useSeriesNames()(series);
   const money = (amount: string) => formatMoneyShort(amount, currency, i18n.locale);
@@ -74,7 +74,7 @@ function InCurrency({ currency, cost, series, found }: { currency: string; cost:
     return { name: each.name, isRest: each.keys.length === 0, amounts: days.map((day) => amounts.get(day) ?? 0) };
   });
   const columns: Column<(typeof rows)[number]>[] = [
-    { key: "name", header: t`Of what`, cell: (row) => <Text size="sm" fw={600}>{row.name}</Text> },
+    { key: "name", header: what, cell: (row) => <Text size="sm" fw={600}>{row.name}</Text> },
     { key: "cost", header: t`Cost`, align: "right", cell: (row) => <span className="aq-nowrap">{money(row.total)}</span> },
     { key: "share", header: t`Share`, align: "right", cell: (row) => <Share of={row.share} /> },
   ];
@@ -94,7 +94,7 @@ function Share({ of }: { of: string | null }) {
   const share = new Intl.NumberFormat(i18n.locale, { style: "percent", maximumFractionDigits: 1 }).format(Number(of));
   return (
     <Group gap="xs" justify="flex-end" wrap="nowrap">
-      <Progress w={90} size="sm" value={Math.max(0, Number(of) * 100)} aria-hidden />
+      <Progress visibleFrom="sm" w={90} size="sm" value={Math.max(0, Number(of) * 100)} aria-hidden />
       <Text size="sm" w={56} ta="right">{share}</Text>
     </Group>
   );
