@@ -9114,6 +9114,10 @@ export type CostsListData = {
         end?: string;
         flavor?: string;
         measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         site?: string;
         /**
@@ -9186,6 +9190,10 @@ export type CostsIdleData = {
         end?: string;
         flavor?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
          */
         rule?: 'use' | 'quota';
@@ -9222,6 +9230,10 @@ export type CostsLoansData = {
          */
         end?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * From when; left out: from the first charge.
          */
         start?: string;
@@ -9253,6 +9265,10 @@ export type CostsUnitsData = {
          * Until when, exclusive; left out: to the last.
          */
         end?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         /**
          * From when; left out: from the first charge.
