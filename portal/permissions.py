@@ -89,6 +89,10 @@ TABLE: dict[str, frozenset[Role]] = {
         "usage.view": _MONEY | {_R.TENANT_MEMBER, _R.TENANT_VIEWER},
         "invoice.view": _MONEY,
         "invoice.issue": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
+        "budget.view": _MONEY,
+        "budget.edit": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE, _R.TENANT_OWNER},  # owners: those of projects
+        "wallet.view": _MONEY,
+        "wallet.edit": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
     }.items()
 }
 

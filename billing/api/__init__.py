@@ -3,12 +3,14 @@
 from typing import Any
 
 from billing.api.books import BillingTermViewSet, CommitmentViewSet, PriceBookViewSet, TaxRuleViewSet
+from billing.api.budgets import BudgetViewSet, EstimateViewSet
 from billing.api.charges import ChargeViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
 from billing.api.prices import PriceViewSet
 from billing.api.proposals import ProposalViewSet
 from billing.api.usage import UsageRecordViewSet
+from billing.api.wallets import CreditViewSet, WalletViewSet
 
 
 def routes(router: Any) -> None:
@@ -23,3 +25,7 @@ def routes(router: Any) -> None:
     router.register("charges", ChargeViewSet, "charges")
     router.register("proposals", ProposalViewSet, "proposals")
     router.register("invoices", InvoiceViewSet, "invoices")
+    router.register("budgets", BudgetViewSet, "budgets")
+    router.register("estimates", EstimateViewSet, "estimates")
+    router.register("wallets", WalletViewSet, "wallets")
+    router.register("credits", CreditViewSet, "credits")

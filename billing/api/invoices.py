@@ -16,6 +16,7 @@ from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine
+from billing.models.wallets import used_by
 from billing.policy import policy
 from billing.states import InvoiceState
 from portal.http.filters import FilterSet
@@ -41,6 +42,7 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     refers_to = serializers.UUIDField(
         source="refers_to_id", allow_null=True, help_text="A credit note: the invoice it cancels."
     )
+    from_wallet = serializers.DecimalField(max_digits=38, decimal_places=2, help_text="What the wallet paid of it.")
     credit_note = serializers.UUIDField(source="credit_note.pk", default=None, allow_null=True)
     actions = serializers.SerializerMethodField()
 
@@ -48,8 +50,8 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
         model = Invoice
         fields = [
             "id", "number", "state", "reason", "message", "state_since", "tenant", "tenant_name", "period",
-            "period_start", "period_end", "currency", "total", "payable", "has_unrated", "refers_to", "credit_note",
-            "issued_at", "created_at", "version", "actions",
+            "period_start", "period_end", "currency", "total", "payable", "from_wallet", "has_unrated", "refers_to",
+            "credit_note", "issued_at", "created_at", "version", "actions",
         ]  # fmt: skip
 
     def get_actions(self, invoice: Invoice) -> list[str]:
@@ -147,7 +149,8 @@ class InvoiceViewSet(ReadViewSet):
     queryset = Invoice.objects.select_related("credit_note").annotate(
         has_unrated=Exists(
             InvoiceLine.objects.filter(invoice=OuterRef("pk"), category="usage", unit_price__isnull=True)
-        )
+        ),
+        from_wallet=used_by("invoice"),
     )
     filterset_class = InvoiceFilter
     permissions = {

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, commitments, drafts, invoices, prices, rerating
+from billing.actions import books, budgets, commitments, drafts, invoices, prices, rerating, wallets
 from billing.models import CapacityHour, Charge, UsageGap, UsageRecord
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
@@ -102,6 +102,13 @@ class World:
         things["tax-rules"] = books.set_tax(by=SYSTEM, book=things["price-books"], name="VAT", rate=Decimal("0.06"))
         things["billing-terms"] = books.set_terms(
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), valid_from=at(0) - timedelta(days=200)
+        )
+        things["credits"] = wallets.add(
+            by=SYSTEM, tenant=self.tenant, currency="CNY", kind="grant", amount=Decimal(5), note="Welcome"
+        )
+        things["wallets"] = things["credits"].wallet
+        things["budgets"] = budgets.create(
+            by=SYSTEM, tenant=self.tenant, project=estate.project, limit=Decimal(10**9), currency="CNY", policy=policy()
         )
         estate.ended(at(0), at(60))
         estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))

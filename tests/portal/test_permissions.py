@@ -77,6 +77,10 @@ EXPECTED = {
     "usage.view": "AVFofmv",
     "invoice.view": "AVFof",
     "invoice.issue": "AF",
+    "budget.view": "AVFof",
+    "budget.edit": "AFo",
+    "wallet.view": "AVFof",
+    "wallet.edit": "AF",
 }
 
 
