@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.actions import invoices, ledger, wallets
@@ -18,6 +17,7 @@ from portal.audit import SYSTEM
 from portal.errors import Conflict
 from portal.models import AuditEntry
 from portal.models.base import uuid7
+from tests.billing.cases import holds_for
 from tests.billing.invoicing import draft, issue
 from tests.billing.rows import Estate, at
 
@@ -39,8 +39,7 @@ lots = st.lists(
 # -- the arithmetic -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=2000, deadline=None)
-@given(lots, cents, cents, st.randoms(use_true_random=False))
+@holds_for(lots, cents, cents, st.randoms(use_true_random=False))
 def test_what_is_drained_adds_up_and_its_order_is_always_the_same(
     some: list[Lot], wanted: Decimal, overdraft: Decimal, random: Any
 ) -> None:
