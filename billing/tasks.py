@@ -3,9 +3,11 @@
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 
 from billing import capacity, gaps, metering
-from billing.actions import drafts, spending, wallets
+from billing.actions import drafts, exporting, exports, spending, wallets
+from billing.models import Export
 from billing.policy import policy
 from portal import hints
 
@@ -36,6 +38,20 @@ def sweep_invoices() -> None:
 @shared_task
 def refresh_drafts(tenant_id: str) -> None:
     drafts.refresh(tenant_id=UUID(tenant_id), policy=policy())
+
+
+@shared_task
+def make_export(pk: str) -> None:
+    if exporting.make(pk, policy=policy(), folder=settings.EXPORTS_DIR):
+        hints.send("billing.tasks.make_export", pk)
+
+
+@shared_task
+def sweep_exports() -> None:
+    exports.run_schedules(policy=policy())
+    exporting.expire(folder=settings.EXPORTS_DIR)
+    for pk in Export.objects.in_work().take_due(100):
+        hints.send("billing.tasks.make_export", str(pk))
 
 
 @shared_task

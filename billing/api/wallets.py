@@ -18,7 +18,6 @@ from portal.http.viewsets import ReadViewSet
 
 _MONEY: dict[str, Any] = {"max_digits": 20, "decimal_places": 2}
 _SUM: dict[str, Any] = {"max_digits": 38, "decimal_places": 2}
-_KINDS = [Credit.Kind.TOP_UP.value, Credit.Kind.GRANT.value]
 
 
 class WalletSerializer(serializers.ModelSerializer[Wallet]):
@@ -61,7 +60,7 @@ class WalletViewSet(ReadViewSet):
 
 
 class CreditSerializer(serializers.ModelSerializer[Credit]):
-    """Money that came into a wallet: paid in, given, or returned from a cancelled invoice. `left` is not used up yet;
+    """Money that came into a wallet: paid in, or given. `left` is not used up yet;
     what expires first is used first, then the oldest."""
 
     wallet = serializers.UUIDField(source="wallet_id")
@@ -80,7 +79,7 @@ class CreditSerializer(serializers.ModelSerializer[Credit]):
 
 class NewCreditSerializer(serializers.Serializer[Any]):
     tenant = serializers.UUIDField()
-    kind = serializers.ChoiceField(_KINDS, help_text="Paid in, or given.")
+    kind = serializers.ChoiceField(Credit.Kind.choices, help_text="Paid in, or given.")
     amount = serializers.DecimalField(min_value=Decimal("0.01"), **_MONEY)
     currency = serializers.RegexField(r"^[A-Z]{3}$", required=False, help_text="Empty: that of the installation.")
     expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Empty: never.")

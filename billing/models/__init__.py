@@ -5,18 +5,22 @@ from billing.models.budgets import Budget, BudgetAlert, BudgetHold, OnExhausted
 from billing.models.capacity import CapacityHour
 from billing.models.charges import Charge, ChargeCategory
 from billing.models.commitments import Commitment
+from billing.models.exports import Every, Export, ExportKind, ExportSchedule, ExportTarget
 from billing.models.gaps import UsageGap
 from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.models.marks import Mark
+from billing.models.payments import Payment
 from billing.models.prices import PriceVersion
+from billing.models.profiles import BillingProfile
 from billing.models.proposals import Proposal
 from billing.models.usage import UsageRecord
 from billing.models.wallets import Credit, CreditUse, Wallet
 
 __all__ = [
-    "AccountKind", "BillingTerm", "Budget", "BudgetAlert", "BudgetHold", "CapacityHour", "Charge", "ChargeCategory",
-    "Commitment", "Credit", "CreditUse", "Invoice", "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry",
-    "LedgerTransaction", "Mark", "NumberSeries", "OnExhausted", "PriceBook", "PriceVersion", "Proposal", "TaxRule",
+    "AccountKind", "BillingProfile", "BillingTerm", "Budget", "BudgetAlert", "BudgetHold", "CapacityHour", "Charge",
+    "ChargeCategory", "Commitment", "Credit", "CreditUse", "Every", "Export", "ExportKind", "ExportSchedule",
+    "ExportTarget", "Invoice", "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction",
+    "Mark", "NumberSeries", "OnExhausted", "Payment", "PriceBook", "PriceVersion", "Proposal", "TaxRule",
     "TenantClass", "TransactionKind", "UsageGap", "UsageRecord", "Wallet",
 ]  # fmt: skip

@@ -72,7 +72,6 @@ class Credit(Row):
     class Kind(models.TextChoices):
         TOP_UP = "top-up"  # paid in
         GRANT = "grant"  # given
-        RETURNED = "returned"  # from a cancelled invoice, whose overdraft was made good since
 
     scope_paths: ClassVar = {"tenant": "wallet__tenant_id"}
 

@@ -56,7 +56,7 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
         ]  # fmt: skip
 
     def get_actions(self, allocation: Allocation) -> list[str]:
-        can_do = machines.verbs(allocation.cluster.driver)
+        can_do = machines.verbs(allocation.cluster)
         known = _ALLOCATION_VERBS | {verb: how for verb, how in VERBS.items() if verb in can_do}
         return allowed_verbs(self.context["request"].user, allocation, known)
 
@@ -70,8 +70,10 @@ class AllocationFilter(FilterSet):
 
 
 class AllocationViewSet(ReadViewSet):
-    queryset = Allocation.objects.select_related("tenant", "workload", "cluster", "node", "flavor").prefetch_related(
-        "shares__accelerator__model"
+    queryset = (
+        Allocation.objects.select_related("tenant", "workload", "cluster__agent", "node", "flavor")
+        .defer("cluster__agent__inventory", "cluster__agent__figures")
+        .prefetch_related("shares__accelerator__model")
     )
     serializer_class = AllocationSerializer
     filterset_class = AllocationFilter

@@ -15,7 +15,6 @@ from django.utils import timezone
 from hypothesis import strategies as st
 
 from billing.actions import budgets, invoices, ledger, spending, wallets
-from billing.actions.holds import OverBudget
 from billing.models import AccountKind, BudgetAlert, Credit, Wallet
 from billing.periods import month_of
 from billing.policy import policy
@@ -26,6 +25,7 @@ from federation.actions import workloads
 from federation.models import Allocation, Workload
 from federation.states import WorkloadState as W
 from portal.audit import SYSTEM
+from portal.errors import OverBudget
 from tests.billing.cases import holds_for
 from tests.billing.invoicing import issue, meter
 from tests.billing.rows import Estate, at
@@ -244,7 +244,7 @@ class Purse:
         assert -ledger.balance(AccountKind.WALLET, "CNY", tenant_id=self.estate.tenant.pk) == balance
         left = Credit.objects.with_left().filter(wallet=wallet)
         assert all(0 <= credit.left <= credit.amount for credit in left)
-        paid = sum((wallets.paid_of(invoice) for invoice in self.asked), ZERO)
+        paid = sum((wallets.paid_for(invoice) for invoice in self.asked), ZERO)
         owed = sum((invoice.total for invoice in self.asked), ZERO)
         due = ledger.balance(AccountKind.RECEIVABLE, "CNY", tenant_id=self.estate.tenant.pk)
         assert due == owed - paid >= 0

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from billing import tasks
 from billing.actions import budgets, spending, wallets
-from billing.actions.holds import OverBudget
 from billing.actions.prices import Terms
 from billing.models import Budget, BudgetAlert, BudgetHold
 from billing.periods import month_of
@@ -18,7 +17,7 @@ from federation.actions import arrays, workloads
 from federation.models import Workload
 from federation.states import WorkloadState as W
 from portal.audit import SYSTEM
-from portal.errors import Conflict
+from portal.errors import Conflict, OverBudget
 from portal.models import AuditEntry, OutboxEvent
 from tests.billing.invoicing import meter
 from tests.billing.rows import Estate

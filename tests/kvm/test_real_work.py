@@ -261,7 +261,7 @@ def test_memory_that_was_changed_at_the_host_is_seen(driver: KvmDriver, libvirtd
     [
         ({"image": "nothing.raw"}, "NoSuchImage"),
         ({"image": "/nowhere/nothing.raw"}, "NoSuchImage"),
-        ({"boot": Boot(image_url="https://example.org/x.qcow2")}, "ImageNotAtSite"),
+        ({"boot": Boot(image_url="https://example.org/x.qcow2")}, "ChecksumRequired"),
         ({"node": "other"}, "NoSuchNode"),
         ({"secret_env": ("s",)}, "SecretsNotSupported"),
     ],
