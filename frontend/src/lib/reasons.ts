@@ -74,6 +74,7 @@ export const REASONS: Record<string, ReasonWords> = {
   // Ended by somebody
   CancelledByUser: say(msg`Cancelled by a user`),
   SuspendedByUser: say(msg`Suspended by a user`),
+  OverBudget: say(msg`A budget does not have that much left`, msg`It can be resumed when the budget is raised, or next month.`),
   ReleasedByUser: say(msg`Released by a user`),
   SuspendedByStaff: say(msg`Suspended by the platform's staff`),
   Moved: say(msg`Stopped to start again on another node, so that free devices come together`),
@@ -205,6 +206,7 @@ export const REASONS: Record<string, ReasonWords> = {
   Cancels: say(msg`Takes another invoice back`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
   PaidInFull: say(msg`Paid in full`),
+  PaidFromWallet: say(msg`Paid from the wallet`),
   PaymentReversed: say(msg`A payment was reversed`),
 };
 
