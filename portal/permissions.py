@@ -89,6 +89,8 @@ TABLE: dict[str, frozenset[Role]] = {
         "usage.view": _MONEY | {_R.TENANT_MEMBER, _R.TENANT_VIEWER},
         "invoice.view": _MONEY,
         "invoice.issue": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
+        "month.view": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE, _R.PLATFORM_VIEWER},
+        "month.close": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
     }.items()
 }
 

@@ -33,6 +33,12 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
     drafts.catch_up(tenant_id=invoice.tenant_id, policy=policy, until=period.end, period=period)
     drafts.rebuild(by, invoice.tenant_id, period, policy, invoice.currency)
     invoice.refresh_from_db()
+    fix(by, invoice, policy)
+    return invoice
+
+
+def fix(by: Actor, invoice: Invoice, policy: Policy) -> None:
+    """Issue a draft as it stands. The caller holds it and its tenant, and has just rebuilt it."""
     lines = list(invoice.lines.order_by("position"))
     if not lines:
         raise Conflict("There is nothing on this draft to ask for.")
@@ -53,7 +59,6 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
         by, invoice, "INV", payable, reason="Issued", posted_in=posted, bill_to=bill_to,
         issuer=asdict(policy.issuer), due_on=today + timedelta(days=days),
     )  # fmt: skip
-    return invoice
 
 
 @transaction.atomic

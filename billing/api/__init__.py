@@ -6,10 +6,12 @@ from billing.api.books import BillingTermViewSet, CommitmentViewSet, PriceBookVi
 from billing.api.charges import ChargeViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
+from billing.api.months import MonthViewSet
 from billing.api.payments import PaymentViewSet
 from billing.api.prices import PriceViewSet
 from billing.api.profiles import BillingProfileViewSet
 from billing.api.proposals import ProposalViewSet
+from billing.api.settlements import SettlementViewSet
 from billing.api.usage import UsageRecordViewSet
 
 
@@ -27,3 +29,5 @@ def routes(router: Any) -> None:
     router.register("invoices", InvoiceViewSet, "invoices")
     router.register("billing-profiles", BillingProfileViewSet, "billing_profiles")
     router.register("payments", PaymentViewSet, "payments")
+    router.register("months", MonthViewSet, "months")
+    router.register("settlements", SettlementViewSet, "settlements")

@@ -30,25 +30,35 @@ class PdfRenderer(JSONRenderer):
 
 
 PDF_RENDERERS: Any = [JSONRenderer, PdfRenderer]
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX_SCHEMA: Any = {(200, XLSX): OpenApiTypes.BINARY}
 
 
-class PdfResponse(HttpResponse):
-    def __init__(self, content: bytes, name: str) -> None:
+class XlsxRenderer(JSONRenderer):
+    """As that of CSV."""
+
+    media_type = XLSX
+    format = "xlsx"
+
+
+XLSX_RENDERERS: Any = [JSONRenderer, XlsxRenderer]
+
+
+class FileResponse(HttpResponse):
+    def __init__(self, content: bytes, name: str, content_type: str) -> None:
         super().__init__(
-            content,
-            content_type="application/pdf",
-            headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
+            content, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
         )
 
 
-class CsvResponse(StreamingHttpResponse):
+class StreamedFile(StreamingHttpResponse):
     """Django would read a plain iterator to its end before an ASGI server sends a byte; this one does not."""
 
-    def __init__(self, pieces: Iterator[str], name: str) -> None:
+    def __init__(self, pieces: Iterator[Any], name: str, content_type: str, **headers: str) -> None:
         super().__init__(
             pieces,
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+            content_type=content_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"', **headers},
         )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -56,3 +66,8 @@ class CsvResponse(StreamingHttpResponse):
         pieces: Any = iter(self.streaming_content)  # type: ignore[arg-type]  # made from a plain iterator above
         while (piece := await following(pieces, None)) is not None:
             yield piece
+
+
+class CsvResponse(StreamedFile):
+    def __init__(self, pieces: Iterator[str], name: str) -> None:
+        super().__init__(pieces, f"{name}.csv", "text/csv; charset=utf-8")

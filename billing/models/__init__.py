@@ -8,6 +8,7 @@ from billing.models.gaps import UsageGap
 from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.models.marks import Mark
+from billing.models.months import Month, SettlementLine
 from billing.models.payments import Payment
 from billing.models.prices import PriceVersion
 from billing.models.profiles import BillingProfile
@@ -16,7 +17,7 @@ from billing.models.usage import UsageRecord
 
 __all__ = [
     "AccountKind", "BillingProfile", "BillingTerm", "CapacityHour", "Charge", "ChargeCategory", "Commitment", "Invoice",
-    "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "NumberSeries",
-    "Payment", "PriceBook", "PriceVersion", "Proposal", "TaxRule", "TenantClass", "TransactionKind", "UsageGap",
-    "UsageRecord",
+    "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction", "Mark", "Month",
+    "NumberSeries", "Payment", "PriceBook", "PriceVersion", "Proposal", "SettlementLine", "TaxRule", "TenantClass",
+    "TransactionKind", "UsageGap", "UsageRecord",
 ]  # fmt: skip

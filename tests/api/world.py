@@ -10,8 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, commitments, drafts, invoices, payments, prices, profiles, rerating
-from billing.models import CapacityHour, Charge, UsageGap, UsageRecord
+from billing.actions import books, closing, commitments, drafts, invoices, months, payments, prices, profiles, rerating
+from billing.models import CapacityHour, Charge, Month, SettlementLine, UsageGap, UsageRecord
 from billing.periods import month
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
@@ -138,6 +138,19 @@ class World:
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), start=NOVEMBER.start, end=NOVEMBER.end,
             policy=policy(),
         )  # fmt: skip
+
+        months.ensure(policy=policy(), now=NOVEMBER.end)
+        first, second = Month.objects.exclude(state="closed").order_by("period_start")[:2]
+        things["months closed"], things["months"] = self._close(first), second
+        things["settlements"] = SettlementLine.objects.filter(tenant_id=self.tenant.pk, side="site").first()
+
+    def _close(self, asked: Month) -> Month:
+        """The months are everybody's: another world, made later, finds its own usage late, and settled by the next."""
+        period, now = month(asked.label, policy().zone), NOVEMBER.end
+        months.close(by=SYSTEM, period=period, policy=policy(), accept=months.ACCEPTABLE, now=now)
+        while closing.step(month_id=asked.pk, policy=policy(), now=now):
+            pass
+        return Month.objects.get(pk=asked.pk, state="closed")
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things

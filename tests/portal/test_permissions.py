@@ -77,6 +77,8 @@ EXPECTED = {
     "usage.view": "AVFofmv",
     "invoice.view": "AVFof",
     "invoice.issue": "AF",
+    "month.view": "AVF",
+    "month.close": "AF",
 }
 
 

@@ -206,6 +206,12 @@ export const REASONS: Record<string, ReasonWords> = {
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
   PaidInFull: say(msg`Paid in full`),
   PaymentReversed: say(msg`A payment was reversed`),
+  // Months
+  CloseAsked: say(msg`Its closing was asked for`),
+  MonthNotReady: say(msg`Something came up that was not accepted`),
+  Charged: say(msg`All of its usage is charged`),
+  Settled: say(msg`The settlement is posted`),
+  Closed: say(msg`Closed, with its archive`),
 };
 
 /** Reasons that say no more than their state does; shown in the history only. */
