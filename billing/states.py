@@ -14,7 +14,8 @@ INVOICE_ARROWS = {
     InvoiceState.DRAFT: frozenset({InvoiceState.ISSUED}),  # finance: actions/invoices.py
     # finance: paid by the last of its payments (actions/payments.py), void together with a credit note
     InvoiceState.ISSUED: frozenset({InvoiceState.PAID, InvoiceState.VOID}),
-    InvoiceState.PAID: frozenset({InvoiceState.ISSUED}),  # finance: a payment went back
+    # finance: a payment went back; cancelled, when nothing but a wallet had paid it
+    InvoiceState.PAID: frozenset({InvoiceState.ISSUED, InvoiceState.VOID}),
     InvoiceState.VOID: frozenset(),
 }
 
@@ -47,4 +48,24 @@ MONTH_ARROWS = {
     MonthState.ISSUING: frozenset({MonthState.SETTLED}),  # all drafts are issued, and the settlement is posted
     MonthState.SETTLED: frozenset({MonthState.CLOSED}),  # the archive is written
     MonthState.CLOSED: frozenset(),
+}
+
+
+class ExportState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+EXPORT_ARROWS = {
+    # a worker: actions/exporting.py; finance: actions/exports.py
+    ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.RUNNING: frozenset({ExportState.DONE, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.DONE: frozenset({ExportState.EXPIRED}),  # the sweep, when its files have been kept long enough
+    ExportState.FAILED: frozenset({ExportState.EXPIRED}),
+    ExportState.CANCELLED: frozenset({ExportState.EXPIRED}),
+    ExportState.EXPIRED: frozenset(),
 }

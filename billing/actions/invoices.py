@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.actions import bookings, drafts, profiles
+from billing.actions import bookings, drafts, profiles, wallets
 from billing.models import Invoice, InvoiceLine, NumberSeries
 from billing.periods import month_of
 from billing.policy import Policy
@@ -59,6 +59,8 @@ def fix(by: Actor, invoice: Invoice, policy: Policy) -> None:
         by, invoice, "INV", payable, reason="Issued", posted_in=posted, bill_to=bill_to,
         issuer=asdict(policy.issuer), due_on=today + timedelta(days=days),
     )  # fmt: skip
+    if payable > 0 and wallets.pay(by, invoice, payable) == payable:
+        move(invoice, InvoiceState.PAID, by=by, reason="PaidFromWallet")
 
 
 @transaction.atomic
@@ -67,7 +69,7 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
     invoice = locked(invoice)
     if invoice.is_credit_note:
         raise Conflict("A credit note stays. Draft the month again to ask for its usage once more.")
-    if invoice.state != InvoiceState.ISSUED:
+    if invoice.state not in (InvoiceState.ISSUED, InvoiceState.PAID):
         raise IllegalTransition(f"This invoice is {invoice.state}; only an issued one can be cancelled.")
     if invoice.payments.paid():
         raise Conflict("Something was paid for this invoice already. Reverse the payments first.")
@@ -92,6 +94,7 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
         by, note, "CN", note.total, reason="Cancels", message=message_of_note,
         posted_in=bookings.take_back(by, invoice, note),
     )  # fmt: skip
+    wallets.give_back(by, invoice)
     move(invoice, InvoiceState.VOID, by=by, reason="CancelledByCreditNote", message=message)
     audit.record(by=by, what="invoice.cancel", target=invoice, detail={"credit_note": note.number})
     return invoice

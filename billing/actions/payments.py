@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from billing.actions import ledger
+from billing.actions import ledger, wallets
 from billing.actions.invoices import locked
 from billing.actions.ledger import Move
 from billing.models import AccountKind, Invoice, Payment, TransactionKind
@@ -25,7 +25,7 @@ def receive(*, by: Actor, invoice: Invoice, amount: Decimal, received_on: date, 
         raise Conflict("A credit note asks for nothing.")
     if invoice.state != InvoiceState.ISSUED:
         raise IllegalTransition(f"This invoice is {invoice.state}; only an issued one can be paid.")
-    due = invoice.total - invoice.payments.paid()
+    due = invoice.total - invoice.payments.paid() - wallets.paid_for(invoice)
     if not amount or (amount < 0) != (due < 0) or abs(amount) > abs(due):
         raise Invalid.field("amount", f"{due:.2f} {invoice.currency} is to be paid, and no more.", "not-what-is-due")
     pk = uuid7()

@@ -147,6 +147,7 @@ def metered(record: UsageRecord) -> Metered:
         cpu_milli=record.cpu_milli,
         memory_mib=record.memory_mib,
         power_watts=record.power_watts,
+        power_milliwatts=record.power_milliwatts,
     )
 
 

@@ -15,10 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import drafts, invoices
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, FileResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, FileResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
-from billing.models import Invoice, InvoiceLine, Payment
+from billing.models import CreditUse, Invoice, InvoiceLine, Payment
 from billing.policy import policy
 from billing.states import InvoiceState
 from portal.errors import Invalid
@@ -29,7 +29,7 @@ from portal.http.viewsets import ReadViewSet, allowed_verbs
 
 _VERBS: dict[str, tuple[str, frozenset[str]]] = {
     "issue": ("invoice.issue", frozenset({InvoiceState.DRAFT})),
-    "cancel": ("invoice.issue", frozenset({InvoiceState.ISSUED})),
+    "cancel": ("invoice.issue", frozenset({InvoiceState.ISSUED, InvoiceState.PAID})),
     "pay": ("invoice.issue", frozenset({InvoiceState.ISSUED})),
 }
 _EXACT: dict[str, Any] = {"max_digits": 38, "decimal_places": 15}
@@ -65,6 +65,7 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     )
     credit_note = serializers.UUIDField(source="credit_note.pk", default=None, allow_null=True)
     paid = serializers.DecimalField(max_digits=38, decimal_places=2, help_text="What came in for it.")
+    from_wallet = serializers.DecimalField(max_digits=38, decimal_places=2, help_text="What its wallet paid of it.")
     is_overdue = serializers.BooleanField()
     issuer = IssuerSerializer(help_text="Who asks for it. Empty in a draft.")
     bill_to = BillToSerializer(help_text="Whom it is made out to. Empty in a draft.")
@@ -75,7 +76,8 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
         fields = [
             "id", "number", "state", "reason", "message", "state_since", "tenant", "tenant_name", "period",
             "period_start", "period_end", "currency", "total", "payable", "has_unrated", "refers_to", "credit_note",
-            "issued_at", "due_on", "is_overdue", "paid", "issuer", "bill_to", "created_at", "version", "actions",
+            "issued_at", "due_on", "is_overdue", "paid", "from_wallet", "issuer", "bill_to", "created_at", "version",
+            "actions",
         ]  # fmt: skip
 
     def get_actions(self, invoice: Invoice) -> list[str]:
@@ -175,21 +177,19 @@ class LinePages(CursorPages):
 _LANGUAGE = OpenApiParameter("language", str, enum=["en", "zh"], default="en")
 
 
+def _sum_of(model: Any) -> Any:
+    """The amounts of what belongs to an invoice."""
+    rows = model.objects.filter(invoice=OuterRef("pk")).order_by().values("invoice").annotate(sum=Sum("amount"))
+    return Coalesce(Subquery(rows.values("sum")), Decimal(0))
+
+
 class InvoiceViewSet(ReadViewSet):
     queryset = Invoice.objects.select_related("credit_note").annotate(
         has_unrated=Exists(
             InvoiceLine.objects.filter(invoice=OuterRef("pk"), category="usage", unit_price__isnull=True)
         ),
-        paid=Coalesce(
-            Subquery(
-                Payment.objects.filter(invoice=OuterRef("pk"))
-                .order_by()
-                .values("invoice")
-                .annotate(paid=Sum("amount"))
-                .values("paid")
-            ),
-            Decimal(0),
-        ),
+        paid=_sum_of(Payment),
+        from_wallet=_sum_of(CreditUse),
     )
     filterset_class = InvoiceFilter
     permissions = {

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import months
-from billing.api.exports import StreamedFile
+from billing.api.csv import JsonPieces
 from billing.exports import archive
 from billing.models import Month
 from billing.periods import month
@@ -110,9 +110,4 @@ class MonthViewSet(ReadViewSet):
         found = self.get_object()
         if found.state != MonthState.CLOSED:
             raise Conflict("This month is not closed.")
-        return StreamedFile(
-            archive.pieces(found),
-            f"{found.label}.json",
-            "application/json",
-            **{"X-Content-SHA256": found.archive_sha256},
-        )
+        return JsonPieces(archive.pieces(found), f"{found.label}.json", found.archive_sha256)

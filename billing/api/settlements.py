@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, XLSX, XLSX_RENDERERS, XLSX_SCHEMA, CsvResponse, FileResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, XLSX, XLSX_RENDERERS, XLSX_SCHEMA, CsvResponse, FileResponse
 from billing.api.filters import MONTH_RULE
 from billing.exports.settlements import ORDER, settlement_csv, settlement_xlsx
 from billing.models import SettlementLine

@@ -86,7 +86,7 @@ DROP TRIGGER append_only ON billing_payment;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0007_capacity_hours'),
+        ('billing', '0009_wallet_walls'),
         ('portal', '0003_cpu_flavor'),
     ]
 

@@ -86,6 +86,9 @@ class UsageRecord(Row):
     memory_mib = models.PositiveBigIntegerField(default=0)
     device_memory_mib = models.PositiveBigIntegerField(default=0, help_text="Of the cards, as far as it is held.")
     power_watts = models.PositiveIntegerField(default=0, help_text="Nominal, of a whole unit.")
+    power_milliwatts = models.PositiveBigIntegerField(
+        null=True, help_text="Mean draw of what is held, as measured; null: not measured, and nominal."
+    )
     start_at = models.DateTimeField()
     end_at = models.DateTimeField()
     revision = models.PositiveSmallIntegerField(default=0, help_text="Rises when a charged record is replaced.")

@@ -41,6 +41,7 @@ class Metered:
     cpu_milli: int = 0
     memory_mib: int = 0
     power_watts: int = 0
+    power_milliwatts: int | None = None  # of all that is held, where it was measured
 
     @property
     def seconds(self) -> int:
@@ -53,7 +54,8 @@ class Metered:
             case Meter.MEMORY:
                 return self.memory_mib
             case Meter.ENERGY:
-                return self.held_milli * self.power_watts
+                nominal = self.held_milli * self.power_watts
+                return nominal if self.power_milliwatts is None else self.power_milliwatts
         return self.held_milli
 
 

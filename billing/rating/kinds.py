@@ -12,7 +12,7 @@ class Meter(StrEnum):
     ACCELERATOR = "accelerator"  # the flavor's own unit: a card, or a core of a machine without cards
     CPU = "cpu"  # cores held beside cards
     MEMORY = "memory"  # of the host, held beside cards
-    ENERGY = "energy"  # of the cards held, at their nominal power
+    ENERGY = "energy"  # of what is held: as it was measured, else at its nominal power
     RESERVATION = "reservation"  # hours reserved in advance
 
 

@@ -4,6 +4,7 @@ from federation.models.allocations import Allocation, LedgerEntry, Share
 from federation.models.capacity import CapacityChange
 from federation.models.catalogue import Image, Template
 from federation.models.connections import ClusterCredential
+from federation.models.energy import EnergyHour
 from federation.models.inventory import (
     Accelerator,
     AcceleratorModel,
@@ -46,6 +47,7 @@ __all__ = [
     "ClusterCredential",
     "ClusterKind",
     "ClusterWatch",
+    "EnergyHour",
     "Figures",
     "Health",
     "Image",

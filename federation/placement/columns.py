@@ -68,6 +68,11 @@ class Layout(NamedTuple):
     slots: tuple[DeviceFree, ...]  # amounts blanked
     forms: frozenset[str]
 
+    @property
+    def healthy(self) -> int:
+        """How many devices it is leased with, where it is leased whole."""
+        return sum(slot.is_healthy for slot in self.slots)
+
 
 class Columns:
     """The columns of a fleet, and the way back from positions to nodes."""

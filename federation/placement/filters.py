@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from federation.forms import SERVER
 from federation.placement.columns import Layout
 from federation.placement.terms import NO_TERMS, Terms, is_in
 from federation.placement.types import CPU_FLAVOR, DeviceFree
@@ -16,6 +17,7 @@ class Filter(StrEnum):
     SITE = "site"
     REGION = "region"
     FORM = "form"
+    WHOLE = "whole-server"
     LABEL = "label"
     NETWORK = "network-class"
     MODEL = "model"
@@ -99,6 +101,8 @@ def screen(wish: Wish, layout: Layout) -> Filter | None:
         return Filter.REGION
     if terms.form and layout.forms and terms.form not in layout.forms:
         return Filter.FORM
+    if terms.form == SERVER and layout.forms and (wish.is_share or wish.devices != layout.healthy):
+        return Filter.WHOLE
     if not wish.devices:
         return None if wish.flavors is None or CPU_FLAVOR in wish.flavors else Filter.QUOTA
     if not any(suits(wish, slot) for slot in layout.slots):

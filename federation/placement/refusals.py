@@ -14,6 +14,7 @@ REASONS = {
     Filter.SITE: "NoOpenNodes",
     Filter.REGION: "NoOpenNodes",
     Filter.FORM: "NoOpenNodes",
+    Filter.WHOLE: "NoOpenNodes",
     Filter.LABEL: "NoOpenNodes",
     Filter.NETWORK: "NoOpenNodes",
     Filter.MODEL: "NoMatchingModel",
@@ -74,13 +75,17 @@ def _miss(missed: Missed) -> Miss | None:
     if last in (Filter.REGION, Filter.FORM, Filter.NETWORK, Filter.MODE):
         return Miss(node.id, last.value, 1, 0, last.value, _instead(missed))
     wanted = {
+        Filter.WHOLE: (wish.devices, "devices"),
         Filter.LABEL: (len(wish.terms.labels), "labels"),
         Filter.ACCELERATORS: (_step(missed), "milli") if wish.is_share else (wish.devices, "devices"),
         Filter.DEVICE_MEMORY: (wish.device_memory_mib, "mib"),
         Filter.CPU: (wish.cpu_milli, "cpu-milli"),
         Filter.MEMORY: (wish.memory_mib, "mib"),
     }.get(last)
-    return None if wanted is None else Miss(node.id, last.value, wanted[0], missed.amount, wanted[1])
+    if wanted is None:
+        return None
+    has = sum(d.is_healthy for d in node.devices) if last == Filter.WHOLE else missed.amount
+    return Miss(node.id, last.value, wanted[0], has, wanted[1])
 
 
 def _instead(missed: Missed) -> str:
@@ -106,6 +111,8 @@ def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
     if last == Filter.FORM:
         forms = {form for layout in columns.layouts if layout.is_open for form in layout.forms}
         return f"Those there run {_words(sorted(FORM_WORDS[form] for form in forms))}."
+    if last == Filter.WHOLE:
+        return f"Those there have {', '.join(map(str, _whole(columns)))} accelerators."
     if last == Filter.LABEL:
         return _labels_there(missed)
     if last == Filter.NETWORK:
@@ -122,6 +129,11 @@ def _nearest(request: Request, missed: Missed, columns: Columns) -> str:
     if last == Filter.ACCELERATORS and wish.is_share and (step := _step(missed)) != wish.milli:
         stepped = f", where {step}/1000 is the next step"
     return f"Best is {missed.node.name} with {_amount(wish, last, missed.amount)}{stepped}."
+
+
+def _whole(columns: Columns) -> list[int]:
+    """With how many accelerators servers are leased."""
+    return sorted({layout.healthy for layout in columns.layouts if layout.is_open and SERVER in layout.forms})
 
 
 def _step(missed: Missed) -> int:
@@ -209,7 +221,16 @@ def _beside(request: Request) -> str:
 
 
 # Not by amount.
-_BY_NAME = {Filter.SITE, Filter.REGION, Filter.FORM, Filter.LABEL, Filter.NETWORK, Filter.MODEL, Filter.MODE}
+_BY_NAME = {
+    Filter.SITE,
+    Filter.REGION,
+    Filter.FORM,
+    Filter.WHOLE,
+    Filter.LABEL,
+    Filter.NETWORK,
+    Filter.MODEL,
+    Filter.MODE,
+}
 FORM_WORDS = {PROCESS: "programs", CONTAINER: "containers", VM: "virtual machines", SERVER: "whole servers"}
 
 _MESSAGES: dict[Filter, Callable[[Request], str]] = {
@@ -217,6 +238,7 @@ _MESSAGES: dict[Filter, Callable[[Request], str]] = {
     Filter.SITE: lambda r: f"No open node at {_words(sorted(r.sites))}.",
     Filter.REGION: lambda r: f"No open node in {_words(sorted(r.regions))}.",
     Filter.FORM: lambda r: f"No open node runs {FORM_WORDS[r.form]}.",
+    Filter.WHOLE: lambda r: f"{_devices(r)} wanted; servers are leased whole, and no open one has just so many.",
     Filter.LABEL: lambda r: f"No open node has {' and '.join(f'{k} = {v}' for k, v in sorted(r.labels.items()))}.",
     Filter.NETWORK: lambda r: f"No open node is on a network of the class {r.network_class}.",
     Filter.MODEL: lambda r: (

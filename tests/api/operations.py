@@ -25,6 +25,7 @@ AGENTS = {"agent_sync_post", "agent_releases_get"}
 # Everybody's own: who one is, what one sees. They name no object.
 OWN = {"session_get", "session_delete", "session_language_post", "overview_get"}
 # What everybody who is signed in may look at; it names no tenant.
+UNSEEN = {"exports", "export-targets", "export-schedules"}  # by viewers of the platform
 CATALOGUE = {"flavors", "accelerator-models", "pools", "placement-policies", "queue-orders"}
 
 # Verbs that work from another state than the one their noun's example is in.
@@ -39,6 +40,7 @@ _AT = {
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
     "accelerators_cut": "accelerators to cut",
+    "exports_cancel": "exports waiting",
 }
 
 _BODY: dict[str, Make] = {
@@ -114,6 +116,15 @@ _BODY: dict[str, Make] = {
         "period_start": "2026-11-01T00:00:00Z", "period_end": "2026-11-02T00:00:00Z",
     },
     "allocations_restart": lambda w: {"is_hard": True},
+    "exports_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "focus-1.4", "format": "csv", "period": "2026-11"},
+    "export_targets_create": lambda w: {
+        "tenant": str(w.tenant.pk), "slug": "other", "endpoint": "https://10.0.0.9", "bucket": "finance",
+        "access_key": "a", "secret_key": "b",
+    },
+    "export_schedules_create": lambda w: {
+        "tenant": str(w.tenant.pk), "kind": "card-hours", "format": "xlsx", "every": "month",
+    },
+    "export_schedules_partial_update": lambda w: {"is_paused": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},
     "billing_profiles_create": lambda w: {"tenant": str(w.unprofiled.pk), "legal_name": "New"},

@@ -6,12 +6,26 @@ from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, closing, commitments, drafts, invoices, months, payments, prices, profiles, rerating
-from billing.models import CapacityHour, Charge, Month, SettlementLine, UsageGap, UsageRecord
+from billing.actions import (
+    books,
+    closing,
+    commitments,
+    drafts,
+    exporting,
+    exports,
+    invoices,
+    months,
+    payments,
+    prices,
+    profiles,
+    rerating,
+)
+from billing.models import CapacityHour, Charge, Export, Month, SettlementLine, UsageGap, UsageRecord
 from billing.periods import month
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
@@ -77,6 +91,7 @@ class World:
         things["templates"] = catalogue.add(Template, **whose, name="Ours", work={"accelerators": 1})
         self._work()
         self._money()
+        self._exports()
         self._agent()
         things["tokens"], self.token_secret = tokens.create(
             by=self.owner, user=self.owner, name="nightly", scopes=["*"], days=30, tenant=self.tenant
@@ -151,6 +166,19 @@ class World:
         while closing.step(month_id=asked.pk, policy=policy(), now=now):
             pass
         return Month.objects.get(pk=asked.pk, state="closed")
+
+    def _exports(self) -> None:
+        whose: dict[str, Any] = {"by": SYSTEM, "tenant": self.tenant}
+        keys = {"access_key": "canary-access", "secret_key": "canary-secret"}
+        self.things["export-targets"] = exports.add_target(
+            **whose, slug="bucket", endpoint="https://10.0.0.9", bucket="bucket", keys=keys
+        )
+        self.things["export-schedules"] = exports.add_schedule(
+            **whose, kind="focus-1.4", format="parquet", every="day", hour=3, policy=policy()
+        )
+        asked = [exports.request(**whose, kind="card-hours", format="csv", period=NOVEMBER) for _ in range(2)]
+        exporting.make(asked[0].pk, policy=policy(), folder=settings.EXPORTS_DIR)
+        self.things["exports"], self.things["exports waiting"] = Export.objects.get(pk=asked[0].pk), asked[1]
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things

@@ -57,6 +57,30 @@ def test_work_goes_to_a_node_that_runs_it() -> None:
     assert refusal.miss == Miss(nodes[0].id, "form", 1, 0, "form", "container")
 
 
+def test_a_server_is_leased_with_all_that_it_has() -> None:
+    large, small, mixed = (
+        node(name, *cards(count), forms=frozenset({SERVER})) for name, count in (("a8", 8), ("b4", 4), ("c0", 0))
+    )
+    assert where(one(want(4, form=SERVER), large, small, mixed)) == ["b4"]
+    assert where(one(want(8, form=SERVER), large, small, mixed)) == ["a8"]
+    refusal = refused(one(want(2, form=SERVER), large, small, mixed))
+    assert (refusal.reason, refusal.is_final) == ("NeverFits", True)
+    assert refusal.message.endswith(
+        "2 accelerators wanted; servers are leased whole, and no open one has just so many."
+    )
+    assert refusal.nearest == "Those there have 0, 4, 8 accelerators."
+    assert refusal.filters == {"whole-server": 3}
+    assert refusal.miss == Miss(large.id, "whole-server", 2, 8, "devices")
+
+
+def test_a_sick_card_is_not_leased_and_a_busy_one_is_waited_for() -> None:
+    sick = node("sick", *cards(3), *cards(1, is_healthy=False), forms=frozenset({SERVER}))
+    assert where(one(want(3, form=SERVER), sick)) == ["sick"]
+    busy = node("busy", *cards(4, busy=1), forms=frozenset({SERVER}))
+    refusal = refused(one(want(4, form=SERVER), busy))
+    assert (refusal.reason, refusal.is_final) == ("NotEnoughFreeAccelerators", False)
+
+
 @pytest.mark.django_db
 def test_the_fleet_says_what_its_nodes_run() -> None:
     clusters = [factories.cluster(factories.node_seen(kind), kind=kind) for kind in ("kubernetes", "kvm", "baremetal")]

@@ -44,6 +44,8 @@ class Unit(Enum):
 
     ACCELERATOR = ("Accelerator-Hours", "Accelerator-Seconds")
     CORE = ("Core-Hours", "Core-Seconds")
+    MEMORY = ("GiB-Hours", "GiB-Seconds")
+    ENERGY = ("Kilowatt-Hours", "Kilowatt-Seconds")
 
     def __init__(self, hours: str, seconds: str) -> None:
         self.hours, self.seconds = hours, seconds
@@ -144,6 +146,8 @@ class Charge:
     commitment: Commitment | None = None
     is_recurring: bool = False
     is_inference: bool = False
+    is_correction: bool = False
+    """Of a period that was invoiced before."""
     corrects: str | None = None
     """The line of an already invoiced period that this one corrects."""
     tax: Tax | None = None

@@ -109,7 +109,9 @@ def _services(row: TextRow) -> Found:
 
 def _corrections(row: TextRow) -> Found:
     if _is_correction(row):
-        yield from _filled(row, ["x_CorrectsLineId"], "correction", "on a correction")
+        # What was missing is added by itself; what is taken back was there.
+        if any((number(row.get(name)) or 0) < 0 for name in ("BilledCost", "PricingQuantity")):
+            yield from _filled(row, ["x_CorrectsLineId"], "correction", "on a correction that takes back")
     else:
         yield from _null(row, ["x_CorrectsLineId"], "correction", "where nothing is corrected")
     if row.get("x_CorrectsLineId") is not None and row.get("x_CorrectsLineId") == row.get("x_LineId"):

@@ -41,7 +41,7 @@ def cost_and_usage(charge: Charge) -> dict[str, Value]:
         "BillingPeriodEnd": utc(charge.period.end),
         "BillingPeriodStart": utc(charge.period.start),
         "ChargeCategory": category,
-        "ChargeClass": "Correction" if charge.corrects else None,
+        "ChargeClass": "Correction" if charge.corrects or charge.is_correction else None,
         "ChargeDescription": text(charge.description),
         "ChargeFrequency": "Recurring" if charge.is_recurring else frequency,
         "ChargePeriodEnd": utc(charge.end),

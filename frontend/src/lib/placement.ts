@@ -9,6 +9,7 @@ export const FILTERS: Record<string, MessageDescriptor> = {
   site: msg`at another site`,
   region: msg`in another region`,
   form: msg`that run something else`,
+  "whole-server": msg`leased whole, with another number of accelerators`,
   label: msg`without the labels asked for`,
   "network-class": msg`on another class of network`,
   model: msg`without this model`,

@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Month, Node, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Month, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -71,6 +71,12 @@ export const MONTH_STATES: Record<Month["state"], StateWord> = {
   closed: word(msg`Closed`, "ended"),
 };
 
+export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
+  open: word(msg`Open`, "waiting"),
+  approved: word(msg`Approved`, "good"),
+  dropped: word(msg`Dropped`, "ended"),
+};
+
 /** By noun, as events and history name it. The records above make a state without words a type error. */
 export const STATES: Record<string, Record<string, StateWord>> = {
   workload: WORKLOAD_STATES,
@@ -80,6 +86,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   tenant: TENANT_STATES,
   invoice: INVOICE_STATES,
   month: MONTH_STATES,
+  proposal: PROPOSAL_STATES,
 };
 
 /** A filter from an address: the one state it names, or nothing when it names none that there is. */
@@ -122,6 +129,13 @@ export const HEALTHS: Record<Accelerator["health"], StateWord> = {
   unknown: word(msg`Health unknown`, "warning"),
 };
 
+/** Of a machine, as its controller says. */
+export const POWERS: Record<NodePower, StateWord> = {
+  on: word(msg`Switched on`, "good"),
+  off: word(msg`Switched off`, "ended"),
+  unknown: word(msg`Power unknown`, "waiting"),
+};
+
 export const WORKLOAD_KINDS: Record<Workload["kind"], MessageDescriptor> = {
   training: msg`Training`,
   inference: msg`Inference`,
@@ -149,6 +163,8 @@ export const VERBS: Record<string, MessageDescriptor> = {
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,
+  approve: msg`Approve`,
+  drop: msg`Drop`,
 };
 
 export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {

@@ -26,6 +26,7 @@ test.each([
   ["cpu", "cpu-milli", 16_000, 1500, "1.5 of the 16 CPU cores wanted are free", "it has 1.5 of the 16 CPU cores wanted, even when empty"],
   ["memory", "mib", 4096, 512, "512 MiB of the 4 GiB of memory wanted are free", "it has 512 MiB of the 4 GiB of memory wanted, even when empty"],
   ["label", "labels", 3, 1, "it has 1 of the 3 labels asked for", "it has 1 of the 3 labels asked for"],
+  ["whole-server", "devices", 2, 8, "it is leased whole, with 8 accelerators", "it is leased whole, with 8 accelerators"],
   ["later", "things", 3, 1, "it has 1 where 3 is wanted", "it has 1 where 3 is wanted"],
 ])("%s in %s", (filter, unit, wanted, has, now, never) => {
   expect(said("en", filter, unit, wanted, has)).toBe(now);

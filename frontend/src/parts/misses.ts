@@ -35,6 +35,8 @@ export function useMissText(): (miss: Amounts, isFinal: boolean) => string {
         const forms = instead.split(", ").map((form) => word(FORMS, form)).join(", ");
         return t`it runs: ${forms}`;
       }
+      case "whole-server devices":
+        return t`it is leased whole, with ${has} accelerators`;
       case "network-class network-class":
         return t`its class of network: ${instead}`;
       case "mode mode": {

@@ -62,7 +62,7 @@ def test_a_row_is_named_and_a_column() -> None:
     data["CostAndUsage"][2]["PricingUnit"] = "gpu hrs"
     (found,) = check_rows([(NAMED["CostAndUsage"], data["CostAndUsage"])], is_whole=False)
     assert (found.row, found.column) == (3, "PricingUnit")
-    assert str(found).startswith("row 3, PricingUnit: 'gpu hrs' is not one of Accelerator-Hours, Core-Hours.")
+    assert str(found).startswith("row 3, PricingUnit: 'gpu hrs' is not one of Accelerator-Hours, Core-Hours, GiB-Hours")
 
 
 def test_what_is_paid_is_asked_for() -> None:
