@@ -1,5 +1,6 @@
 """Calls to agents: what the hub cannot dial, the agent does. It learns of a call with its next answer, and dials in."""
 
+import json
 import time
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,10 @@ from django.utils import timezone
 
 from federation.drivers.base import Unavailable
 from federation.models import Agent, AgentCall, Cluster
+from federation.sealing import vault
 
 WAIT_SECONDS = 30.0  # an older call that nobody took is nobody's
-EVENTS_SECONDS = 8.0  # somebody looks at a page meanwhile
+EVENTS_SECONDS = ANSWER_SECONDS = 8.0  # somebody looks at a page meanwhile
 _MOST_AT_ONCE = 50
 
 
@@ -50,15 +52,36 @@ def can(cluster: Cluster, ability: str) -> bool:
 
 def events(cluster: Cluster, ref: str) -> list[dict[str, Any]]:
     """What the agent's site noted about work. Raises Unavailable. Waits for the agent, some seconds."""
-    call = ask(cluster=cluster, ref=ref, kind=AgentCall.Kind.EVENTS, detail={})
-    until = time.monotonic() + EVENTS_SECONDS
+    given = _answered(ask(cluster=cluster, ref=ref, kind=AgentCall.Kind.EVENTS, detail={}), EVENTS_SECONDS)
+    if given["message"]:
+        raise Unavailable(given["message"])
+    return list(given["found"])
+
+
+def asked(*, cluster: Cluster, ref: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """What the agent says to something that it is asked to do now. Raises Unavailable. Waits, some seconds.
+
+    What is not taken in time is forgotten and never done; whether what was taken has been done, only a look tells.
+    """
+    call = ask(cluster=cluster, ref=ref, kind=AgentCall.Kind.ASK, detail=detail)
+    given = _answered(call, ANSWER_SECONDS)
+    found: dict[str, Any] = json.loads(vault().open(given["sealed"], "agent call", str(call.pk)))
+    return found
+
+
+def answer_asked(call: AgentCall, said: dict[str, Any]) -> None:
+    """It may hold the password of a screen, so it is sealed for as long as it lies here."""
+    sealed = vault().seal(json.dumps(said).encode(), "agent call", str(call.pk))
+    AgentCall.objects.filter(pk=call.pk).update(answer={"sealed": sealed})
+
+
+def _answered(call: AgentCall, seconds: float) -> dict[str, Any]:
+    until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
             given = AgentCall.objects.filter(pk=call.pk).values_list("answer", flat=True).first()
             if given is not None:
-                if given["message"]:
-                    raise Unavailable(given["message"])
-                return list(given["found"])
+                return dict(given)
             time.sleep(0.1)
         raise Unavailable("The site's agent did not answer in time.")
     finally:

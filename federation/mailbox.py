@@ -7,13 +7,15 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation import calls
 from federation.drivers.agent import Letter, LogPiece, Report
 from federation.drivers.base import Rejected
 from federation.models import Agent, AgentNode, AgentOrder, Cluster, LogPart
 
 
 class RowMailbox:
-    """Implements federation.drivers.agent.Mailbox over AgentOrder, Agent, AgentNode and LogPart."""
+    """Implements federation.drivers.agent.Mailbox over AgentOrder, Agent, AgentNode and LogPart, and AskingMailbox
+    (federation.drivers.agent_calls) over AgentCall."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -76,6 +78,10 @@ class RowMailbox:
     def nodes(self) -> Iterator[Mapping[str, Any]]:
         rows = AgentNode.objects.filter(cluster=self.cluster).order_by("name")
         return (seen for seen in rows.values_list("seen", flat=True).iterator(500) if seen is not None)
+
+    def ask(self, verb: str, ref: str, **detail: Any) -> dict[str, Any]:
+        # What is about a node and not about work is about this cluster.
+        return calls.asked(cluster=self.cluster, ref=ref or str(self.cluster.pk), detail={"verb": verb, **detail})
 
     def logs(self, ref: str, offset: int, limit: int) -> list[LogPiece]:
         rows = LogPart.objects.filter(allocation_id=ref, start__gte=offset).order_by("start")

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
@@ -15,12 +14,14 @@ from psycopg.conninfo import make_conninfo
 
 from federation import addresses
 from federation.connections import RULES, Connection, Machine
+from federation.drivers.agent_calls import ABILITIES, passing_on
 from federation.drivers.base import DriverConfig, SiteDriver
 from federation.drivers.closed import ClosedDriver
 from federation.mailbox import RowMailbox
-from federation.models import Cluster, ClusterCredential
+from federation.models import Agent, Cluster, ClusterCredential
+from federation.sealing import vault
 from federation.servers import RowLedger
-from portal.vault import CannotOpen, Vault, read_keys
+from portal.vault import CannotOpen
 
 # Drivers that speak to a site by themselves, with a credential that is kept here.
 CONNECTED = frozenset(RULES)
@@ -54,6 +55,31 @@ def driver_for(cluster: Cluster) -> SiteDriver:
         port=_port(cluster),
     )
     return ClosedDriver(config, why) if why else _class_of(cluster.driver)(config)
+
+
+def able_driver(cluster: Cluster) -> SiteDriver:
+    """As driver_for; where an agent speaks for a site, it can do what that agent says, by asking it (some seconds)."""
+    found = driver_for(cluster)
+    if cluster.driver != "agent":
+        return found
+    agent = Agent.objects.filter(cluster=cluster, revoked_at=None).only("site").first()
+    return passing_on(_said(agent))(found.config)
+
+
+def abilities_in_place(cluster: Cluster) -> frozenset[str]:
+    """Which of ABILITIES this cluster's driver has. Of one with an agent, give `cluster.agent` along in lists."""
+    if cluster.driver == "agent":
+        agent: Agent | None = getattr(cluster, "agent", None)
+        return frozenset(_said(agent)).intersection(ABILITIES)
+    made = driver_class(cluster.driver)
+    return frozenset() if made is None else frozenset(n for n, a in ABILITIES.items() if issubclass(made, a))
+
+
+def _said(agent: Agent | None) -> list[str]:
+    """What an agent that still counts says that its site can do."""
+    if agent is None or agent.revoked_at is not None:
+        return []
+    return list((agent.site or {}).get("abilities") or [])
 
 
 def _port(cluster: Cluster) -> object | None:
@@ -131,12 +157,28 @@ def _where(
             raise addresses.BadAddress(
                 "forbidden-socket", f"The operator of this installation has not allowed {path} (AQUIFER_SITE_SOCKETS)."
             )
-        return {"server": server}
+        return {"server": server, **_image_rules(driver)}
     schemes = tuple(s for s in RULES[driver].schemes if not s.endswith("unix"))
     each = _vetted(addresses.server(server, schemes), resolve)
     if scheme == "qemu+tcp" and not all(ip_address(one).is_loopback for one in each):
         raise addresses.BadAddress("not-encrypted", "qemu+tcp is not encrypted: use qemu+tls or qemu+ssh.")
-    return {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+    place = {"server": server, "tls_server_name": tls_server_name, "address": each[0], "addresses": list(each)}
+    return place | _image_rules(driver)
+
+
+def _image_rules(driver: str) -> dict[str, Any]:
+    """Where a driver that fetches images for its host may fetch them: where a site may be."""
+    if driver != "kvm":
+        return {}
+    networks = [str(network) for network in settings.SITE_NETWORKS]
+    return {"image_networks": networks, "image_loopback": settings.SITE_LOOPBACK}
+
+
+def reachable(server: str) -> addresses.Server:
+    """The address of something beside sites that the hub may connect to, such as a storage. Raises BadAddress."""
+    found = addresses.server(server, ("https", "http"), what="storage")
+    _vetted(found, addresses.system_resolver)
+    return found
 
 
 def _vetted(found: addresses.Server, resolve: addresses.Resolve) -> tuple[str, ...]:
@@ -190,15 +232,6 @@ def _remembered(name: str, port: int) -> list[str]:
             found = []
         _answers[name, port] = (time.monotonic() + _REMEMBER_SECONDS, found)
     return found
-
-
-def vault() -> Vault:
-    return _vault_of(settings.CREDENTIAL_KEYS)
-
-
-@lru_cache(maxsize=8)
-def _vault_of(keys: str) -> Vault:
-    return Vault(read_keys(keys))
 
 
 def sealed(credential: ClusterCredential, secrets: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from aquifer_agent.hub import Address
 from websocket import ABNF, WebSocketConnectionClosedException, WebSocketTimeoutException
 
 from federation.drivers.abilities import Channel, EventSeen, Stream
-from federation.drivers.base import Rejected, Unavailable
+from federation.drivers.base import Observation, ObservedState, Rejected, Unavailable
 
 
 class Line:
@@ -96,6 +96,10 @@ class Driver:
 
     def reach(self, ref: str, port: int) -> Channel:
         return self._give("port", ref, port)
+
+    def restart(self, ref: str, *, is_hard: bool = False) -> Observation:
+        self._give("restart", ref, is_hard)
+        return Observation(ref, ObservedState.RUNNING)
 
     def events(self, ref: str) -> list[EventSeen]:
         if self.fault:
@@ -186,6 +190,28 @@ def test_events_are_told_or_why_not(line: Line, driver: Driver) -> None:
     assert line.said.pop()["message"] == "This kind of site keeps no events."
     begin(line, object(), kind="shell").join(10)
     assert line.said.pop()["code"] == "not-possible"
+
+
+def test_what_is_asked_is_done_at_once_and_told(line: Line, driver: Driver) -> None:
+    def said(**call: Any) -> Any:
+        begin(line, driver, kind="ask", **call).join(10)
+        return line.said.pop()
+
+    assert said(verb="restart", is_hard=True) == {
+        "type": "answer", "code": "", "found": {
+            "state": "running", "generation": 0, "epoch": 0, "ran_seconds": None, "exit_code": None, "reason": "",
+            "message": "",
+        },
+    }  # fmt: skip
+    assert driver.asked == [("restart", "r", True)]
+    for verb in ("suspend", "set-power", "made-up"):
+        assert said(verb=verb)["reason"] == "NotPossible", "this driver cannot"
+    driver.fault = Unavailable("Away.")
+    assert said(verb="restart") == {"type": "answer", "code": "unavailable", "message": "Away."}
+    driver.fault = Rejected("NotRunning", "It does not run.")
+    assert said(verb="restart") == {
+        "type": "answer", "code": "refused", "reason": "NotRunning", "message": "It does not run.",
+    }  # fmt: skip
 
 
 def test_no_frame_is_larger_than_the_hub_takes(line: Line, driver: Driver) -> None:

@@ -76,6 +76,20 @@ def test_an_order_is_pending_from_the_moment_it_is_heard(world: World) -> None:
     assert world.states() == {"a": "starting"}
 
 
+def test_a_site_that_has_not_taken_it_on_is_asked_again_and_says_why(world: World) -> None:
+    world.hear(run())
+    world.pieces.ensured(world.job(), Observation("a", O.PENDING, 1, 1, reason="ImagePulling", message="3 MiB."))
+    world.look()
+    (told,) = world.pieces.reports()
+    assert (told["state"], told["reason"], told["message"]) == ("pending", "ImagePulling", "3 MiB.")
+    assert world.idle(), "not at once"
+    world.clock.now += 2
+    world.pieces.ensured(world.job(), seen(O.RUNNING))
+    assert world.states() == {"a": "running"}
+    world.hear(end())
+    world.pieces.removed(world.job(), seen(O.ABSENT))
+
+
 def test_a_look_that_began_before_a_call_ended_says_nothing_of_it(world: World) -> None:
     world.hear(run())
     began = world.clock.now

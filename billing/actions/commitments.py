@@ -67,6 +67,20 @@ def currency_of(*, tenant: Tenant, at: datetime, policy: Policy) -> str:
     return terms[-1].currency
 
 
+def hours_of(commitment: Commitment) -> dict[str, Decimal]:
+    """The hours of its term, and of those that are charged: how many covered usage, and how many nobody used."""
+    mine = Charge.objects.filter(
+        tenant_id=commitment.tenant_id, commitment_id=commitment.pk, category=ChargeCategory.USAGE
+    )
+    found = dict(mine.order_by().values_list("meter").annotate(Sum("quantity")))
+    term = (commitment.end_at - commitment.start_at) // timedelta(hours=1)
+    return {
+        "reserved": Decimal(commitment.held_milli * term) / 1000,
+        "used": found.get(Meter.ACCELERATOR) or ZERO,
+        "unused": found.get(Meter.RESERVATION) or ZERO,
+    }
+
+
 @transaction.atomic
 def settle(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now: datetime | None = None) -> int:
     """Ask for the months that have begun, and spread the hours that are over; how many hours were put right."""

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 from federation.connections import Connection
 from federation.drivers.base import SiteInfo
 from federation.models import Cluster, ClusterCredential, ClusterWatch
-from federation.registry import CONNECTED, driver_to_try, opened, sealed, vault
+from federation.registry import CONNECTED, driver_to_try, opened, sealed
+from federation.sealing import vault
 from federation.states import ClusterState as C
 from portal import audit, events, hints
 from portal.audit import Actor

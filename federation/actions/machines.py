@@ -8,29 +8,25 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from federation.drivers.abilities import Restartable, Screen, ScreenAccess, Suspendable
+from federation.drivers.agent_calls import ABILITIES
 from federation.drivers.base import Observation, Rejected, SiteDriver, Unavailable
-from federation.models import Allocation
-from federation.registry import driver_class, driver_for
+from federation.models import Allocation, Cluster
+from federation.registry import abilities_in_place, able_driver
 from federation.states import AllocationState as A
 from portal import audit, hints
 from portal.audit import Actor
 from portal.errors import Conflict, IllegalTransition, SiteSilent
 
 # Verbs of an allocation, and what its site has to be able to do.
-ABILITIES: dict[str, type] = {
-    "pause": Suspendable,
-    "unpause": Suspendable,
-    "restart": Restartable,
-    "screen": ScreenAccess,
-}
+NEEDS = {"pause": "suspend", "unpause": "suspend", "restart": "restart", "screen": "screen"}
 STATES = frozenset({A.ACTIVE})
 T = TypeVar("T")
 
 
-def verbs(driver: str) -> frozenset[str]:
-    """Which of these a kind of site can do when the hub asks it itself."""
-    found = driver_class(driver)
-    return frozenset() if found is None else frozenset(v for v, a in ABILITIES.items() if issubclass(found, a))
+def verbs(cluster: Cluster) -> frozenset[str]:
+    """Which of these can be done at a site, by the hub or by the site's agent."""
+    can = abilities_in_place(cluster)
+    return frozenset(verb for verb, need in NEEDS.items() if need in can)
 
 
 def pause(*, by: Actor, allocation: Allocation) -> Allocation:
@@ -83,8 +79,8 @@ def _told(
 def _able(allocation: Allocation, verb: str) -> SiteDriver:
     if allocation.state not in STATES:
         raise IllegalTransition(f"Cannot {verb} this: it is {allocation.state}, not active.")
-    driver = driver_for(allocation.cluster)
-    if not isinstance(driver, ABILITIES[verb]):
+    driver = able_driver(allocation.cluster)
+    if not isinstance(driver, ABILITIES[NEEDS[verb]]):
         raise Conflict(f"This site cannot {verb} work when the hub asks.")
     return driver
 

@@ -52,11 +52,13 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
             "id", "tenant", "tenant_name", "project", "workload", "workload_name", "cluster", "cluster_name", "node",
             "node_name", "flavor", "attempt", "replica", "state", "reason", "message", "state_since", "epoch",
             "generation", "cpu_milli", "memory_mib", "held_milli", "shares", "started_at", "ended_at", "proof_at",
-            "exit_code", "used_cpu_milli", "used_memory_mib", "is_stuck", "created_at", "version", "actions",
+            "exit_code", "used_cpu_milli", "used_memory_mib", "used_disk_read_kibps",
+            "used_disk_write_kibps", "used_net_in_kibps", "used_net_out_kibps", "is_stuck",
+            "created_at", "version", "actions",
         ]  # fmt: skip
 
     def get_actions(self, allocation: Allocation) -> list[str]:
-        can_do = machines.verbs(allocation.cluster.driver)
+        can_do = machines.verbs(allocation.cluster)
         known = _ALLOCATION_VERBS | {verb: how for verb, how in VERBS.items() if verb in can_do}
         return allowed_verbs(self.context["request"].user, allocation, known)
 
@@ -70,8 +72,10 @@ class AllocationFilter(FilterSet):
 
 
 class AllocationViewSet(ReadViewSet):
-    queryset = Allocation.objects.select_related("tenant", "workload", "cluster", "node", "flavor").prefetch_related(
-        "shares__accelerator__model"
+    queryset = (
+        Allocation.objects.select_related("tenant", "workload", "cluster__agent", "node", "flavor")
+        .defer("cluster__agent__inventory", "cluster__agent__figures")
+        .prefetch_related("shares__accelerator__model")
     )
     serializer_class = AllocationSerializer
     filterset_class = AllocationFilter

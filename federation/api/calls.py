@@ -1,7 +1,8 @@
-"""Where an agent dials in for a call that waits for it: a shell or a port of work, or what its site noted.
+"""Where an agent dials in for a call that waits for it: a shell or a port of work, what its site noted, something to
+be done there at once.
 
 Binary frames are bytes: ours are input; the agent's begin with a byte, 1 for output and 2 for errors. Text frames are
-JSON: `open`, `end` and `events` from the agent, `resize`, `eof` and `ping` from us.
+JSON: `open`, `end`, `events` and `answer` from the agent, `resize`, `eof` and `ping` from us.
 """
 
 import asyncio
@@ -92,7 +93,11 @@ class AgentCallSocket(AsyncWebsocketConsumer):
                 await self.pipe.send("data", is_err=data[0] == 2, data=bytes(data[1:]))
             return
         message = json.loads(text or "")
-        if message["type"] == "events" and self.call is not None:
+        if message["type"] == "answer" and self.call is not None:
+            if self.call.kind == AgentCall.Kind.ASK:
+                await database_sync_to_async(calls.answer_asked)(self.call, message)
+            await self.close(code=1000)
+        elif message["type"] == "events" and self.call is not None:
             self.found = (*self.found, *message["events"])[:_MOST_EVENTS]
             if not message.get("more"):
                 words = str(message.get("message") or "")[:1000]

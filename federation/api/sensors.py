@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from federation.actions import nodes
 from federation.drivers.abilities import Power, PowerControl, SensorReader
 from federation.drivers.base import Rejected, Unavailable
-from federation.registry import driver_for
+from federation.registry import able_driver
 
 _NO_SENSORS = "This kind of site shows no sensors."
 _NO_POWER = "This kind of site cannot switch its nodes."
@@ -48,7 +48,7 @@ class PowerMixin:
     def sensors(self: Any, request: Request, pk: str) -> Response:
         """What the sensors of this node say now: power, temperatures, fans. Not every kind of site has any."""
         node = self.get_object()
-        driver = driver_for(node.cluster)
+        driver = able_driver(node.cluster)
         found: dict[str, Any] = {"power": Power.UNKNOWN.value, "readings": [], "message": ""}
         try:
             if isinstance(driver, PowerControl):
@@ -70,7 +70,7 @@ class PowerMixin:
         self.require()
         power = Power(self.valid(PowerWishSerializer)["power"])
         nodes.may_switch(by=self.user, node=node, power=power)
-        driver = driver_for(node.cluster)
+        driver = able_driver(node.cluster)
         found: dict[str, Any] = {"power": Power.UNKNOWN.value, "is_asked": False, "message": ""}
         if not isinstance(driver, PowerControl):
             return Response({**found, "message": _NO_POWER}, status=202)

@@ -168,7 +168,7 @@ class AgentDriver(SiteDriver):
 
     def observe_many(self, refs: Sequence[str]) -> Iterable[Observation]:
         self._fresh()
-        return [_seen(letter) for letter in self._box.read(refs).values()]
+        return [seen(letter) for letter in self._box.read(refs).values()]
 
     def remove(self, ref: str) -> Observation:
         self._box.post(ref, desired="absent", generation=0, epoch=self.config.epoch, spec=None)
@@ -230,21 +230,22 @@ def _nodes(told: Iterable[Mapping[str, Any]]) -> list[NodeSeen]:
     return nodes
 
 
-def _seen(letter: Letter) -> Observation:
+def seen(letter: Letter) -> Observation:
+    """The agent's words about work, as ours."""
     if letter.observed is None:
         waiting = ObservedState.PENDING if letter.desired == "run" else ObservedState.STOPPING
         return Observation(letter.ref, waiting, letter.generation, letter.epoch)
-    seen = letter.observed
-    message = str(seen.get("message") or "")
+    said = letter.observed
+    message = str(said.get("message") or "")
     return Observation(
         ref=letter.ref,
-        state=STATES.get(str(seen["state"]), ObservedState.BROKEN),
-        generation=int(seen.get("generation") or letter.generation),
-        epoch=int(seen.get("epoch") or letter.epoch),
-        ran_seconds=seen.get("ran_seconds"),
-        exit_code=seen.get("exit_code"),
-        reason=str(seen.get("reason") or ""),
-        message=_REJECTED + message if seen["state"] == "rejected" else message,
+        state=STATES.get(str(said["state"]), ObservedState.BROKEN),
+        generation=int(said.get("generation") or letter.generation),
+        epoch=int(said.get("epoch") or letter.epoch),
+        ran_seconds=said.get("ran_seconds"),
+        exit_code=said.get("exit_code"),
+        reason=str(said.get("reason") or ""),
+        message=_REJECTED + message if said["state"] == "rejected" else message,
     )
 
 

@@ -199,10 +199,11 @@ class AgentCall(models.Model):
         SHELL = "shell"
         PORT = "port"
         EVENTS = "events"
+        ASK = "ask"  # to do something at once, or to tell something
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="calls")
-    ref = models.UUIDField(help_text="The allocation that it is about.")
+    ref = models.UUIDField(help_text="The allocation that it is about; of a question about a node, the cluster.")
     kind = models.CharField(max_length=8, choices=Kind.choices)
     detail = models.JSONField(default=dict)
     reply_to = models.CharField(max_length=200, blank=True, help_text="Where in the channel layer somebody waits.")

@@ -142,8 +142,9 @@ def _quiet_values(allocation: Allocation, outcome: Outcome) -> tuple[float, dict
         # Its node cannot be seen, so neither can it. The inventory decides about nodes that are gone: LOST, and back.
         # One that is there and silent is given as long as a silent site is before we tell.
         return None if _is_silent(allocation) else (_patience(allocation), {})
-    if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT) and allocation.reason == WAITING:
-        return SOON, {}
+    if state == A.RESERVED and seen.state in (O.PENDING, O.ABSENT):
+        is_told = _why_not_taken(seen) == (allocation.reason, allocation.message)
+        return (SOON, {}) if is_told else None
     return None
 
 
@@ -152,6 +153,11 @@ def _is_silent(allocation: Allocation) -> bool:
     heard = allocation.proof_at or allocation.state_since
     limit = timedelta(seconds=settings.FEDERATION_DISCONNECTED_SECONDS)
     return allocation.state in (A.STARTING, A.ACTIVE) and timezone.now() - heard > limit
+
+
+def _why_not_taken(seen: Observation) -> tuple[str, str]:
+    """What the site says of work that it has not accepted yet."""
+    return (seen.reason, seen.message) if seen.reason else (WAITING, "The site has not taken it on yet.")
 
 
 def _why_not_yet(seen: Observation) -> tuple[str, str]:
@@ -192,7 +198,8 @@ def _move(allocation: Allocation, workload: Workload, outcome: Outcome) -> None:
 
 def _from_reserved(allocation: Allocation, workload: Workload, seen: Observation) -> None:
     if seen.state in (O.PENDING, O.ABSENT):
-        explain(allocation, reason=WAITING, message="The site has not taken it on yet.")
+        reason, message = _why_not_taken(seen)
+        explain(allocation, reason=reason, message=message)
         return
     move(allocation, A.STARTING, by=SYSTEM, reason=ACCEPTED)
     if workload.replicas > 1 and not must_wait(workload, allocation.attempt):

@@ -1,10 +1,13 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
-import type { ChangeRequest, Cluster, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
+import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, NodePower, Overview, Session } from "../src/api/__generated__";
+import { images, makeTemplate, templates } from "./catalogue.ts";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
-import { deviceOf, devicesOn, summary } from "./devices.ts";
+import { cut, deviceOf, devicesOn, layoutOf, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
+import { sensorsOf, switched } from "./sensors.ts";
 import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
+import { books, capacity, commitments, gaps, hoursOf, make, proposals, taxes, terms } from "./money.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -27,7 +30,7 @@ const PERMISSIONS =
   "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -88,7 +91,17 @@ const TABLES: Record<string, () => readonly object[]> = {
   prices: () => prices,
   "usage-records": () => usage,
   invoices: () => invoices,
+  "price-books": () => books,
+  "tax-rules": () => taxes,
+  "billing-terms": () => terms,
+  commitments: () => commitments,
+  proposals: () => proposals,
+  "usage-gaps": () => gaps,
+  "capacity-hours": () => capacity,
+  payments: () => [],
   tokens: () => tokens,
+  images: () => images,
+  templates: () => templates.filter((each) => !each.is_archived),
   flavors: () => MODELS.map((model) => ({ id: model.name, name: model.name, unit: "device", vendor: model.vendor, model: model.name, version: 1 })),
   "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
 };
@@ -100,8 +113,10 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
   const found = (rows as Row[]).filter((row) =>
     [...query].every(([key, value]) => {
       if (key === "state") return states.includes(String(row.state));
+      if (key === "since") return String(row.hour) >= value;
+      if (key === "is_open") return (row.end_at === null) === (value === "true");
       if (key === "name") return String(row.name).includes(value);
-      return !(key in row) || row[key] === value;
+      return !(key in row) || String(row[key]) === value;
     }),
   );
   const limit = Number(query.get("limit") ?? 50);
@@ -113,7 +128,7 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
 const AFTER: Record<string, [state: string, reason: string]> = {
   cancel: ["cancelled", "CancelledByUser"], suspend: ["suspended", "SuspendedByUser"], resume: ["queued", "ResumedByUser"], retry: ["queued", "RetriedByUser"],
   pause: ["maintenance", "PausedByOperator"], drain: ["draining", "DrainedByOperator"], undrain: ["ready", "OpenedByOperator"], retire: ["retired", "RetiredByOperator"],
-  reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"],
+  reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"], approve: ["approved", ""], drop: ["dropped", ""],
 };
 
 function invalid(errors: { pointer: string; detail: string; code: string }[], under = ""): Answer {
@@ -156,7 +171,9 @@ function create(noun: string, body: Row): Answer {
   }
   if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: joinCommand(String(body.cluster)) } };
   if (noun === "tokens") return { status: 201, body: { ...tokens[0], id: nextId(), name, secret: "aq_only-for-the-mock" } };
-  return problem(404, "not-found", "There is no such thing here");
+  if (noun === "templates") return { status: 201, body: makeTemplate(body) };
+  const made = make(noun, body);
+  return made ? { status: 201, body: made } : problem(404, "not-found", "There is no such thing here");
 }
 
 function simulate(pool: string, body: ChangeRequest): Answer {
@@ -199,6 +216,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     return { status: 200, body: { seq: Date.now(), observed_at: new Date().toISOString(), models: MODELS.map((model) => model.name), clusters: found } };
   }
   if (noun === "accelerators" && id === "summary") return { status: 200, body: summary(query.get("cluster")) };
+  if (noun === "accelerators" && id && verb === "partitions") return method === "PUT" ? { status: 202, body: cut(id, body.profiles as Record<string, number>), changed: ["accelerator", id] } : { status: 200, body: layoutOf(id) };
   if (noun === "accelerators" && id) return { status: 200, body: deviceOf(id) };
   if (noun === "accelerators") return { status: 200, body: { next: null, previous: null, results: devicesOn(query.get("node")) } };
   if (noun === "clusters" && id === "check-connection") {
@@ -216,9 +234,10 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (method === "GET") return look(noun, row, verb, query);
   if (noun === "clusters" && verb === "connect") return connect(row, body);
   if (noun === "pools" && verb === "simulate") return simulate(String(id), body);
-  if (noun === "pools" && method === "PATCH") return edit(row, body);
+  if (method === "PATCH" && (noun === "pools" || noun === "templates")) return edit(row, body);
+  if (noun === "nodes" && verb === "power") return { status: 202, body: switched(String(id), body.power as NodePower) };
   if (verb) {
-    const [state, reason] = AFTER[verb] ?? ["", ""];
+    const [state, reason] = noun === "invoices" && verb === "cancel" ? ["void", "CancelledByCreditNote"] : (AFTER[verb] ?? ["", ""]);
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
     return { status: 202, body: row, changed: [noun.slice(0, -1), String(row.id)] };
   }
@@ -228,6 +247,8 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
 function look(noun: string, row: Row, part: string | undefined, query: URLSearchParams): Answer {
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
+  if (noun === "nodes" && part === "sensors") return { status: 200, body: sensorsOf(String(row.id)) };
+  if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");
   if (part === "history") return { status: 200, body: historyOf(workload) };

@@ -77,6 +77,17 @@ def test_usage_is_covered_and_the_rest_stands_as_unused() -> None:
     assert covered.usage_record_ids
 
 
+def test_its_hours_are_used_unused_or_still_to_come() -> None:
+    estate = Estate()
+    bought = buy(estate, at(0), at(240))
+    assert commitments.hours_of(bought) == {"reserved": Decimal(8), "used": ZERO, "unused": ZERO}
+    estate.price("10")
+    estate.ended(at(0), at(30), milli=1500)
+    draft(estate)
+    found = commitments.hours_of(bought)
+    assert (found["used"], found["used"] + found["unused"]) == (Decimal("0.75"), Decimal(8))
+
+
 def test_it_is_spread_once_however_often_one_looks() -> None:
     estate = Estate()
     estate.price("10")

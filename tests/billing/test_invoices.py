@@ -182,7 +182,7 @@ def test_a_credit_note_takes_an_invoice_back_line_by_line() -> None:
     invoices.cancel(by=SYSTEM, invoice=invoice, message="Wrong cost centre")
     invoice.refresh_from_db()
     assert (invoice.state, invoice.reason, invoice.message) == (
-        "cancelled",
+        "void",
         "CancelledByCreditNote",
         "Wrong cost centre",
     )

@@ -1,5 +1,6 @@
 """A cluster behind its agent: the fake site, the agent's own parts stepped by hand, and the hub's mailbox in memory."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,8 +14,9 @@ from aquifer_agent.cluster.threads import Threads
 from aquifer_agent.orders import Order
 
 from federation.drivers.agent import AgentDriver, LogPiece, Report
+from federation.drivers.agent_calls import answer_to, passing_on
 from federation.drivers.agent_nodes import stamp_of
-from federation.drivers.base import DriverConfig
+from federation.drivers.base import DriverConfig, Unavailable
 from federation.drivers.fake import FakeDriver, World
 from federation.drivers.fake_store import MemoryStore
 from tests.contracts.agent import MemoryMailbox, Reporting
@@ -50,6 +52,12 @@ class ClusterMailbox(MemoryMailbox):
 
     def logs(self, ref: str, offset: int, limit: int) -> list[LogPiece]:
         return [piece for piece in self._logs.get(ref, []) if piece.start >= offset]
+
+    def ask(self, verb: str, ref: str, **detail: Any) -> Mapping[str, Any]:
+        """What the hub waits for: the agent takes the call with its next answer, or nobody does."""
+        said = self._harness.called({"kind": "ask", "ref": ref, "verb": verb, **detail})
+        found: Mapping[str, Any] = json.loads(json.dumps(said))
+        return found
 
     def hear(self, report: dict[str, Any]) -> dict[str, Any]:
         nodes = self._take_nodes(report["nodes"]) if report["nodes"] else None
@@ -104,6 +112,12 @@ class SteppedAgent:
             if self._hands.carry_out() > 0 and self._hands.read() > 0:
                 break
 
+    def called(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        return answer_to(self._site.driver(), call)
+
+    def abilities(self) -> list[str]:
+        return self._site.abilities()
+
     def _report(self) -> dict[str, Any]:
         work = self._pieces.reports() if self._pieces.is_known() else None
         return {
@@ -126,7 +140,13 @@ class ClusterAgentHarness(Reporting, FakeHarness):
             self.agent.sync()
 
     def driver(self, epoch: int = 1) -> AgentDriver:  # type: ignore[override]  # the hub's driver, not the site's
-        return AgentDriver(DriverConfig("cluster-1", "kubernetes", epoch, port=self.mailbox))
+        config = DriverConfig("cluster-1", "kubernetes", epoch, port=self.mailbox)
+        return passing_on(self.agent.abilities())(config)
+
+    def called(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        if self._is_cut:
+            raise Unavailable("The site's agent did not answer in time.")
+        return self.agent.called(call)
 
     def break_site(self) -> None:
         """The cluster is away, its agent is not."""

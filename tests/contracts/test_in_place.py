@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from federation.drivers.abilities import Restartable, Screen, ScreenAccess, Suspendable
+from federation.drivers.abilities import Power, PowerControl, Restartable, Screen, ScreenAccess, Suspendable
 from federation.drivers.base import Observation, Rejected, Unavailable
 from federation.drivers.base import ObservedState as O
-from tests.contracts.harness import Harness, spec
-from tests.contracts.test_drivers import end, start
+from tests.contracts.harness import NODE, Harness, spec
+from tests.contracts.test_drivers import end, refusal, start
 
 
 def able(site: Harness, ability: Any) -> Any:
@@ -39,8 +39,7 @@ def test_work_stands_still_and_goes_on_and_holds_what_it_holds(site: Harness) ->
     later = site.driver().observe("work-1")
     assert later.reason == "Suspended"
     assert (later.ran_seconds or 0) > (still.ran_seconds or 0), "it holds its devices, and that counts"
-    with pytest.raises(Rejected, match="DeviceBusy"):
-        site.driver().ensure(spec("work-2"))
+    assert refusal(site, spec("work-2")) == "DeviceBusy"
     for _ in range(2):
         site.driver().resume("work-1")
     settled(site, lambda: site.driver().observe("work-1"), "")
@@ -88,3 +87,21 @@ def test_a_screen_is_told_or_there_is_none(site: Harness) -> None:
     assert found is None or (isinstance(found, Screen) and found.port > 0 and found.kind in ("vnc", "spice"))
     with pytest.raises(Rejected):
         driver.screen("nobody")
+
+
+def test_a_node_is_switched_on_and_off(site: Harness) -> None:
+    driver = site.driver()
+    if not isinstance(driver, PowerControl):
+        pytest.skip("switches nothing")
+    for wish in (Power.ON, Power.ON, Power.OFF):  # twice is once
+        driver.set_power(NODE, wish)
+        for _ in range(site.steps):
+            if driver.power(NODE) == wish:
+                break
+            site.advance(1)
+        assert driver.power(NODE) == wish
+    with pytest.raises((Rejected, Unavailable)):
+        driver.set_power("nobody", Power.OFF)
+    site.break_site()
+    with pytest.raises(Unavailable):
+        driver.set_power(NODE, Power.OFF)

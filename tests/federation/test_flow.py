@@ -3,6 +3,8 @@
 import pytest
 
 from federation.actions import nodes, sites, workloads
+from federation.drivers.base import Observation, WorkloadSpec
+from federation.drivers.base import ObservedState as O
 from federation.drivers.fake import FakeDriver
 from federation.models import Accelerator, Allocation, Cluster, Node, Pool, Site, Workload
 from federation.reconcile import admission, allocations, clusters
@@ -160,3 +162,21 @@ def test_a_tenant_sees_hardware_only_while_it_holds_it(place: tuple[Workload, Cl
     assert [model.objects.in_scope(scope).count() for model in models] == [1, 1, 1, 1]
     step(workload, 3)
     assert not any(model.objects.in_scope(scope).exists() for model in models)
+
+
+def test_what_a_site_does_before_it_takes_work_on_is_shown(
+    place: tuple[Workload, Cluster, Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload, _, pool = place
+    admit(pool)
+
+    def fetching(driver: FakeDriver, spec: WorkloadSpec) -> Observation:
+        return Observation(spec.ref, O.PENDING, reason="ImagePulling", message="3 of 9 MiB are here.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeDriver, "ensure", fetching)
+        found = step(workload, 2)
+        assert (found.state, found.reason, found.message) == (A.RESERVED, "ImagePulling", "3 of 9 MiB are here.")
+        patch.setattr(FakeDriver, "ensure", lambda driver, spec: Observation(spec.ref, O.PENDING))
+        assert step(workload).reason == "WaitingForSite"
+    assert step(workload, 2).state in (A.STARTING, A.ACTIVE)

@@ -76,7 +76,13 @@ EXPECTED = {
     "price.edit": "AF",
     "usage.view": "AVFofmv",
     "invoice.view": "AVFof",
+    "export.view": "AFof",
+    "export.edit": "AFof",
     "invoice.issue": "AF",
+    "budget.view": "AVFof",
+    "budget.edit": "AFo",
+    "wallet.view": "AVFof",
+    "wallet.edit": "AF",
 }
 
 

@@ -1,4 +1,6 @@
-"""Calls of the hub: somebody there waits for a shell, a port, or what the site noted. We dial in for each, and carry.
+"""Calls of the hub: somebody there waits for a shell, a port, what the site noted, or for something to be done at once.
+
+We dial in for each, and carry.
 
 Each call has threads of its own; nothing of the agent waits for them, and they end with the call.
 """
@@ -16,6 +18,7 @@ from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutExcep
 from aquifer_agent.cluster.site import Site
 from aquifer_agent.hub import Address
 from federation.drivers.abilities import DEFAULT_SHELL, Channel, EventReader, PortAccess, ShellAccess, Stream
+from federation.drivers.agent_calls import answer_to
 from federation.drivers.base import Rejected, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -82,6 +85,9 @@ class Talk:
 
     def carry(self, call: dict[str, Any]) -> None:
         try:
+            if call["kind"] == "ask":
+                self._say("answer", **answer_to(self._site.driver(), call))
+                return
             if call["kind"] == "events":
                 self._tell_events(self._events(str(call["ref"])))
                 return

@@ -22,7 +22,7 @@ ORDER_LIFE_SECONDS = 60.0  # an order to run is carried out no longer than this 
 LINGER_SECONDS = 5.0  # how long ended work may wait for the rest of its output to be sent
 FRESH_SECONDS = 20.0  # a look that began longer ago says nothing about what is there now
 MOST_BACKOFF_SECONDS = 60.0
-_STOPPING_LOOK_SECONDS = 1.0
+_STOPPING_LOOK_SECONDS = _PENDING_LOOK_SECONDS = 1.0
 _BURIED_SECONDS = 60.0
 _TAKEN_ON = frozenset({O.RUNNING, O.SUCCEEDED, O.FAILED, O.STOPPING})
 Key = tuple[int, int, bool]
@@ -55,6 +55,7 @@ class Piece:
     failures: int = 0
     next_try: float = 0.0
     trouble: str = ""
+    waits_for: tuple[str, str] = ("", "")  # reason and message of a site that has not taken it on yet
     linger_until: float | None = None
 
     @property
@@ -191,6 +192,9 @@ class Pieces:
     def ensured(self, job: Job, seen: Observation) -> None:
         with self._lock:
             piece = self._end(job)
+            if seen.state == O.PENDING:  # nothing of it is there yet, and the site wants to be asked again
+                piece.waits_for, piece.next_try = (seen.reason, seen.message), self.clock() + _PENDING_LOOK_SECONDS
+                return
             piece.seen, piece.refusal = seen, None
             piece.done = max(piece.done or key_of(job.order), key_of(job.order))
             if not piece.is_unsettled:
@@ -327,7 +331,8 @@ def _report(piece: Piece) -> dict[str, Any] | None:
         ordered = {"generation": order.generation, "epoch": order.epoch} if order is not None else {}
         return item | ordered | _said(O.BROKEN, "VanishedAtSite", "Nothing of it is there any more.")
     if piece.is_unsettled or piece.is_busy:
-        return item | _said(O.PENDING, "SiteUnavailable" if piece.trouble else "", piece.trouble)
+        why = ("SiteUnavailable", piece.trouble) if piece.trouble else piece.waits_for
+        return item | _said(O.PENDING, *why)
     return None
 
 

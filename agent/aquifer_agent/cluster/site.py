@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from federation.drivers.abilities import EventReader, LogReader, PortAccess, ShellAccess, WorkLister
+from federation.drivers.agent_calls import ABILITIES
 from federation.drivers.base import DriverConfig, SiteDriver
 
 
@@ -49,6 +50,7 @@ class Site:
             "shell": isinstance(driver, ShellAccess),
             "port": isinstance(driver, PortAccess),
         }
+        found |= {name: isinstance(driver, ability) for name, ability in ABILITIES.items()}
         found["hold"] = bool(getattr(driver, "can_hold", False))
         return [name for name, is_there in found.items() if is_there]
 

@@ -5,7 +5,9 @@ step that happens or does not, nothing is ever written over, and they are files:
 the host's restarts. Two workers of the hub that write at once can lose nothing of each other's.
 """
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,6 +18,7 @@ from federation.drivers.kvm.trees import parsed
 
 TOMBSTONE_SECONDS = 48 * 3600  # longer than any worker can be late
 _PRUNED_AT_ONCE = 20
+_AT_ONCE = 1 << 16
 _EPOCH = re.compile(rf"{PREFIX}epoch\.(\d{{20}})")
 _MARK = re.compile(rf"({PREFIX}gone\.[0-9a-f]{{40}})\.(\d+)")
 
@@ -54,7 +57,7 @@ class Pool:
         if epoch < seen:
             raise Rejected("OldGeneration", f"This is of epoch {epoch}; the site has seen {seen}.")
         if epoch > seen:
-            self._make_empty(f"{PREFIX}epoch.{epoch:020d}")
+            self.make_empty(f"{PREFIX}epoch.{epoch:020d}")
             for name in names:
                 if _EPOCH.fullmatch(name):
                     self.drop(name)
@@ -66,7 +69,7 @@ class Pool:
 
     def bury(self, names: frozenset[str], ref: str) -> None:
         if not self.is_gone(names, ref):
-            self._make_empty(f"{mark_of(ref)}.{self._host.wall():.0f}")
+            self.make_empty(f"{mark_of(ref)}.{self._host.wall():.0f}")
 
     def prune(self, names: frozenset[str]) -> None:
         """Forget what was removed long ago: a few at a time."""
@@ -75,7 +78,7 @@ class Pool:
         for name in sorted(old)[:_PRUNED_AT_ONCE]:
             self.drop(name)
 
-    def _make_empty(self, name: str) -> None:
+    def make_empty(self, name: str) -> None:
         try:
             self.pool.createXML(_volume_xml(name, 0, "raw"), 0)
         except self._host.Error as error:
@@ -111,6 +114,25 @@ class Pool:
         volume.upload(stream, 0, len(data))
         for start in range(0, len(data), 1 << 16):
             stream.send(data[start : start + (1 << 16)])
+        stream.finish()
+
+    @contextlib.contextmanager
+    def writing(self, name: str, offset: int) -> Iterator[Callable[[bytes], None]]:
+        """Hand over bytes from there on, for as long as one likes: they are at the host when this ends."""
+        stream = self._host.connection.newStream(0)
+        self.pool.storageVolLookupByName(name).upload(stream, offset, 0)
+
+        def write(data: bytes) -> None:
+            view = memoryview(data)
+            while view:
+                view = view[stream.send(bytes(view[:_AT_ONCE])) :]
+
+        try:
+            yield write
+        except BaseException:
+            with contextlib.suppress(self._host.Error):
+                stream.abort()
+            raise
         stream.finish()
 
     def log_path(self, ref: str) -> str:

@@ -14,6 +14,9 @@ class Ways:
     pool_path: str = "/var/lib/libvirt/images/aquifer"  # where it is made when it is not there
     image_pool: str = "default"  # where an image is looked for by its name alone
     default_image: str = ""
+    image_networks: tuple[str, ...] = ()  # where images may be fetched from; empty: from where a site may be
+    image_loopback: bool = False  # also from the machine that fetches
+    most_image_mib: int = 65536
     network: str = "default"  # of libvirt's; where it does not run, machines only get out (QEMU's user network)
     bridge: str = ""  # instead: a bridge of the host
     firmware: str = "bios"  # or efi
@@ -30,11 +33,11 @@ class Ways:
         for one in fields(cls):
             if (value := settings.get(one.name)) is None:
                 continue
-            if one.name == "mdev_types":
+            if isinstance(one.default, tuple):
                 if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-                    raise Unavailable("The setting mdev_types is a list of texts.")
+                    raise Unavailable(f"The setting {one.name} is a list of texts.")
                 value = tuple(value)
-            elif isinstance(value, bool) or not isinstance(value, type(one.default)):
+            elif isinstance(value, bool) != isinstance(one.default, bool) or not isinstance(value, type(one.default)):
                 raise Unavailable(f"The setting {one.name} is not of its kind.")
             found[one.name] = value
         return cls(**found)

@@ -15,11 +15,13 @@ from federation.drivers.kvm.cards import Cards
 from federation.drivers.kvm.domains import Shape, domain_xml
 from federation.drivers.kvm.guests import Course, Guest, Held, held_by_others, order_of
 from federation.drivers.kvm.host import Host
+from federation.drivers.kvm.images import BeingFetched, Images
 from federation.drivers.kvm.names import is_writable, name_of
 from federation.drivers.kvm.pool import Image, Pool, image_of
 from federation.drivers.kvm.states import CRASHED, SHUTOFF, ended, seen_of
 from federation.drivers.kvm.ways import Ways
 
+FETCHING = "ImagePulling"
 PROOF_SECONDS = 30.0  # a proof of life is written down this often
 Found = tuple[Any, Guest]
 
@@ -43,7 +45,10 @@ class Work:
             raise Rejected("OldGeneration", "This was taken back already.")
         found = self.host.find(name_of(spec.ref))
         if found is None:
-            found = self._make(spec, names)
+            try:
+                found = self._make(spec, names)
+            except BeingFetched as step:  # nothing of it is here, so it is not taken on
+                return Observation(spec.ref, O.PENDING, spec.generation, spec.epoch, None, None, FETCHING, str(step))
         domain, guest = found
         order = guest.order
         if order is None or order.ref != spec.ref:
@@ -64,7 +69,7 @@ class Work:
         cards = self.host.cards(self.ways.mdev_types)
         held = self.held_of(spec.devices, cards)
         self.check_free(spec.ref, held, cards)
-        image = self._image(spec)
+        image = self._image(spec, names)
         host, facts = self.host, self.host.facts
         disk = self.pool.make_disk(names, spec.ref, image, spec.boot.disk_mib if spec.boot else 0)
         order = order_of(spec, held)
@@ -147,11 +152,9 @@ class Work:
             if (uuid := clash(held, guest)) is not None:
                 raise Rejected("DeviceBusy", f"{uuid} is held by other work here.")
 
-    def _image(self, spec: WorkloadSpec) -> Image:
+    def _image(self, spec: WorkloadSpec, names: frozenset[str]) -> Image:
         if spec.boot is not None and spec.boot.image_url:
-            raise Rejected(
-                "ImageNotAtSite", "A host fetches no images: put it into a storage pool, and name the volume."
-            )
+            return Images(self.host, self.pool, self.ways).fetched(names, spec.boot)
         word = spec.image or self.ways.default_image
         if not word:
             raise Rejected("NoImage", "Say from which image the machine starts.")

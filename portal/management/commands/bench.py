@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.bench import close, export, rating
+from billing.bench import close, export, forecast, rating
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
@@ -20,6 +20,7 @@ BENCHES: dict[str, ModuleType] = {
     "close": close,
     "defrag": defrag,
     "export": export,
+    "forecast": forecast,
     "placement": placement,
     "rating": rating,
     "submit": submit,

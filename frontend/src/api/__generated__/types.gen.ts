@@ -234,6 +234,10 @@ export type AgentWorkRequest = {
     message?: string;
     cpu_milli?: number | null;
     memory_mib?: number | null;
+    disk_read_kibps?: number | null;
+    disk_write_kibps?: number | null;
+    net_in_kibps?: number | null;
+    net_out_kibps?: number | null;
     log_bytes?: number | null;
 };
 
@@ -281,6 +285,13 @@ export type Allocation = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     /**
      * Tried too often without one good outcome; somebody should look.
      */
@@ -356,6 +367,41 @@ export type AuditEntry = {
     target_id: string;
     target_name: string;
     detail: unknown;
+};
+
+export type BillTo = {
+    legal_name: string;
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string;
+};
+
+/**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfile = {
+    readonly id: string;
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    readonly created_at: string;
+    version: number;
 };
 
 /**
@@ -437,6 +483,63 @@ export type BootRequest = {
      */
     boot_from?: BootFromEnum;
 };
+
+/**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type Budget = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    /**
+     * The month, in the billing time zone.
+     */
+    readonly period: string;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlert>;
+    settled_at: string | null;
+    ended_at: string | null;
+    readonly created_at: string;
+    version: number;
+    /**
+     * `change` is a PATCH.
+     */
+    readonly actions: Array<string>;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlert = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
+    readonly created_at: string;
+};
+
+export type ByEnum = 'model' | 'site' | 'tenant';
 
 /**
  * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
@@ -682,6 +785,59 @@ export type ConnectionRequest = {
     [key: string]: unknown;
 };
 
+export type CostKey = {
+    dimension: DimensionEnum;
+    id: string | null;
+    /**
+     * Empty: what has none, as a tax no project.
+     */
+    name: string;
+};
+
+export type CostPoint = {
+    /**
+     * When its step begins; null without steps.
+     */
+    start: string | null;
+    cost: string;
+};
+
+/**
+ * One group in one currency. Steps in which it cost nothing are left out.
+ */
+export type CostSeries = {
+    currency: string;
+    /**
+     * One for each dimension; none: all the others together.
+     */
+    keys: Array<CostKey>;
+    total: string;
+    /**
+     * Of the currency's total; rounded, to be read only.
+     */
+    share: string | null;
+    points: Array<CostPoint>;
+};
+
+export type CostTotal = {
+    currency: string;
+    cost: string;
+};
+
+/**
+ * Costs are exact: series add up to the totals, and those to the charges of that time, to the last digit.
+ */
+export type Costs = {
+    start: string | null;
+    end: string | null;
+    /**
+     * Whose days and months are meant. Hours are those of UTC.
+     */
+    zone: string;
+    series: Array<CostSeries>;
+    totals: Array<CostTotal>;
+};
+
 export type Count = {
     name: string;
     count: number;
@@ -691,6 +847,28 @@ export type Counts = {
     state: string;
     count: number;
 };
+
+/**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type Credit = {
+    readonly id: string;
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type CreditKind = 'top-up' | 'grant';
 
 /**
  * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
@@ -786,12 +964,33 @@ export type Difference = {
     difference: string;
 };
 
+export type DimensionEnum = 'tenant' | 'department' | 'project' | 'user' | 'site' | 'cluster' | 'pool' | 'flavor' | 'model' | 'slicing_mode' | 'service_class' | 'meter' | 'category' | 'workload';
+
 export type DraftRequest = {
     tenant: string;
     /**
      * A month of the billing time zone, as 2026-11.
      */
     period: string;
+};
+
+/**
+ * A budget that the work would draw on.
+ */
+export type DrawnOn = {
+    budget: string;
+    tenant_name: string;
+    /**
+     * Null: it is for all of the tenant.
+     */
+    project_name: string | null;
+    limit: string;
+    left: string;
+    /**
+     * What the work would reserve of it.
+     */
+    cost: string;
+    is_enough: boolean;
 };
 
 export type DriverEnum = 'docker' | 'kubernetes' | 'kvm' | 'redfish';
@@ -831,6 +1030,32 @@ export type Estate = {
 };
 
 /**
+ * At the dearest place and price that the work may meet this month. `worst_case` is until its time limit, with its
+ * retries, or else until the month ends.
+ */
+export type Estimate = {
+    currency: string;
+    /**
+     * False: nothing has a price yet.
+     */
+    is_priced: boolean;
+    per_hour: string;
+    has_time_limit: boolean;
+    /**
+     * How long it may run this month, at most.
+     */
+    seconds: number;
+    worst_case: string;
+    /**
+     * The month, in the billing time zone.
+     */
+    period: string;
+    budgets: Array<DrawnOn>;
+};
+
+export type EveryEnum = 'day' | 'week' | 'month';
+
+/**
  * Of a placement the policy and the candidates, the chosen node first; of a refusal all the rest.
  */
 export type Explanation = {
@@ -859,6 +1084,88 @@ export type Explanation = {
     miss: NearestMiss | null;
 };
 
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type Export = {
+    readonly id: string;
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    readonly period: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    readonly state_since: string;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    readonly files: Array<File>;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type ExportFormat = 'csv' | 'jsonl' | 'parquet' | 'parquet-float' | 'xlsx';
+
+export type ExportKind = 'focus-1.2' | 'focus-1.4' | 'line-items' | 'card-hours';
+
+export type ExportSchedule = {
+    readonly id: string;
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type ExportState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'expired';
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTarget = {
+    readonly id: string;
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
 export type FieldError = {
     pointer: string;
     detail: string;
@@ -871,6 +1178,13 @@ export type Figures = {
     power_watts: number | null;
     temperature_celsius: number | null;
     at: string;
+};
+
+export type File = {
+    name: string;
+    rows: number;
+    bytes: number;
+    sha256: string;
 };
 
 /**
@@ -914,9 +1228,49 @@ export type FlavorTotal = {
 
 export type ForEnum = 'waiting' | 'mix';
 
-export type FormEnum = 'container' | 'vm' | 'server';
+/**
+ * Without tax. `spent` is exact; what is foretold is rounded. `low` and `high`: eight of ten months should end
+ * between them, if days go on to differ as they did; null without two whole days to go by.
+ */
+export type Forecast = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string;
+    currency: string;
+    spent: string;
+    /**
+     * Reservations that begin later in the month.
+     */
+    known: string;
+    /**
+     * Whole days that it goes by.
+     */
+    days: number;
+    /**
+     * What one of them cost on average.
+     */
+    daily: string;
+    expected: string;
+    low: string | null;
+    high: string | null;
+};
 
-export type FormatEnum = 'qcow2' | 'raw' | 'iso';
+export type Forecasts = {
+    period: string;
+    /**
+     * Up to then usage is charged.
+     */
+    charged_until: string;
+    assumption: string;
+    /**
+     * How many more there are.
+     */
+    left_off: number;
+    forecasts: Array<Forecast>;
+};
+
+export type FormEnum = 'container' | 'vm' | 'server';
 
 export type FoundByEnum = 'greedy' | 'solver';
 
@@ -933,6 +1287,45 @@ export type Host = {
     kind: ClusterKind;
     site: string;
     site_name: string;
+};
+
+/**
+ * `shares` and `unallocated` add up to `cost`, to the last digit. A tenant sees its own share and nothing else.
+ */
+export type Idle = {
+    currency: string;
+    rule: RuleEnum;
+    cost: string | null;
+    /**
+     * Of places that nobody used, or is promised any of.
+     */
+    unallocated: string | null;
+    places: Array<IdlePlace>;
+    shares: Array<IdleShare>;
+};
+
+/**
+ * Hours of one flavor at one site: `capacity` = `work` + `reserved` + `idle`, each hour rounded as usage is.
+ */
+export type IdlePlace = {
+    site: string;
+    flavor: string;
+    capacity: string;
+    work: string;
+    reserved: string;
+    idle: string;
+    /**
+     * Idle hours for which there was no list price.
+     */
+    unpriced: string;
+    idle_cost: string;
+    reserved_cost: string;
+};
+
+export type IdleShare = {
+    tenant: string;
+    tenant_name: string;
+    cost: string;
 };
 
 /**
@@ -959,7 +1352,7 @@ export type Image = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -969,6 +1362,8 @@ export type Image = {
     readonly created_at: string;
     version: number;
 };
+
+export type ImageFormat = 'qcow2' | 'raw' | 'iso';
 
 export type ImageFormatEnum = 'qcow2' | 'raw' | 'iso';
 
@@ -1003,8 +1398,29 @@ export type Invoice = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
 };
 
@@ -1035,7 +1451,7 @@ export type InvoiceLine = {
     meter: string;
 };
 
-export type InvoiceState = 'draft' | 'issued' | 'cancelled';
+export type InvoiceState = 'draft' | 'issued' | 'paid' | 'void';
 
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
@@ -1068,10 +1484,38 @@ export type InvoiceWithTotals = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
     totals: Totals;
+};
+
+export type Issuer = {
+    name: string;
+    tax_id: string;
+    address: string;
+    bank: string;
 };
 
 export type JoinToken = {
@@ -1137,6 +1581,29 @@ export type Layout = {
 };
 
 export type LayoutState = 'waiting' | 'applied' | 'refused';
+
+/**
+ * Names of other tenants are for the platform's people: others see that it was somebody else.
+ */
+export type Loan = {
+    flavor: string;
+    site: string;
+    borrower: string | null;
+    borrower_name: string;
+    lender: string | null;
+    lender_name: string;
+    /**
+     * False: nobody had been promised what was borrowed.
+     */
+    is_promised: boolean;
+    milli_seconds: number;
+};
+
+export type Loans = {
+    start: string;
+    end: string;
+    loans: Array<Loan>;
+};
 
 export type Log = {
     text: string;
@@ -1354,6 +1821,31 @@ export type NewBillingTermRequest = {
     valid_from?: string | null;
 };
 
+export type NewBudgetRequest = {
+    tenant: string;
+    /**
+     * Empty: all of the tenant.
+     */
+    project?: string | null;
+    /**
+     * For each month.
+     */
+    limit: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
+};
+
 export type NewClusterRequest = {
     site: string;
     slug: string;
@@ -1395,10 +1887,82 @@ export type NewConnectionRequest = {
     [key: string]: unknown;
 };
 
+export type NewCreditRequest = {
+    tenant: string;
+    /**
+     * Paid in, or given.
+     */
+    kind: CreditKind;
+    amount: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    /**
+     * Empty: never.
+     */
+    expires_at?: string | null;
+    note?: string;
+};
+
 export type NewDepartmentRequest = {
     tenant: string;
     slug: string;
     name: string;
+};
+
+export type NewExportRequest = {
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * A month, as 2026-11.
+     */
+    period: string;
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+};
+
+export type NewExportScheduleRequest = {
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+    /**
+     * A month: on its first day, of the month before.
+     */
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour?: number;
+};
+
+export type NewExportTargetRequest = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
 };
 
 export type NewImageRequest = {
@@ -1423,7 +1987,7 @@ export type NewImageRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -1437,6 +2001,13 @@ export type NewMembershipRequest = {
     tenant?: string | null;
     project?: string | null;
     role: RoleEnum;
+};
+
+export type NewPaymentRequest = {
+    invoice: string;
+    amount: string;
+    received_on: string;
+    reference: string;
 };
 
 export type NewPoolRequest = {
@@ -1496,6 +2067,25 @@ export type NewPriceRequest = {
      * Empty: until another begins.
      */
     valid_to?: string | null;
+};
+
+export type NewProfileRequest = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type NewProjectRequest = {
@@ -1834,6 +2424,8 @@ export type Objective = {
     description: string;
 };
 
+export type OnExhaustedEnum = 'refuse' | 'stop';
+
 export type OneTimeRequest = {
     token: string;
 };
@@ -1904,10 +2496,22 @@ export type PaginatedAuditEntryList = {
     results: Array<AuditEntry>;
 };
 
+export type PaginatedBillingProfileList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfile>;
+};
+
 export type PaginatedBillingTermList = {
     next: string | null;
     previous: string | null;
     results: Array<BillingTerm>;
+};
+
+export type PaginatedBudgetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Budget>;
 };
 
 export type PaginatedCapacityHourList = {
@@ -1934,10 +2538,34 @@ export type PaginatedCommitmentList = {
     results: Array<Commitment>;
 };
 
+export type PaginatedCreditList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Credit>;
+};
+
 export type PaginatedDepartmentList = {
     next: string | null;
     previous: string | null;
     results: Array<Department>;
+};
+
+export type PaginatedExportList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Export>;
+};
+
+export type PaginatedExportScheduleList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportSchedule>;
+};
+
+export type PaginatedExportTargetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTarget>;
 };
 
 export type PaginatedFlavorList = {
@@ -1980,6 +2608,12 @@ export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
     results: Array<Node>;
+};
+
+export type PaginatedPaymentList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Payment>;
 };
 
 export type PaginatedPoolList = {
@@ -2066,6 +2700,12 @@ export type PaginatedUserList = {
     results: Array<User>;
 };
 
+export type PaginatedWalletList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Wallet>;
+};
+
 export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
@@ -2077,6 +2717,23 @@ export type PartitionsWanted = {
         [key: string]: number;
     };
     generation: number;
+};
+
+export type PatchedBudgetChangeRequest = {
+    limit?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
+};
+
+export type PatchedExportScheduleChangeRequest = {
+    is_paused?: boolean;
 };
 
 export type PatchedImageChangeRequest = {
@@ -2095,7 +2752,7 @@ export type PatchedImageChangeRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -2109,6 +2766,24 @@ export type PatchedPoolChangeRequest = {
      */
     policy?: string;
     queue_order?: QueueOrderEnum;
+};
+
+export type PatchedProfileChangeRequest = {
+    legal_name?: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type PatchedQuotaChangeRequest = {
@@ -2143,6 +2818,36 @@ export type PatchedTemplateChangeRequest = {
     work?: {
         [key: string]: unknown;
     };
+};
+
+export type PatchedWalletChangeRequest = {
+    /**
+     * How far below zero it may go.
+     */
+    overdraft?: string;
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type Payment = {
+    readonly id: string;
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
 };
 
 /**
@@ -2453,6 +3158,21 @@ export type ReportRequest = {
     agent?: AgentSelfRequest | null;
 };
 
+/**
+ * What became of the hours of its whole term, in hours of the flavor's whole unit. The rest is still open.
+ */
+export type ReservedHours = {
+    reserved: string;
+    /**
+     * Covered usage.
+     */
+    used: string;
+    /**
+     * Paid, and used by nobody.
+     */
+    unused: string;
+};
+
 export type RestartRequest = {
     /**
      * As by pulling the plug; otherwise it is asked kindly.
@@ -2479,7 +3199,16 @@ export type Result = {
     left_out: number;
 };
 
+export type ReversePaymentRequest = {
+    /**
+     * Why.
+     */
+    message?: string;
+};
+
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
+
+export type RuleEnum = 'use' | 'quota';
 
 /**
  * Where its host serves the picture of its screen; `kind` empty: it has none.
@@ -2748,7 +3477,54 @@ export type TriedConnectionRequest = {
     };
 };
 
+/**
+ * What is per hour is rounded. Reserved hours that nobody used cost, and are no card-hours.
+ */
+export type UnitCost = {
+    /**
+     * A tenant's id; otherwise the name.
+     */
+    key: string;
+    name: string;
+    currency: string;
+    /**
+     * Effective, of cards alone.
+     */
+    cost: string;
+    card_hours: string;
+    per_card_hour: string | null;
+    /**
+     * How busy cards that are held at this moment are, where there are figures of the last five minutes.
+     */
+    busy_share: string | null;
+    /**
+     * If they had been as busy all the time as now.
+     */
+    per_busy_card_hour: string | null;
+};
+
+export type UnitCosts = {
+    by: ByEnum;
+    units: Array<UnitCost>;
+};
+
 export type UnitEnum = 'device' | 'core';
+
+/**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEvent = {
+    readonly id: number;
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
+};
 
 /**
  * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
@@ -2888,6 +3664,26 @@ export type VolumeRequest = {
     source?: string;
     size_mib?: number;
     is_read_only?: boolean;
+};
+
+/**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type Wallet = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
+    readonly created_at: string;
+    version: number;
 };
 
 /**
@@ -3145,6 +3941,13 @@ export type AllocationWritable = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     version: number;
 };
 
@@ -3161,6 +3964,29 @@ export type AuditEntryWritable = {
 };
 
 /**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfileWritable = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    version: number;
+};
+
+/**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
 export type BillingTermWritable = {
@@ -3170,6 +3996,50 @@ export type BillingTermWritable = {
     is_taxed: boolean;
     valid_from: string;
     version: number;
+};
+
+/**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type BudgetWritable = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlertWritable>;
+    settled_at: string | null;
+    ended_at: string | null;
+    version: number;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlertWritable = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
 };
 
 /**
@@ -3371,10 +4241,94 @@ export type ConnectionRequestWritable = {
     tls_server_name?: string;
 };
 
+/**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type CreditWritable = {
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    version: number;
+};
+
 export type DepartmentWritable = {
     tenant: string;
     slug: string;
     name: string;
+    version: number;
+};
+
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type ExportWritable = {
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    version: number;
+};
+
+export type ExportScheduleWritable = {
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    version: number;
+};
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTargetWritable = {
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
     version: number;
 };
 
@@ -3420,7 +4374,7 @@ export type ImageWritable = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -3458,6 +4412,24 @@ export type InvoiceWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3515,6 +4487,24 @@ export type InvoiceWithTotalsWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3625,6 +4615,24 @@ export type NewConnectionRequestWritable = {
     is_same_cluster?: boolean;
 };
 
+export type NewExportTargetRequestWritable = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
+    access_key: string;
+    secret_key: string;
+};
+
 /**
  * A user is made with a first role, so that an owner makes people only for the own tenant.
  */
@@ -3687,10 +4695,22 @@ export type PaginatedAuditEntryListWritable = {
     results: Array<AuditEntryWritable>;
 };
 
+export type PaginatedBillingProfileListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfileWritable>;
+};
+
 export type PaginatedBillingTermListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<BillingTermWritable>;
+};
+
+export type PaginatedBudgetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BudgetWritable>;
 };
 
 export type PaginatedCapacityHourListWritable = {
@@ -3717,10 +4737,34 @@ export type PaginatedCommitmentListWritable = {
     results: Array<CommitmentWritable>;
 };
 
+export type PaginatedCreditListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CreditWritable>;
+};
+
 export type PaginatedDepartmentListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<DepartmentWritable>;
+};
+
+export type PaginatedExportListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportWritable>;
+};
+
+export type PaginatedExportScheduleListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportScheduleWritable>;
+};
+
+export type PaginatedExportTargetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTargetWritable>;
 };
 
 export type PaginatedFlavorListWritable = {
@@ -3763,6 +4807,12 @@ export type PaginatedNodeListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<NodeWritable>;
+};
+
+export type PaginatedPaymentListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PaymentWritable>;
 };
 
 export type PaginatedPoolListWritable = {
@@ -3849,10 +4899,36 @@ export type PaginatedUserListWritable = {
     results: Array<UserWritable>;
 };
 
+export type PaginatedWalletListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<WalletWritable>;
+};
+
 export type PaginatedWorkloadListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<WorkloadWritable>;
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type PaymentWritable = {
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    version: number;
 };
 
 export type PoolWritable = {
@@ -4126,6 +5202,21 @@ export type TriedConnectionRequestWritable = {
 };
 
 /**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEventWritable = {
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
+};
+
+/**
  * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
  */
 export type UsageGapWritable = {
@@ -4221,6 +5312,24 @@ export type UserWritable = {
     email: string | string;
     language: UserLanguageEnum;
     is_active: boolean;
+    version: number;
+};
+
+/**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type WalletWritable = {
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
     version: number;
 };
 
@@ -8003,6 +9112,33 @@ export type CommitmentsRetrieveResponses = {
 
 export type CommitmentsRetrieveResponse = CommitmentsRetrieveResponses[keyof CommitmentsRetrieveResponses];
 
+export type CommitmentsHoursData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this commitment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/commitments/{id}/hours';
+};
+
+export type CommitmentsHoursErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsHoursError = CommitmentsHoursErrors[keyof CommitmentsHoursErrors];
+
+export type CommitmentsHoursResponses = {
+    200: ReservedHours;
+};
+
+export type CommitmentsHoursResponse = CommitmentsHoursResponses[keyof CommitmentsHoursResponses];
+
 export type UsageRecordsListData = {
     body?: never;
     path?: never;
@@ -8132,6 +9268,33 @@ export type UsageRecordsRetrieveResponses = {
 
 export type UsageRecordsRetrieveResponse = UsageRecordsRetrieveResponses[keyof UsageRecordsRetrieveResponses];
 
+export type UsageRecordsEventsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this usage record.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/usage-records/{id}/events';
+};
+
+export type UsageRecordsEventsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type UsageRecordsEventsError = UsageRecordsEventsErrors[keyof UsageRecordsEventsErrors];
+
+export type UsageRecordsEventsResponses = {
+    200: Array<UsageEvent>;
+};
+
+export type UsageRecordsEventsResponse = UsageRecordsEventsResponses[keyof UsageRecordsEventsResponses];
+
 export type UsageGapsListData = {
     body?: never;
     path?: never;
@@ -8258,6 +9421,200 @@ export type CapacityHoursRetrieveResponses = {
 
 export type CapacityHoursRetrieveResponse = CapacityHoursRetrieveResponses[keyof CapacityHoursRetrieveResponses];
 
+export type CostsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * One or two, with a comma between: tenant, department, project, user, site, cluster, pool, flavor, model, slicing_mode, service_class, meter, category, workload.
+         */
+        by?: string;
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        project?: string;
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        step?: 'hour' | 'day' | 'month' | 'none';
+        tenant?: string;
+        /**
+         * How many series; the rest is one of its own.
+         */
+        top?: number;
+    };
+    url: '/api/v1/costs';
+};
+
+export type CostsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsListError = CostsListErrors[keyof CostsListErrors];
+
+export type CostsListResponses = {
+    200: Costs;
+};
+
+export type CostsListResponse = CostsListResponses[keyof CostsListResponses];
+
+export type CostsForecastData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'tenant' | 'project';
+        measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month, as 2026-11; left out: this one.
+         */
+        period?: string;
+        tenant?: string;
+        top?: number;
+    };
+    url: '/api/v1/costs/forecast';
+};
+
+export type CostsForecastErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsForecastError = CostsForecastErrors[keyof CostsForecastErrors];
+
+export type CostsForecastResponses = {
+    200: Forecasts;
+};
+
+export type CostsForecastResponse = CostsForecastResponses[keyof CostsForecastResponses];
+
+export type CostsIdleData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
+         * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
+         */
+        rule?: 'use' | 'quota';
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/idle';
+};
+
+export type CostsIdleErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsIdleError = CostsIdleErrors[keyof CostsIdleErrors];
+
+export type CostsIdleResponses = {
+    200: Idle;
+};
+
+export type CostsIdleResponse = CostsIdleResponses[keyof CostsIdleResponses];
+
+export type CostsLoansData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/loans';
+};
+
+export type CostsLoansErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsLoansError = CostsLoansErrors[keyof CostsLoansErrors];
+
+export type CostsLoansResponses = {
+    200: Loans;
+};
+
+export type CostsLoansResponse = CostsLoansResponses[keyof CostsLoansResponses];
+
+export type CostsUnitsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'model' | 'site' | 'tenant';
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        project?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/costs/units';
+};
+
+export type CostsUnitsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsUnitsError = CostsUnitsErrors[keyof CostsUnitsErrors];
+
+export type CostsUnitsResponses = {
+    200: UnitCosts;
+};
+
+export type CostsUnitsResponse = CostsUnitsResponses[keyof CostsUnitsResponses];
+
 export type ChargesListData = {
     body?: never;
     path?: never;
@@ -8279,6 +9636,10 @@ export type ChargesListData = {
          * Number of results to return per page.
          */
         limit?: number;
+        /**
+         * Of an invoice, that it stands behind.
+         */
+        line?: string;
         meter?: 'accelerator' | 'cpu' | 'energy' | 'memory' | 'reservation';
         /**
          * A month of the billing time zone, as 2026-11.
@@ -8480,6 +9841,424 @@ export type ProposalsDropResponses = {
 
 export type ProposalsDropResponse = ProposalsDropResponses[keyof ProposalsDropResponses];
 
+export type ExportsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: 'cancelled' | 'done' | 'expired' | 'failed' | 'queued' | 'running';
+        tenant?: string;
+    };
+    url: '/api/v1/exports';
+};
+
+export type ExportsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsListError = ExportsListErrors[keyof ExportsListErrors];
+
+export type ExportsListResponses = {
+    200: PaginatedExportList;
+};
+
+export type ExportsListResponse = ExportsListResponses[keyof ExportsListResponses];
+
+export type ExportsCreateData = {
+    body: NewExportRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/exports';
+};
+
+export type ExportsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCreateError = ExportsCreateErrors[keyof ExportsCreateErrors];
+
+export type ExportsCreateResponses = {
+    201: Export;
+};
+
+export type ExportsCreateResponse = ExportsCreateResponses[keyof ExportsCreateResponses];
+
+export type ExportsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}';
+};
+
+export type ExportsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsRetrieveError = ExportsRetrieveErrors[keyof ExportsRetrieveErrors];
+
+export type ExportsRetrieveResponses = {
+    200: Export;
+};
+
+export type ExportsRetrieveResponse = ExportsRetrieveResponses[keyof ExportsRetrieveResponses];
+
+export type ExportsCancelData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}/cancel';
+};
+
+export type ExportsCancelErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCancelError = ExportsCancelErrors[keyof ExportsCancelErrors];
+
+export type ExportsCancelResponses = {
+    202: Export;
+};
+
+export type ExportsCancelResponse = ExportsCancelResponses[keyof ExportsCancelResponses];
+
+export type ExportsFileData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * As `files` names it. Empty: the list of all.
+         */
+        name?: string;
+    };
+    url: '/api/v1/exports/{id}/file';
+};
+
+export type ExportsFileErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsFileError = ExportsFileErrors[keyof ExportsFileErrors];
+
+export type ExportsFileResponses = {
+    200: Blob | File;
+};
+
+export type ExportsFileResponse = ExportsFileResponses[keyof ExportsFileResponses];
+
+export type ExportTargetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsListError = ExportTargetsListErrors[keyof ExportTargetsListErrors];
+
+export type ExportTargetsListResponses = {
+    200: PaginatedExportTargetList;
+};
+
+export type ExportTargetsListResponse = ExportTargetsListResponses[keyof ExportTargetsListResponses];
+
+export type ExportTargetsCreateData = {
+    body: NewExportTargetRequestWritable;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsCreateError = ExportTargetsCreateErrors[keyof ExportTargetsCreateErrors];
+
+export type ExportTargetsCreateResponses = {
+    201: ExportTarget;
+};
+
+export type ExportTargetsCreateResponse = ExportTargetsCreateResponses[keyof ExportTargetsCreateResponses];
+
+export type ExportTargetsDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsDestroyError = ExportTargetsDestroyErrors[keyof ExportTargetsDestroyErrors];
+
+export type ExportTargetsDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportTargetsDestroyResponse = ExportTargetsDestroyResponses[keyof ExportTargetsDestroyResponses];
+
+export type ExportTargetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsRetrieveError = ExportTargetsRetrieveErrors[keyof ExportTargetsRetrieveErrors];
+
+export type ExportTargetsRetrieveResponses = {
+    200: ExportTarget;
+};
+
+export type ExportTargetsRetrieveResponse = ExportTargetsRetrieveResponses[keyof ExportTargetsRetrieveResponses];
+
+export type ExportSchedulesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_paused?: boolean;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesListError = ExportSchedulesListErrors[keyof ExportSchedulesListErrors];
+
+export type ExportSchedulesListResponses = {
+    200: PaginatedExportScheduleList;
+};
+
+export type ExportSchedulesListResponse = ExportSchedulesListResponses[keyof ExportSchedulesListResponses];
+
+export type ExportSchedulesCreateData = {
+    body: NewExportScheduleRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesCreateError = ExportSchedulesCreateErrors[keyof ExportSchedulesCreateErrors];
+
+export type ExportSchedulesCreateResponses = {
+    201: ExportSchedule;
+};
+
+export type ExportSchedulesCreateResponse = ExportSchedulesCreateResponses[keyof ExportSchedulesCreateResponses];
+
+export type ExportSchedulesDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesDestroyError = ExportSchedulesDestroyErrors[keyof ExportSchedulesDestroyErrors];
+
+export type ExportSchedulesDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportSchedulesDestroyResponse = ExportSchedulesDestroyResponses[keyof ExportSchedulesDestroyResponses];
+
+export type ExportSchedulesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesRetrieveError = ExportSchedulesRetrieveErrors[keyof ExportSchedulesRetrieveErrors];
+
+export type ExportSchedulesRetrieveResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesRetrieveResponse = ExportSchedulesRetrieveResponses[keyof ExportSchedulesRetrieveResponses];
+
+export type ExportSchedulesPartialUpdateData = {
+    body?: PatchedExportScheduleChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesPartialUpdateError = ExportSchedulesPartialUpdateErrors[keyof ExportSchedulesPartialUpdateErrors];
+
+export type ExportSchedulesPartialUpdateResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesPartialUpdateResponse = ExportSchedulesPartialUpdateResponses[keyof ExportSchedulesPartialUpdateResponses];
+
 export type InvoicesListData = {
     body?: never;
     path?: never;
@@ -8497,7 +10276,7 @@ export type InvoicesListData = {
          * A month of the billing time zone, as 2026-11.
          */
         period?: string;
-        state?: Array<'cancelled' | 'draft' | 'issued'>;
+        state?: Array<'draft' | 'issued' | 'paid' | 'void'>;
         tenant?: string;
     };
     url: '/api/v1/invoices';
@@ -8621,6 +10400,35 @@ export type InvoicesExportResponses = {
 
 export type InvoicesExportResponse = InvoicesExportResponses[keyof InvoicesExportResponses];
 
+export type InvoicesFapiaoData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/invoices/{id}/fapiao.json';
+};
+
+export type InvoicesFapiaoErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesFapiaoError = InvoicesFapiaoErrors[keyof InvoicesFapiaoErrors];
+
+export type InvoicesFapiaoResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type InvoicesFapiaoResponse = InvoicesFapiaoResponses[keyof InvoicesFapiaoResponses];
+
 export type InvoicesIssueData = {
     body?: never;
     path: {
@@ -8683,3 +10491,630 @@ export type InvoicesLinesResponses = {
 };
 
 export type InvoicesLinesResponse = InvoicesLinesResponses[keyof InvoicesLinesResponses];
+
+export type InvoicesPdfData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: {
+        language?: 'en' | 'zh';
+    };
+    url: '/api/v1/invoices/{id}/invoice.pdf';
+};
+
+export type InvoicesPdfErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesPdfError = InvoicesPdfErrors[keyof InvoicesPdfErrors];
+
+export type InvoicesPdfResponses = {
+    200: Blob | File;
+};
+
+export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
+
+export type BudgetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_open?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        on_exhausted?: 'refuse' | 'stop';
+        project?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsListError = BudgetsListErrors[keyof BudgetsListErrors];
+
+export type BudgetsListResponses = {
+    200: PaginatedBudgetList;
+};
+
+export type BudgetsListResponse = BudgetsListResponses[keyof BudgetsListResponses];
+
+export type BudgetsCreateData = {
+    body: NewBudgetRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsCreateError = BudgetsCreateErrors[keyof BudgetsCreateErrors];
+
+export type BudgetsCreateResponses = {
+    201: Budget;
+};
+
+export type BudgetsCreateResponse = BudgetsCreateResponses[keyof BudgetsCreateResponses];
+
+export type BudgetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsRetrieveError = BudgetsRetrieveErrors[keyof BudgetsRetrieveErrors];
+
+export type BudgetsRetrieveResponses = {
+    200: Budget;
+};
+
+export type BudgetsRetrieveResponse = BudgetsRetrieveResponses[keyof BudgetsRetrieveResponses];
+
+export type BudgetsPartialUpdateData = {
+    body?: PatchedBudgetChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsPartialUpdateError = BudgetsPartialUpdateErrors[keyof BudgetsPartialUpdateErrors];
+
+export type BudgetsPartialUpdateResponses = {
+    200: Budget;
+};
+
+export type BudgetsPartialUpdateResponse = BudgetsPartialUpdateResponses[keyof BudgetsPartialUpdateResponses];
+
+export type BudgetsEndData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}/end';
+};
+
+export type BudgetsEndErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsEndError = BudgetsEndErrors[keyof BudgetsEndErrors];
+
+export type BudgetsEndResponses = {
+    202: Budget;
+};
+
+export type BudgetsEndResponse = BudgetsEndResponses[keyof BudgetsEndResponses];
+
+export type EstimatesCreateData = {
+    body: NewWorkloadRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/estimates';
+};
+
+export type EstimatesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type EstimatesCreateError = EstimatesCreateErrors[keyof EstimatesCreateErrors];
+
+export type EstimatesCreateResponses = {
+    201: Estimate;
+};
+
+export type EstimatesCreateResponse = EstimatesCreateResponses[keyof EstimatesCreateResponses];
+
+export type WalletsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/wallets';
+};
+
+export type WalletsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsListError = WalletsListErrors[keyof WalletsListErrors];
+
+export type WalletsListResponses = {
+    200: PaginatedWalletList;
+};
+
+export type WalletsListResponse = WalletsListResponses[keyof WalletsListResponses];
+
+export type WalletsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsRetrieveError = WalletsRetrieveErrors[keyof WalletsRetrieveErrors];
+
+export type WalletsRetrieveResponses = {
+    200: Wallet;
+};
+
+export type WalletsRetrieveResponse = WalletsRetrieveResponses[keyof WalletsRetrieveResponses];
+
+export type WalletsPartialUpdateData = {
+    body?: PatchedWalletChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsPartialUpdateError = WalletsPartialUpdateErrors[keyof WalletsPartialUpdateErrors];
+
+export type WalletsPartialUpdateResponses = {
+    200: Wallet;
+};
+
+export type WalletsPartialUpdateResponse = WalletsPartialUpdateResponses[keyof WalletsPartialUpdateResponses];
+
+export type CreditsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'grant' | 'top-up';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+        wallet?: string;
+    };
+    url: '/api/v1/credits';
+};
+
+export type CreditsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsListError = CreditsListErrors[keyof CreditsListErrors];
+
+export type CreditsListResponses = {
+    200: PaginatedCreditList;
+};
+
+export type CreditsListResponse = CreditsListResponses[keyof CreditsListResponses];
+
+export type CreditsCreateData = {
+    body: NewCreditRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/credits';
+};
+
+export type CreditsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsCreateError = CreditsCreateErrors[keyof CreditsCreateErrors];
+
+export type CreditsCreateResponses = {
+    201: Credit;
+};
+
+export type CreditsCreateResponse = CreditsCreateResponses[keyof CreditsCreateResponses];
+
+export type CreditsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this credit.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/credits/{id}';
+};
+
+export type CreditsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsRetrieveError = CreditsRetrieveErrors[keyof CreditsRetrieveErrors];
+
+export type CreditsRetrieveResponses = {
+    200: Credit;
+};
+
+export type CreditsRetrieveResponse = CreditsRetrieveResponses[keyof CreditsRetrieveResponses];
+
+export type BillingProfilesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tax_id?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesListError = BillingProfilesListErrors[keyof BillingProfilesListErrors];
+
+export type BillingProfilesListResponses = {
+    200: PaginatedBillingProfileList;
+};
+
+export type BillingProfilesListResponse = BillingProfilesListResponses[keyof BillingProfilesListResponses];
+
+export type BillingProfilesCreateData = {
+    body: NewProfileRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesCreateError = BillingProfilesCreateErrors[keyof BillingProfilesCreateErrors];
+
+export type BillingProfilesCreateResponses = {
+    201: BillingProfile;
+};
+
+export type BillingProfilesCreateResponse = BillingProfilesCreateResponses[keyof BillingProfilesCreateResponses];
+
+export type BillingProfilesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesRetrieveError = BillingProfilesRetrieveErrors[keyof BillingProfilesRetrieveErrors];
+
+export type BillingProfilesRetrieveResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesRetrieveResponse = BillingProfilesRetrieveResponses[keyof BillingProfilesRetrieveResponses];
+
+export type BillingProfilesPartialUpdateData = {
+    body?: PatchedProfileChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesPartialUpdateError = BillingProfilesPartialUpdateErrors[keyof BillingProfilesPartialUpdateErrors];
+
+export type BillingProfilesPartialUpdateResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesPartialUpdateResponse = BillingProfilesPartialUpdateResponses[keyof BillingProfilesPartialUpdateResponses];
+
+export type PaymentsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        invoice?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        received_on?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/payments';
+};
+
+export type PaymentsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsListError = PaymentsListErrors[keyof PaymentsListErrors];
+
+export type PaymentsListResponses = {
+    200: PaginatedPaymentList;
+};
+
+export type PaymentsListResponse = PaymentsListResponses[keyof PaymentsListResponses];
+
+export type PaymentsCreateData = {
+    body: NewPaymentRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/payments';
+};
+
+export type PaymentsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsCreateError = PaymentsCreateErrors[keyof PaymentsCreateErrors];
+
+export type PaymentsCreateResponses = {
+    201: Payment;
+};
+
+export type PaymentsCreateResponse = PaymentsCreateResponses[keyof PaymentsCreateResponses];
+
+export type PaymentsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}';
+};
+
+export type PaymentsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsRetrieveError = PaymentsRetrieveErrors[keyof PaymentsRetrieveErrors];
+
+export type PaymentsRetrieveResponses = {
+    200: Payment;
+};
+
+export type PaymentsRetrieveResponse = PaymentsRetrieveResponses[keyof PaymentsRetrieveResponses];
+
+export type PaymentsReverseData = {
+    body?: ReversePaymentRequest;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}/reverse';
+};
+
+export type PaymentsReverseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsReverseError = PaymentsReverseErrors[keyof PaymentsReverseErrors];
+
+export type PaymentsReverseResponses = {
+    202: Payment;
+};
+
+export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];
