@@ -234,6 +234,10 @@ export type AgentWorkRequest = {
     message?: string;
     cpu_milli?: number | null;
     memory_mib?: number | null;
+    disk_read_kibps?: number | null;
+    disk_write_kibps?: number | null;
+    net_in_kibps?: number | null;
+    net_out_kibps?: number | null;
     log_bytes?: number | null;
 };
 
@@ -281,6 +285,13 @@ export type Allocation = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     /**
      * Tried too often without one good outcome; somebody should look.
      */
@@ -3930,6 +3941,13 @@ export type AllocationWritable = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     version: number;
 };
 
@@ -9417,6 +9435,10 @@ export type CostsListData = {
         end?: string;
         flavor?: string;
         measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         site?: string;
         /**
@@ -9489,6 +9511,10 @@ export type CostsIdleData = {
         end?: string;
         flavor?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
          */
         rule?: 'use' | 'quota';
@@ -9525,6 +9551,10 @@ export type CostsLoansData = {
          */
         end?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * From when; left out: from the first charge.
          */
         start?: string;
@@ -9556,6 +9586,10 @@ export type CostsUnitsData = {
          * Until when, exclusive; left out: to the last.
          */
         end?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         /**
          * From when; left out: from the first charge.
