@@ -3,6 +3,7 @@ import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, NodePowe
 import { budgets, credits, estimated, wallets } from "./budgets.ts";
 import { images, makeTemplate, templates } from "./catalogue.ts";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
+import { charges, costsOf, eventsOf } from "./costs.ts";
 import { cut, deviceOf, devicesOn, layoutOf, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
@@ -91,6 +92,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   allocations: () => allocations,
   prices: () => prices,
   "usage-records": () => usage,
+  charges,
   invoices: () => invoices,
   "price-books": () => books,
   "tax-rules": () => taxes,
@@ -227,6 +229,10 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     const refused = refusals(body);
     return refused.length > 0 ? invalid(refused) : { status: 200, body: tried(body) };
   }
+  if (noun === "costs") {
+    const told = costsOf(id, query);
+    return told ? { status: 200, body: told } : problem(404, "not-found", "There is no such thing here");
+  }
   if (noun === "placement-policies") return { status: 200, body: policies };
   if (noun === "queue-orders") return { status: 200, body: orders };
   if (noun === "estimates") return { status: 200, body: estimated(body) };
@@ -253,6 +259,7 @@ function look(noun: string, row: Row, part: string | undefined, query: URLSearch
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
   if (noun === "nodes" && part === "sensors") return { status: 200, body: sensorsOf(String(row.id)) };
+  if (noun === "usage-records" && part === "events") return { status: 200, body: eventsOf() };
   if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");

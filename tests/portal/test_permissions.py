@@ -83,6 +83,8 @@ EXPECTED = {
     "budget.edit": "AFo",
     "wallet.view": "AVFof",
     "wallet.edit": "AF",
+    "month.view": "AVF",
+    "month.close": "AF",
 }
 
 

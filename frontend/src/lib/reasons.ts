@@ -208,6 +208,12 @@ export const REASONS: Record<string, ReasonWords> = {
   PaidInFull: say(msg`Paid in full`),
   PaidFromWallet: say(msg`Paid from the wallet`),
   PaymentReversed: say(msg`A payment was reversed`),
+  // Months
+  CloseAsked: say(msg`Its closing was asked for`),
+  MonthNotReady: say(msg`Something came up that was not accepted`),
+  Charged: say(msg`All of its usage is charged`),
+  Settled: say(msg`The settlement is posted`),
+  Closed: say(msg`Closed, with its archive`),
 };
 
 /** What helps when the nearest node was refused for what is asked of it by name, not for how much. By reason and filter. */
