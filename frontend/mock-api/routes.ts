@@ -29,10 +29,10 @@ export interface Answer {
 }
 
 const PERMISSIONS =
-  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
+  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit catalogue.edit node.power accelerator.partition".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -118,6 +118,7 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
   const states = query.getAll("state");
   const found = (rows as Row[]).filter((row) =>
     [...query].every(([key, value]) => {
+      if (key === "limit" || key === "cursor") return true; // of the page, even where rows have such a field
       if (key === "state") return states.includes(String(row.state));
       if (key === "since") return String(row.hour) >= value;
       if (key === "is_open") return ((row.end_at ?? row.ended_at ?? null) === null) === (value === "true");
