@@ -28,7 +28,7 @@ from billing.exports.targets.folder import Folder
 from billing.exports.targets.s3 import S3
 from billing.exports.targets.s3 import Place as Bucket
 from billing.exports.xlsx import TooLong
-from billing.models import Charge, Export, ExportTarget
+from billing.models import Charge, Export, ExportTarget, InvoicedCharge
 from billing.models.exports import XLSX
 from billing.periods import month_of
 from billing.policy import Policy
@@ -56,10 +56,7 @@ def make(pk: UUID | str, *, policy: Policy, folder: Path, seconds: float = AT_ON
     row = Export.objects.select_related("target").get(pk=pk)
     if row.state == ExportState.QUEUED:
         with transaction.atomic():
-            expected = Charge.objects.filter(billing_period_start=row.period_start)
-            if row.tenant_id is not None:
-                expected = expected.filter(tenant_id=row.tenant_id)
-            move(row, ExportState.RUNNING, by=SYSTEM, expected_rows=expected.count())
+            move(row, ExportState.RUNNING, by=SYSTEM, expected_rows=_expected(row))
     if row.state != ExportState.RUNNING:
         Export.objects.settle(pk, token, check_in=None)
         return False
@@ -85,6 +82,15 @@ def make(pk: UUID | str, *, policy: Policy, folder: Path, seconds: float = AT_ON
                 move(row, ExportState.DONE, by=SYSTEM, files=files, finished_at=now,
                      expires_at=now + timedelta(days=KEPT_DAYS))  # fmt: skip
     return False
+
+
+def _expected(row: Export) -> int:
+    """About how many rows there will be: each charge once, and twice more where a credit note took it back."""
+    charges = Charge.objects.filter(billing_period_start=row.period_start)
+    notes = InvoicedCharge.objects.filter(invoice__period_start=row.period_start, sign=-1)
+    if row.tenant_id is not None:
+        charges, notes = charges.filter(tenant_id=row.tenant_id), notes.filter(invoice__tenant_id=row.tenant_id)
+    return charges.count() + 2 * notes.count()
 
 
 def _failed(row: Export, token: UUID, reason: str, message: str) -> bool:

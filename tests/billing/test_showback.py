@@ -259,6 +259,7 @@ def test_lending_is_asked_for_a_quarter_at_most(finance: Any) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too-long")
     answer = finance.get("/api/v1/costs/loans", {"start": "2026-11-01T00:30:00Z"})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/start")
+    assert ask(finance, "loans", period="2026-11")["end"] == "2026-11-30T16:00:00Z"
 
 
 # -- what a month will come to -----------------------------------------------------------------------------

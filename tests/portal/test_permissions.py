@@ -81,6 +81,10 @@ EXPECTED = {
     "invoice.issue": "AF",
     "month.view": "AVF",
     "month.close": "AF",
+    "budget.view": "AVFof",
+    "budget.edit": "AFo",
+    "wallet.view": "AVFof",
+    "wallet.edit": "AF",
 }
 
 

@@ -18,6 +18,7 @@ export const TABS: readonly Tab[] = [
   { key: "usage", label: msg`Usage`, permission: "usage.view", Content: lazy(async () => ({ default: (await import("./Usage")).Usage })) },
   { key: "gaps", label: msg`Gaps in proof`, permission: "usage.view", Content: lazy(async () => ({ default: (await import("./Gaps")).Gaps })) },
   { key: "capacity", label: msg`Capacity`, permission: "usage.view", isOfPlatform: true, Content: lazy(async () => ({ default: (await import("./Capacity")).Capacity })) },
+  { key: "costs", label: msg`Costs`, permission: "invoice.view", Content: lazy(async () => ({ default: (await import("./costs/Costs")).Costs })) },
   { key: "invoices", label: msg`Invoices`, permission: "invoice.view", Content: lazy(async () => ({ default: (await import("./Invoices")).Invoices })) },
   { key: "rerating", label: msg`Re-rating`, permission: "invoice.issue", Content: lazy(async () => ({ default: (await import("./Proposals")).Proposals })) },
   { key: "prices", label: msg`Prices`, permission: "price.view", Content: lazy(async () => ({ default: (await import("./Prices")).Prices })) },
