@@ -33,3 +33,12 @@ export const TIER_SCOPES: Record<TierScopeEnum, MessageDescriptor> = {
   project: msg`by project`,
   user: msg`by user`,
 };
+
+/** What hinders the closing of a month. */
+export const IN_THE_WAY: Record<string, MessageDescriptor> = {
+  "month-not-over": msg`The month is not over`,
+  "earlier-month-open": msg`An earlier month is not closed`,
+  "unrated-usage": msg`Usage has no price`,
+  "open-gaps": msg`Sites are silent about work that ran`,
+};
+export const ACCEPTABLE = ["unrated-usage", "open-gaps"] as const;
