@@ -105,7 +105,7 @@ class Agent(Conversation):
         self._sent_inventory = inventory
         self._sent_states = self._runs.states()
         figures = self._machine.run_figures(self._runs.living())
-        nothing = {"cpu_milli": None, "memory_mib": None}
+        nothing = {"cpu_milli": None, "memory_mib": None, "disk_read_kibps": None, "disk_write_kibps": None}
         return {
             **self._heading(self._fences.epoch),
             "inventory": None if inventory == self._told_inventory else inventory,

@@ -82,6 +82,7 @@ class Machine:
         self._eyes.wait(5.0)
         self._cpu = Meter()
         self._meters: dict[str, Meter] = {}
+        self._disks: dict[str, tuple[Meter, Meter]] = {}
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """By uuid."""
@@ -127,6 +128,7 @@ class Machine:
         living = {run.ref: int(run.claim["pid"]) for run in runs}
         inside = {run.ref: f"{MARK}={run.folder}" for run in runs if run.container}
         self._meters = {ref: self._meters.get(ref, Meter()) for ref in living}
+        self._disks = {ref: meters for ref, meters in self._disks.items() if ref in living}
         table = processes.table() if living else {}
         found: dict[str, dict[str, int | None]] = {}
         for ref, pid in living.items():
@@ -139,22 +141,44 @@ class Machine:
             found[ref] = {
                 "cpu_milli": self._meters[ref].milli(ticks),
                 "memory_mib": sum(process.rss_bytes for process in tree) // _MIB,
+                **self._disk_figures(ref, [pid, *(process.pid for process in tree)]),
             }
         return found
 
+    def _disk_figures(self, ref: str, pids: Iterable[int]) -> dict[str, int | None]:
+        """What has ended is in its parent's count here too, but what an engine's own processes did for it is not."""
+        read, written = processes.disk_bytes(pids)
+        meters = self._disks.setdefault(ref, (Meter(), Meter()))
+        return {
+            "disk_read_kibps": meters[0].per_second(read, 1024),
+            "disk_write_kibps": meters[1].per_second(written, 1024),
+        }
+
 
 class Meter:
-    """A rising count of clock ticks, read as 1/1000 of a processor between two readings."""
+    """A rising count, read as how much of it there was in a second between two readings."""
 
     def __init__(self) -> None:
         self._last: tuple[int, float] | None = None
 
     def milli(self, ticks: int) -> int | None:
+        """Of clock ticks: 1/1000 of a processor."""
+        found = self._rate(ticks)
+        return None if found is None else max(0, round(found * 1000 / processes.TICKS_PER_SECOND))
+
+    def per_second(self, count: int | None, unit: int) -> int | None:
+        if count is None:
+            self._last = None
+            return None
+        found = self._rate(count)
+        return None if found is None else max(0, round(found / unit))
+
+    def _rate(self, count: int) -> float | None:
         now = time.monotonic()
-        last, self._last = self._last, (ticks, now)
+        last, self._last = self._last, (count, now)
         if last is None or now - last[1] < 0.01:
             return None
-        return max(0, round((ticks - last[0]) * 1000 / processes.TICKS_PER_SECOND / (now - last[1])))
+        return (count - last[0]) / (now - last[1])
 
 
 def system_uuid(path: str = _SYSTEM_UUID) -> str:

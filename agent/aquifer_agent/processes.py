@@ -82,6 +82,22 @@ def descendants(root: int, processes: Mapping[int, Process]) -> list[Process]:
     return found
 
 
+def disk_bytes(pids: Iterable[int]) -> tuple[int, int] | tuple[None, None]:
+    """Read from disks and written to them, by these and their children that ended; None where we may not look."""
+    read = written = 0
+    may_look = False
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+        except OSError:  # it has ended, is somebody else's, or this kernel does not count
+            continue
+        counts = {name: int(value) for name, _, value in (line.partition(":") for line in lines)}
+        may_look = True
+        read += counts.get("read_bytes", 0)
+        written += counts.get("write_bytes", 0)
+    return (read, written) if may_look else (None, None)
+
+
 def in_session(leader: Mapping[str, Any], processes: Mapping[int, Process]) -> list[Process]:
     """The session that this process led. Its number stays taken while a member lives, even without the leader."""
     number = leader.get("pid")

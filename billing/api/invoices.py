@@ -18,7 +18,8 @@ from billing.actions import drafts, invoices
 from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, PdfResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
-from billing.models import CreditUse, Invoice, InvoiceLine, Payment
+from billing.models import Invoice, InvoiceLine, Payment
+from billing.models.wallets import used_by
 from billing.policy import policy
 from billing.states import InvoiceState
 from portal.errors import Invalid
@@ -189,7 +190,7 @@ class InvoiceViewSet(ReadViewSet):
             InvoiceLine.objects.filter(invoice=OuterRef("pk"), category="usage", unit_price__isnull=True)
         ),
         paid=_sum_of(Payment),
-        from_wallet=_sum_of(CreditUse),
+        from_wallet=used_by("invoice"),
     )
     filterset_class = InvoiceFilter
     permissions = {

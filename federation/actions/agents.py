@@ -188,19 +188,26 @@ def _write_observed(news: dict[UUID, dict[str, Any]]) -> None:
         )
 
 
+_FIGURES = (
+    "cpu_milli", "memory_mib", "disk_read_kibps", "disk_write_kibps", "net_in_kibps", "net_out_kibps",
+)  # fmt: skip
+
+
 def _prove_life(cluster: Cluster, running: dict[str, dict[str, Any]]) -> None:
     if not running:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE federation_allocation AS a
-               SET proof_at = now(), used_cpu_milli = said.cpu, used_memory_mib = said.memory
-               FROM unnest(%s::uuid[], %s::int4[], %s::int4[]) AS said (ref, cpu, memory)
+               SET proof_at = now(), used_cpu_milli = said.cpu, used_memory_mib = said.memory,
+                 used_disk_read_kibps = said.disk_read, used_disk_write_kibps = said.disk_write,
+                 used_net_in_kibps = said.net_in, used_net_out_kibps = said.net_out
+               FROM unnest(%s::uuid[], %s::int4[], %s::int4[], %s::int4[], %s::int4[], %s::int4[], %s::int4[])
+                 AS said (ref, cpu, memory, disk_read, disk_write, net_in, net_out)
                WHERE a.id = said.ref AND a.cluster_id = %s""",
             [
                 [*running],
-                [item.get("cpu_milli") for item in running.values()],
-                [item.get("memory_mib") for item in running.values()],
+                *([item.get(name) for item in running.values()] for name in _FIGURES),
                 cluster.pk,
             ],
         )

@@ -109,6 +109,10 @@ class AgentWorkSerializer(serializers.Serializer[Any]):
     message = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     cpu_milli = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     memory_mib = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    disk_read_kibps = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    disk_write_kibps = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    net_in_kibps = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    net_out_kibps = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     log_bytes = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=_BIG)
 
 

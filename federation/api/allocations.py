@@ -52,7 +52,9 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
             "id", "tenant", "tenant_name", "project", "workload", "workload_name", "cluster", "cluster_name", "node",
             "node_name", "flavor", "attempt", "replica", "state", "reason", "message", "state_since", "epoch",
             "generation", "cpu_milli", "memory_mib", "held_milli", "shares", "started_at", "ended_at", "proof_at",
-            "exit_code", "used_cpu_milli", "used_memory_mib", "is_stuck", "created_at", "version", "actions",
+            "exit_code", "used_cpu_milli", "used_memory_mib", "used_disk_read_kibps",
+            "used_disk_write_kibps", "used_net_in_kibps", "used_net_out_kibps", "is_stuck",
+            "created_at", "version", "actions",
         ]  # fmt: skip
 
     def get_actions(self, allocation: Allocation) -> list[str]:

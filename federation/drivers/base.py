@@ -234,6 +234,11 @@ class UsageSample:
     power_watts: float | None = None
     temperature_celsius: float | None = None
     cpu_milli: int | None = None
+    # Of work: KiB in a second, since the last look.
+    disk_read_kibps: int | None = None
+    disk_write_kibps: int | None = None
+    net_in_kibps: int | None = None
+    net_out_kibps: int | None = None
 
 
 class SiteDriver(ABC):

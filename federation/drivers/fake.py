@@ -27,7 +27,7 @@ from federation.drivers.base import (
 )
 from federation.drivers.fake_course import go_on, is_running, lay_down, look_at, pause, take_away
 from federation.drivers.fake_events import events_of
-from federation.drivers.fake_figures import log_of, samples
+from federation.drivers.fake_figures import log_of, samples, samples_of_work
 from federation.drivers.fake_knobs import Knobs, draw, flavour_of, knobs_of
 from federation.drivers.fake_nodes import fleet_of, seen_nodes
 from federation.drivers.fake_port import EchoPort
@@ -66,6 +66,9 @@ def store_of(config: DriverConfig) -> Store:
     if dsn := config.settings.get("dsn"):
         return PostgresStore(link_to(str(dsn)), config.cluster_id)
     return _in_this_process.setdefault(config.cluster_id, MemoryStore())
+
+
+_MEASURED_WORK = ("docker", "kvm")  # kinds whose hosts say what each piece of work uses
 
 
 class FakeDriver(SiteDriver):
@@ -183,7 +186,10 @@ class FakeDriver(SiteDriver):
         knobs = self._answer(shown, "usage")
         fleet = fleet_of(self._settings, self.config.kind)
         nodes = (node for node in fleet.nodes if node.name not in knobs.missing_nodes)
-        return samples(nodes, shown.work.values(), seed=knobs.seed, at=end, now=now)
+        found = samples(nodes, shown.work.values(), seed=knobs.seed, at=end, now=now)
+        if self.config.kind in _MEASURED_WORK:
+            found += samples_of_work(shown.work.values(), seed=knobs.seed, at=end, now=now)
+        return found
 
     def logs(self, ref: str, offset: int = 0, limit: int = 65536) -> LogChunk:
         now = self._clock()

@@ -44,6 +44,21 @@ def samples(
     return found
 
 
+def samples_of_work(work: Iterable[Work], *, seed: int, at: datetime, now: float) -> list[UsageSample]:
+    """What running machines and containers read and write; how much of CPU and memory they have is not kept here."""
+    found = []
+    for w in work:
+        if is_running(w, now):
+            level = _level(w.ref, seed, now)
+            found.append(
+                UsageSample(
+                    at, ref=w.ref, disk_read_kibps=int(40_000 * level), disk_write_kibps=int(2_000 * level),
+                    net_in_kibps=int(9_000 * level), net_out_kibps=int(700 * level),
+                )
+            )  # fmt: skip
+    return found
+
+
 def _level(ref: str, seed: int, now: float) -> float:
     """How hard one piece of work drives its share, 0.05 to 1: its own height, slow swell and short ripple."""
     height = 0.45 + 0.45 * draw(seed, ref, "height")

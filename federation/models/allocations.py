@@ -58,6 +58,10 @@ class Allocation(StatefulRow, Leased):
     failing_since = models.DateTimeField(null=True, help_text="Since when the site says that it cannot be started.")
     used_cpu_milli = models.PositiveIntegerField(null=True)
     used_memory_mib = models.PositiveIntegerField(null=True)
+    used_disk_read_kibps = models.PositiveIntegerField(null=True, help_text="KiB in a second, as the next three.")
+    used_disk_write_kibps = models.PositiveIntegerField(null=True)
+    used_net_in_kibps = models.PositiveIntegerField(null=True)
+    used_net_out_kibps = models.PositiveIntegerField(null=True)
 
     objects: ClassVar = AllocationQuerySet.as_manager()
 

@@ -11,9 +11,12 @@ from federation.reconcile import energy
 from portal import streams
 from portal.leases import forgettable
 
+_USE = ("cpu_milli", "memory_used_mib", "disk_read_kibps", "disk_write_kibps", "net_in_kibps", "net_out_kibps")
+
 
 def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
     """Overwrite the figures of a cluster's devices in one statement, and stream what was seen."""
+    _note_use(cluster, samples)
     by_uuid = {sample.uuid: sample for sample in samples if sample.uuid}
     whole = {sample.ref: sample.power_watts for sample in samples if sample.ref and sample.power_watts is not None}
     if not by_uuid and not whole:
@@ -49,6 +52,33 @@ def store(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
             at=max(sample.at for sample in samples),
         )  # fmt: skip
     _stream(cluster, rows)
+
+
+def _note_use(cluster: Cluster, samples: Sequence[UsageSample]) -> None:
+    """What running work uses, as its site says. That of agents comes with their reports."""
+    used = [(s.ref, *(getattr(s, name) for name in _USE)) for s in samples if s.ref and _is_use(s)]
+    if not used:
+        return
+    with forgettable(), connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE federation_allocation AS a
+               SET used_cpu_milli = said.cpu, used_memory_mib = said.memory, used_disk_read_kibps = said.disk_read,
+                 used_disk_write_kibps = said.disk_write, used_net_in_kibps = said.net_in,
+                 used_net_out_kibps = said.net_out
+               FROM unnest(%s::text[], %s::int4[], %s::int4[], %s::int4[], %s::int4[], %s::int4[], %s::int4[])
+                 AS said (ref, cpu, memory, disk_read, disk_write, net_in, net_out)
+               WHERE a.id = said.ref::uuid AND a.cluster_id = %s AND a.state = 'active'""",
+            [*(list(column) for column in zip(*used, strict=True)), cluster.pk],
+        )
+
+
+def _is_use(sample: UsageSample) -> bool:
+    """Our names are ids; and a site that only says what a whole server draws says nothing of this."""
+    try:
+        UUID(sample.ref)
+    except ValueError:
+        return False
+    return any(getattr(sample, name) is not None for name in _USE)
 
 
 def _stream(cluster: Cluster, rows: Sequence[tuple[UUID, int, UsageSample]]) -> None:

@@ -1,10 +1,12 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
-import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
+import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, NodePower, Overview, Session } from "../src/api/__generated__";
+import { images, makeTemplate, templates } from "./catalogue.ts";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
 import { charges, costsOf, eventsOf } from "./costs.ts";
-import { deviceOf, devicesOn, summary } from "./devices.ts";
+import { cut, deviceOf, devicesOn, layoutOf, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
+import { sensorsOf, switched } from "./sensors.ts";
 import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
 import { books, capacity, commitments, gaps, hoursOf, make, proposals, taxes, terms } from "./money.ts";
 import { nextId } from "./random.ts";
@@ -29,7 +31,7 @@ const PERMISSIONS =
   "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -100,6 +102,8 @@ const TABLES: Record<string, () => readonly object[]> = {
   "capacity-hours": () => capacity,
   payments: () => [],
   tokens: () => tokens,
+  images: () => images,
+  templates: () => templates.filter((each) => !each.is_archived),
   flavors: () => MODELS.map((model) => ({ id: model.name, name: model.name, unit: "device", vendor: model.vendor, model: model.name, version: 1 })),
   "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
 };
@@ -114,7 +118,7 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
       if (key === "since") return String(row.hour) >= value;
       if (key === "is_open") return (row.end_at === null) === (value === "true");
       if (key === "name") return String(row.name).includes(value);
-      return !(key in row) || row[key] === value;
+      return !(key in row) || String(row[key]) === value;
     }),
   );
   const limit = Number(query.get("limit") ?? 50);
@@ -169,6 +173,7 @@ function create(noun: string, body: Row): Answer {
   }
   if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: joinCommand(String(body.cluster)) } };
   if (noun === "tokens") return { status: 201, body: { ...tokens[0], id: nextId(), name, secret: "aq_only-for-the-mock" } };
+  if (noun === "templates") return { status: 201, body: makeTemplate(body) };
   const made = make(noun, body);
   return made ? { status: 201, body: made } : problem(404, "not-found", "There is no such thing here");
 }
@@ -213,6 +218,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     return { status: 200, body: { seq: Date.now(), observed_at: new Date().toISOString(), models: MODELS.map((model) => model.name), clusters: found } };
   }
   if (noun === "accelerators" && id === "summary") return { status: 200, body: summary(query.get("cluster")) };
+  if (noun === "accelerators" && id && verb === "partitions") return method === "PUT" ? { status: 202, body: cut(id, body.profiles as Record<string, number>), changed: ["accelerator", id] } : { status: 200, body: layoutOf(id) };
   if (noun === "accelerators" && id) return { status: 200, body: deviceOf(id) };
   if (noun === "accelerators") return { status: 200, body: { next: null, previous: null, results: devicesOn(query.get("node")) } };
   if (noun === "clusters" && id === "check-connection") {
@@ -234,7 +240,8 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (method === "GET") return look(noun, row, verb, query);
   if (noun === "clusters" && verb === "connect") return connect(row, body);
   if (noun === "pools" && verb === "simulate") return simulate(String(id), body);
-  if (noun === "pools" && method === "PATCH") return edit(row, body);
+  if (method === "PATCH" && (noun === "pools" || noun === "templates")) return edit(row, body);
+  if (noun === "nodes" && verb === "power") return { status: 202, body: switched(String(id), body.power as NodePower) };
   if (verb) {
     const [state, reason] = noun === "invoices" && verb === "cancel" ? ["void", "CancelledByCreditNote"] : (AFTER[verb] ?? ["", ""]);
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
@@ -247,6 +254,7 @@ function look(noun: string, row: Row, part: string | undefined, query: URLSearch
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
   if (noun === "usage-records" && part === "events") return { status: 200, body: eventsOf() };
+  if (noun === "nodes" && part === "sensors") return { status: 200, body: sensorsOf(String(row.id)) };
   if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");

@@ -85,7 +85,7 @@ export const allocations: Allocation[] = workloads
       state, reason: state === "active" ? "Running" : state === "reserved" ? "WaitingForSite" : "Finished", message: "", state_since: ago(600), epoch: 1, generation: 1,
       cpu_milli: 16_000, memory_mib: 131_072, held_milli: 4000,
       shares: home.cards.slice(0, 4).map((card, index) => ({ accelerator: card[0], index, uuid: `GPU-${index}`, model: "H100", milli: 1000, memory_mib: 81_920 })),
-      started_at: ago(1_000), ended_at: null, proof_at: ago(2), exit_code: null, used_cpu_milli: 9_400, used_memory_mib: 80_000, is_stuck: false, actions: state === "active" ? ["release"] : [],
+      started_at: ago(1_000), ended_at: null, proof_at: ago(2), exit_code: null, used_cpu_milli: 9_400, used_memory_mib: 80_000, used_disk_read_kibps: 40_960, used_disk_write_kibps: 512, used_net_in_kibps: 9_000, used_net_out_kibps: 700, is_stuck: false, actions: state === "active" ? ["release"] : [],
     };
   });
 
@@ -117,8 +117,8 @@ export const usage: UsageRecord[] = allocations.slice(0, 30).map((allocation, at
 export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({
   ...row(), number: at ? "2026-10-0001" : null, state: at ? "issued" : "draft", reason: "", message: "", state_since: ago(5000), tenant: tenant.id, tenant_name: tenant.name,
   period: at ? "2026-10" : "2026-11", period_start: "2026-10-31T16:00:00Z", period_end: "2026-11-30T16:00:00Z", currency: "CNY", total: "48213.504166666666667",
-  payable: "48213.50", from_wallet: "0.000000000000000", has_unrated: at === 0, refers_to: null, credit_note: null, issued_at: at ? ago(5000) : null, actions: at ? ["cancel", "pay"] : ["issue"],
-  due_on: at ? "2026-11-20" : null, is_overdue: at === 1, paid: "0.00", issuer: { name: at ? "Hub" : "", tax_id: "", address: "", bank: "" },
+  payable: "48213.50", has_unrated: at === 0, refers_to: null, credit_note: null, issued_at: at ? ago(5000) : null, actions: at ? ["cancel", "pay"] : ["issue"],
+  due_on: at ? "2026-11-20" : null, is_overdue: at === 1, paid: "0.00", from_wallet: "0.00", issuer: { name: at ? "Hub" : "", tax_id: "", address: "", bank: "" },
   bill_to: { legal_name: at ? tenant.name : "", tax_id: "", address: "", phone: "", bank: "", bank_account: "", email: "" },
 }));
 

@@ -86,6 +86,9 @@ _BODY: dict[str, Make] = {
     "workloads_create": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
+    "estimates_create": lambda w: {
+        "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
+    },
     "workloads_preview": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
@@ -115,6 +118,12 @@ _BODY: dict[str, Make] = {
         "period_start": "2026-11-01T00:00:00Z", "period_end": "2026-11-02T00:00:00Z",
     },
     "allocations_restart": lambda w: {"is_hard": True},
+    "budgets_create": lambda w: {
+        "tenant": str(w.tenant.pk), "project": str(w.things["projects"].pk), "limit": "500",
+    },
+    "budgets_partial_update": lambda w: {"limit": "700", "on_exhausted": "stop"},
+    "wallets_partial_update": lambda w: {"overdraft": "50"},
+    "credits_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "top-up", "amount": "100"},
     "exports_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "focus-1.4", "format": "csv", "period": "2026-11"},
     "export_targets_create": lambda w: {
         "tenant": str(w.tenant.pk), "slug": "other", "endpoint": "https://10.0.0.9", "bucket": "finance",

@@ -125,12 +125,13 @@ def test_from_a_join_token_to_the_end_of_the_first_work(operator: Client) -> Non
     machine.sync(held("starting"))
     figures = [{"uuid": "GPU-0", "busy_percent": 91.5, "memory_used_mib": 4000}, {"uuid": "GPU-1", "busy_percent": 0}]
     logs = [{"ref": order["ref"], "offset": 0, "text": "epoch 1: 损失 0.5\n"}]
-    told = machine.sync(held("running", ran_seconds=2.0, cpu_milli=900), figures=figures, logs=logs)
+    told = machine.sync(held("running", ran_seconds=2.0, cpu_milli=900, disk_write_kibps=7), figures=figures, logs=logs)
     assert told["log_offsets"] == {order["ref"]: len(logs[0]["text"].encode())}
     allocations.run(str(allocation.pk))
     assert engineer.get(work).json()["state"] == "running"
     shown = engineer.get(f"/api/v1/allocations/{allocation.pk}").json()
     assert (shown["state"], shown["used_cpu_milli"]) == ("active", 900)
+    assert (shown["used_disk_write_kibps"], shown["used_net_in_kibps"]) == (7, None)
     assert engineer.get(f"{work}/logs").json()["text"] == logs[0]["text"]
     machine.sync(held("running", ran_seconds=3.0), logs=logs)
     assert LogPart.objects.count() == 1, "a piece that comes twice is kept once"

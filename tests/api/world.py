@@ -13,6 +13,7 @@ from django.utils import timezone
 from billing import capacity, gaps, metering
 from billing.actions import (
     books,
+    budgets,
     commitments,
     drafts,
     exporting,
@@ -22,6 +23,7 @@ from billing.actions import (
     prices,
     profiles,
     rerating,
+    wallets,
 )
 from billing.models import CapacityHour, Charge, Export, UsageGap, UsageRecord
 from billing.periods import month
@@ -116,6 +118,13 @@ class World:
         things["tax-rules"] = books.set_tax(by=SYSTEM, book=things["price-books"], name="VAT", rate=Decimal("0.06"))
         things["billing-terms"] = books.set_terms(
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), valid_from=at(0) - timedelta(days=200)
+        )
+        things["credits"] = wallets.add(
+            by=SYSTEM, tenant=self.tenant, currency="CNY", kind="grant", amount=Decimal(5), note="Welcome"
+        )
+        things["wallets"] = things["credits"].wallet
+        things["budgets"] = budgets.create(
+            by=SYSTEM, tenant=self.tenant, project=estate.project, limit=Decimal(10**9), currency="CNY", policy=policy()
         )
         self.unprofiled = factories.tenant()
         things["billing-profiles"] = profiles.create(by=SYSTEM, tenant=self.tenant, legal_name="Ours Ltd.")

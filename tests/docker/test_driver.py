@@ -198,13 +198,15 @@ def test_what_others_run_is_taken_off_and_never_touched(site: Site) -> None:
 
 
 def test_use_of_work_is_measured_between_two_looks(site: Site) -> None:
-    site.run(work("sh", "-c", "while :; do :; done"))
+    site.run(work("sh", "-c", "dd if=/dev/zero of=/written bs=1M count=8 conv=fsync; while :; do :; done"))
     at = datetime.now(UTC)
     list(site.driver().usage(at, at))
     time.sleep(0.3)  # for there to be something to measure
     (sample,) = site.driver().usage(at, at)
     assert sample.ref == "work-1"
     assert sample.cpu_milli is not None and 100 < sample.cpu_milli < 900, "it may have half a core"
+    assert sample.net_in_kibps is not None and sample.net_out_kibps is not None
+    assert sample.disk_read_kibps is None or sample.disk_read_kibps >= 0
 
 
 def test_changes_are_told_live(site: Site) -> None:

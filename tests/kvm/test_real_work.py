@@ -246,6 +246,8 @@ def test_figures_of_a_machine(driver: KvmDriver) -> None:
     time.sleep(1)
     (sample,) = driver.usage(now - timedelta(seconds=10), now + timedelta(seconds=5))
     assert sample.ref == "work-1" and sample.memory_used_mib and sample.cpu_milli is not None
+    assert sample.disk_read_kibps is not None and sample.disk_write_kibps == 0, "its guest only reads"
+    assert sample.net_in_kibps is None, "QEMU's own network is counted by nobody"
 
 
 def test_memory_that_was_changed_at_the_host_is_seen(driver: KvmDriver, libvirtd: Any) -> None:

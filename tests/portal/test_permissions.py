@@ -79,6 +79,10 @@ EXPECTED = {
     "export.view": "AFof",
     "export.edit": "AFof",
     "invoice.issue": "AF",
+    "budget.view": "AVFof",
+    "budget.edit": "AFo",
+    "wallet.view": "AVFof",
+    "wallet.edit": "AF",
 }
 
 

@@ -132,7 +132,16 @@ class Looks:
             self._turn = turn + MOST_FIGURES
             with self._lock:
                 self._of_work = {
-                    s.ref: {"cpu_milli": s.cpu_milli, "memory_mib": s.memory_used_mib} for s in samples if s.ref
+                    s.ref: {
+                        "cpu_milli": s.cpu_milli,
+                        "memory_mib": s.memory_used_mib,
+                        "disk_read_kibps": s.disk_read_kibps,
+                        "disk_write_kibps": s.disk_write_kibps,
+                        "net_in_kibps": s.net_in_kibps,
+                        "net_out_kibps": s.net_out_kibps,
+                    }
+                    for s in samples
+                    if s.ref
                 }
                 self._figures = [
                     {

@@ -132,6 +132,7 @@ class Host:
     def stats(self, domain: Any) -> dict[str, Any]:
         known = self.libvirt
         wanted = known.VIR_DOMAIN_STATS_CPU_TOTAL | known.VIR_DOMAIN_STATS_BALLOON
+        wanted |= known.VIR_DOMAIN_STATS_BLOCK | known.VIR_DOMAIN_STATS_INTERFACE
         return dict(self.connection.domainListGetStats([domain], wanted)[0][1])
 
     def define(self, xml: str) -> Any:

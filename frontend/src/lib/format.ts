@@ -4,6 +4,11 @@ export function formatMilli(milli: number, locale: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 3 }).format(milli / 1000);
 }
 
+export function formatSpeed(kibps: number, locale: string): string {
+  const [value, unit] = kibps < 1024 ? [kibps, "KiB/s"] : kibps < 1024 * 1024 ? [kibps / 1024, "MiB/s"] : [kibps / 1048576, "GiB/s"];
+  return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
+}
+
 /** For headlines: one decimal at most, since a map of 2,000 cards is not read to the thousandth. */
 export function formatMilliShort(milli: number, locale: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(milli / 1000);

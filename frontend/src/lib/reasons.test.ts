@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { messages as chinese } from "~/locales/zh-Hans/messages.po";
-import { REASONS } from "./reasons";
+import { hintOf, REASONS } from "./reasons";
 
 const BACK_END = join(import.meta.dirname, "../../..");
 
@@ -73,4 +73,11 @@ test("every reason has its words in Chinese", () => {
     return !isThere(headline.id) || !isThere(hint?.id);
   });
   expect(missing.map(([reason]) => reason)).toEqual([]);
+});
+
+test("who asks for the wrong kind of work is not told to ask for less", () => {
+  expect(hintOf("NeverFits", "form")?.message).toContain("another kind");
+  expect(hintOf("NeverFits", "cpu")).toBe(REASONS.NeverFits?.hint);
+  expect(hintOf("NeverFits")).toBe(REASONS.NeverFits?.hint);
+  expect(hintOf("Submitted", "form")).toBeUndefined();
 });

@@ -208,5 +208,20 @@ export const REASONS: Record<string, ReasonWords> = {
   PaymentReversed: say(msg`A payment was reversed`),
 };
 
+/** What helps when the nearest node was refused for what is asked of it by name, not for how much. By reason and filter. */
+const HINTS: Record<string, MessageDescriptor> = {
+  "NeverFits form": msg`No site here runs work of this kind. Choose a pool whose sites do, or ask for work of another kind.`,
+  "NoOpenNodes form": msg`The nodes that run work of this kind are closed just now. See the sites.`,
+  "NeverFits region": msg`Nothing of this pool is in such a region. Leave the region open, or choose another pool.`,
+  "NeverFits label": msg`No node has all these labels. Ask for fewer of them, or choose another pool.`,
+  "NeverFits network-class": msg`No node has such a network. Leave it open, or choose another pool.`,
+  "NoMatchingModel mode": msg`No card of such a model is handed out in this way. Leave it open, or choose another pool.`,
+};
+
+/** What one can do about a reason; `filter` is the one at which the nearest node was refused, where that is known. */
+export function hintOf(reason: string, filter?: string): MessageDescriptor | undefined {
+  return HINTS[`${reason} ${filter}`] ?? REASONS[reason]?.hint;
+}
+
 /** Reasons that say no more than their state does; shown in the history only. */
 export const PLAIN_REASONS: ReadonlySet<string> = new Set(["Answers", "Running", "Finished", "Starting", "SiteReports", "Issued"]);

@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Proposal, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -118,6 +118,13 @@ export const HEALTHS: Record<Accelerator["health"], StateWord> = {
   healthy: word(msg`Healthy`, "good"),
   unhealthy: word(msg`Unhealthy`, "bad"),
   unknown: word(msg`Health unknown`, "warning"),
+};
+
+/** Of a machine, as its controller says. */
+export const POWERS: Record<NodePower, StateWord> = {
+  on: word(msg`Switched on`, "good"),
+  off: word(msg`Switched off`, "ended"),
+  unknown: word(msg`Power unknown`, "waiting"),
 };
 
 export const WORKLOAD_KINDS: Record<Workload["kind"], MessageDescriptor> = {

@@ -234,6 +234,10 @@ export type AgentWorkRequest = {
     message?: string;
     cpu_milli?: number | null;
     memory_mib?: number | null;
+    disk_read_kibps?: number | null;
+    disk_write_kibps?: number | null;
+    net_in_kibps?: number | null;
+    net_out_kibps?: number | null;
     log_bytes?: number | null;
 };
 
@@ -281,6 +285,13 @@ export type Allocation = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     /**
      * Tried too often without one good outcome; somebody should look.
      */
@@ -471,6 +482,61 @@ export type BootRequest = {
      * Of a server.
      */
     boot_from?: BootFromEnum;
+};
+
+/**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type Budget = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    /**
+     * The month, in the billing time zone.
+     */
+    readonly period: string;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlert>;
+    settled_at: string | null;
+    ended_at: string | null;
+    readonly created_at: string;
+    version: number;
+    /**
+     * `change` is a PATCH.
+     */
+    readonly actions: Array<string>;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlert = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
+    readonly created_at: string;
 };
 
 export type ByEnum = 'model' | 'site' | 'tenant';
@@ -783,6 +849,28 @@ export type Counts = {
 };
 
 /**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type Credit = {
+    readonly id: string;
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type CreditKind = 'top-up' | 'grant';
+
+/**
  * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
  */
 export type CutRequest = {
@@ -886,6 +974,25 @@ export type DraftRequest = {
     period: string;
 };
 
+/**
+ * A budget that the work would draw on.
+ */
+export type DrawnOn = {
+    budget: string;
+    tenant_name: string;
+    /**
+     * Null: it is for all of the tenant.
+     */
+    project_name: string | null;
+    limit: string;
+    left: string;
+    /**
+     * What the work would reserve of it.
+     */
+    cost: string;
+    is_enough: boolean;
+};
+
 export type DriverEnum = 'docker' | 'kubernetes' | 'kvm' | 'redfish';
 
 export type EnrolRequest = {
@@ -920,6 +1027,30 @@ export type Estate = {
     idle_held: number;
     largest_free_block: number;
     observed_at: string | null;
+};
+
+/**
+ * At the dearest place and price that the work may meet this month. `worst_case` is until its time limit, with its
+ * retries, or else until the month ends.
+ */
+export type Estimate = {
+    currency: string;
+    /**
+     * False: nothing has a price yet.
+     */
+    is_priced: boolean;
+    per_hour: string;
+    has_time_limit: boolean;
+    /**
+     * How long it may run this month, at most.
+     */
+    seconds: number;
+    worst_case: string;
+    /**
+     * The month, in the billing time zone.
+     */
+    period: string;
+    budgets: Array<DrawnOn>;
 };
 
 export type EveryEnum = 'day' | 'week' | 'month';
@@ -1690,6 +1821,31 @@ export type NewBillingTermRequest = {
     valid_from?: string | null;
 };
 
+export type NewBudgetRequest = {
+    tenant: string;
+    /**
+     * Empty: all of the tenant.
+     */
+    project?: string | null;
+    /**
+     * For each month.
+     */
+    limit: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
+};
+
 export type NewClusterRequest = {
     site: string;
     slug: string;
@@ -1729,6 +1885,24 @@ export type NewCommitmentRequest = {
  */
 export type NewConnectionRequest = {
     [key: string]: unknown;
+};
+
+export type NewCreditRequest = {
+    tenant: string;
+    /**
+     * Paid in, or given.
+     */
+    kind: CreditKind;
+    amount: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    /**
+     * Empty: never.
+     */
+    expires_at?: string | null;
+    note?: string;
 };
 
 export type NewDepartmentRequest = {
@@ -2250,6 +2424,8 @@ export type Objective = {
     description: string;
 };
 
+export type OnExhaustedEnum = 'refuse' | 'stop';
+
 export type OneTimeRequest = {
     token: string;
 };
@@ -2332,6 +2508,12 @@ export type PaginatedBillingTermList = {
     results: Array<BillingTerm>;
 };
 
+export type PaginatedBudgetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Budget>;
+};
+
 export type PaginatedCapacityHourList = {
     next: string | null;
     previous: string | null;
@@ -2354,6 +2536,12 @@ export type PaginatedCommitmentList = {
     next: string | null;
     previous: string | null;
     results: Array<Commitment>;
+};
+
+export type PaginatedCreditList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Credit>;
 };
 
 export type PaginatedDepartmentList = {
@@ -2512,6 +2700,12 @@ export type PaginatedUserList = {
     results: Array<User>;
 };
 
+export type PaginatedWalletList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Wallet>;
+};
+
 export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
@@ -2523,6 +2717,19 @@ export type PartitionsWanted = {
         [key: string]: number;
     };
     generation: number;
+};
+
+export type PatchedBudgetChangeRequest = {
+    limit?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
 };
 
 export type PatchedExportScheduleChangeRequest = {
@@ -2611,6 +2818,13 @@ export type PatchedTemplateChangeRequest = {
     work?: {
         [key: string]: unknown;
     };
+};
+
+export type PatchedWalletChangeRequest = {
+    /**
+     * How far below zero it may go.
+     */
+    overdraft?: string;
 };
 
 /**
@@ -3453,6 +3667,26 @@ export type VolumeRequest = {
 };
 
 /**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type Wallet = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
+    readonly created_at: string;
+    version: number;
+};
+
+/**
  * What somebody wants the card to be cut into, and what became of it.
  */
 export type WantedParts = {
@@ -3707,6 +3941,13 @@ export type AllocationWritable = {
     exit_code: number | null;
     used_cpu_milli: number | null;
     used_memory_mib: number | null;
+    /**
+     * KiB in a second, as the next three.
+     */
+    used_disk_read_kibps: number | null;
+    used_disk_write_kibps: number | null;
+    used_net_in_kibps: number | null;
+    used_net_out_kibps: number | null;
     version: number;
 };
 
@@ -3755,6 +3996,50 @@ export type BillingTermWritable = {
     is_taxed: boolean;
     valid_from: string;
     version: number;
+};
+
+/**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type BudgetWritable = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlertWritable>;
+    settled_at: string | null;
+    ended_at: string | null;
+    version: number;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlertWritable = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
 };
 
 /**
@@ -3954,6 +4239,24 @@ export type ConnectionRequestWritable = {
      * The name in its certificate, if another one.
      */
     tls_server_name?: string;
+};
+
+/**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type CreditWritable = {
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    version: number;
 };
 
 export type DepartmentWritable = {
@@ -4404,6 +4707,12 @@ export type PaginatedBillingTermListWritable = {
     results: Array<BillingTermWritable>;
 };
 
+export type PaginatedBudgetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BudgetWritable>;
+};
+
 export type PaginatedCapacityHourListWritable = {
     next: string | null;
     previous: string | null;
@@ -4426,6 +4735,12 @@ export type PaginatedCommitmentListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<CommitmentWritable>;
+};
+
+export type PaginatedCreditListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CreditWritable>;
 };
 
 export type PaginatedDepartmentListWritable = {
@@ -4582,6 +4897,12 @@ export type PaginatedUserListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<UserWritable>;
+};
+
+export type PaginatedWalletListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<WalletWritable>;
 };
 
 export type PaginatedWorkloadListWritable = {
@@ -4991,6 +5312,24 @@ export type UserWritable = {
     email: string | string;
     language: UserLanguageEnum;
     is_active: boolean;
+    version: number;
+};
+
+/**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type WalletWritable = {
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
     version: number;
 };
 
@@ -10181,6 +10520,367 @@ export type InvoicesPdfResponses = {
 };
 
 export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
+
+export type BudgetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_open?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        on_exhausted?: 'refuse' | 'stop';
+        project?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsListError = BudgetsListErrors[keyof BudgetsListErrors];
+
+export type BudgetsListResponses = {
+    200: PaginatedBudgetList;
+};
+
+export type BudgetsListResponse = BudgetsListResponses[keyof BudgetsListResponses];
+
+export type BudgetsCreateData = {
+    body: NewBudgetRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsCreateError = BudgetsCreateErrors[keyof BudgetsCreateErrors];
+
+export type BudgetsCreateResponses = {
+    201: Budget;
+};
+
+export type BudgetsCreateResponse = BudgetsCreateResponses[keyof BudgetsCreateResponses];
+
+export type BudgetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsRetrieveError = BudgetsRetrieveErrors[keyof BudgetsRetrieveErrors];
+
+export type BudgetsRetrieveResponses = {
+    200: Budget;
+};
+
+export type BudgetsRetrieveResponse = BudgetsRetrieveResponses[keyof BudgetsRetrieveResponses];
+
+export type BudgetsPartialUpdateData = {
+    body?: PatchedBudgetChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsPartialUpdateError = BudgetsPartialUpdateErrors[keyof BudgetsPartialUpdateErrors];
+
+export type BudgetsPartialUpdateResponses = {
+    200: Budget;
+};
+
+export type BudgetsPartialUpdateResponse = BudgetsPartialUpdateResponses[keyof BudgetsPartialUpdateResponses];
+
+export type BudgetsEndData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}/end';
+};
+
+export type BudgetsEndErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsEndError = BudgetsEndErrors[keyof BudgetsEndErrors];
+
+export type BudgetsEndResponses = {
+    202: Budget;
+};
+
+export type BudgetsEndResponse = BudgetsEndResponses[keyof BudgetsEndResponses];
+
+export type EstimatesCreateData = {
+    body: NewWorkloadRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/estimates';
+};
+
+export type EstimatesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type EstimatesCreateError = EstimatesCreateErrors[keyof EstimatesCreateErrors];
+
+export type EstimatesCreateResponses = {
+    201: Estimate;
+};
+
+export type EstimatesCreateResponse = EstimatesCreateResponses[keyof EstimatesCreateResponses];
+
+export type WalletsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/wallets';
+};
+
+export type WalletsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsListError = WalletsListErrors[keyof WalletsListErrors];
+
+export type WalletsListResponses = {
+    200: PaginatedWalletList;
+};
+
+export type WalletsListResponse = WalletsListResponses[keyof WalletsListResponses];
+
+export type WalletsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsRetrieveError = WalletsRetrieveErrors[keyof WalletsRetrieveErrors];
+
+export type WalletsRetrieveResponses = {
+    200: Wallet;
+};
+
+export type WalletsRetrieveResponse = WalletsRetrieveResponses[keyof WalletsRetrieveResponses];
+
+export type WalletsPartialUpdateData = {
+    body?: PatchedWalletChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsPartialUpdateError = WalletsPartialUpdateErrors[keyof WalletsPartialUpdateErrors];
+
+export type WalletsPartialUpdateResponses = {
+    200: Wallet;
+};
+
+export type WalletsPartialUpdateResponse = WalletsPartialUpdateResponses[keyof WalletsPartialUpdateResponses];
+
+export type CreditsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'grant' | 'top-up';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+        wallet?: string;
+    };
+    url: '/api/v1/credits';
+};
+
+export type CreditsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsListError = CreditsListErrors[keyof CreditsListErrors];
+
+export type CreditsListResponses = {
+    200: PaginatedCreditList;
+};
+
+export type CreditsListResponse = CreditsListResponses[keyof CreditsListResponses];
+
+export type CreditsCreateData = {
+    body: NewCreditRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/credits';
+};
+
+export type CreditsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsCreateError = CreditsCreateErrors[keyof CreditsCreateErrors];
+
+export type CreditsCreateResponses = {
+    201: Credit;
+};
+
+export type CreditsCreateResponse = CreditsCreateResponses[keyof CreditsCreateResponses];
+
+export type CreditsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this credit.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/credits/{id}';
+};
+
+export type CreditsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsRetrieveError = CreditsRetrieveErrors[keyof CreditsRetrieveErrors];
+
+export type CreditsRetrieveResponses = {
+    200: Credit;
+};
+
+export type CreditsRetrieveResponse = CreditsRetrieveResponses[keyof CreditsRetrieveResponses];
 
 export type BillingProfilesListData = {
     body?: never;
