@@ -6,13 +6,17 @@ from enum import StrEnum
 class InvoiceState(StrEnum):
     DRAFT = "draft"
     ISSUED = "issued"
-    CANCELLED = "cancelled"
+    PAID = "paid"
+    VOID = "void"
 
 
 INVOICE_ARROWS = {
     InvoiceState.DRAFT: frozenset({InvoiceState.ISSUED}),  # finance: actions/invoices.py
-    InvoiceState.ISSUED: frozenset({InvoiceState.CANCELLED}),  # finance, together with a credit note
-    InvoiceState.CANCELLED: frozenset(),
+    # finance: paid by the last of its payments (actions/payments.py), void together with a credit note
+    InvoiceState.ISSUED: frozenset({InvoiceState.PAID, InvoiceState.VOID}),
+    # finance: a payment went back; cancelled, when nothing but a wallet had paid it
+    InvoiceState.PAID: frozenset({InvoiceState.ISSUED, InvoiceState.VOID}),
+    InvoiceState.VOID: frozenset(),
 }
 
 
@@ -26,4 +30,24 @@ PROPOSAL_ARROWS = {
     ProposalState.OPEN: frozenset({ProposalState.APPROVED, ProposalState.DROPPED}),  # finance: actions/rerating.py
     ProposalState.APPROVED: frozenset(),
     ProposalState.DROPPED: frozenset(),
+}
+
+
+class ExportState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+EXPORT_ARROWS = {
+    # a worker: actions/exporting.py; finance: actions/exports.py
+    ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.RUNNING: frozenset({ExportState.DONE, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.DONE: frozenset({ExportState.EXPIRED}),  # the sweep, when its files have been kept long enough
+    ExportState.FAILED: frozenset({ExportState.EXPIRED}),
+    ExportState.CANCELLED: frozenset({ExportState.EXPIRED}),
+    ExportState.EXPIRED: frozenset(),
 }

@@ -1,11 +1,13 @@
-"""Celery entry points. Both sweeps look at rows, so a lost message costs one beat."""
+"""Celery entry points. Sweeps look at rows, so a lost message costs one beat."""
 
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 
 from billing import capacity, gaps, metering
-from billing.actions import drafts
+from billing.actions import drafts, exporting, exports, spending, wallets
+from billing.models import Export
 from billing.policy import policy
 from portal import hints
 
@@ -36,3 +38,35 @@ def sweep_invoices() -> None:
 @shared_task
 def refresh_drafts(tenant_id: str) -> None:
     drafts.refresh(tenant_id=UUID(tenant_id), policy=policy())
+
+
+@shared_task
+def make_export(pk: str) -> None:
+    if exporting.make(pk, policy=policy(), folder=settings.EXPORTS_DIR):
+        hints.send("billing.tasks.make_export", pk)
+
+
+@shared_task
+def sweep_exports() -> None:
+    exports.run_schedules(policy=policy())
+    exporting.expire(folder=settings.EXPORTS_DIR)
+    for pk in Export.objects.in_work().take_due(100):
+        hints.send("billing.tasks.make_export", str(pk))
+
+
+@shared_task
+def sweep_budgets() -> None:
+    for tenant_id in spending.due():
+        hints.send("billing.tasks.settle_budgets", str(tenant_id))
+
+
+@shared_task
+def settle_budgets(tenant_id: str) -> None:
+    for found in spending.settle(tenant_id=UUID(tenant_id), policy=policy()):
+        spending.stop(found)
+
+
+@shared_task
+def sweep_wallets() -> None:
+    for tenant_id in wallets.due_to_expire():
+        wallets.expire(tenant_id=tenant_id)

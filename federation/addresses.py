@@ -34,7 +34,7 @@ class NoAddress(BadAddress):
 
 
 # Where each kind of server listens if nothing is said.
-_PORTS = {"https": 443, "qemu+tls": 16514, "qemu+tcp": 16509, "qemu+ssh": 22}
+_PORTS = {"https": 443, "http": 80, "qemu+tls": 16514, "qemu+tcp": 16509, "qemu+ssh": 22}
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 

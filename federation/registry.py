@@ -174,6 +174,13 @@ def _image_rules(driver: str) -> dict[str, Any]:
     return {"image_networks": networks, "image_loopback": settings.SITE_LOOPBACK}
 
 
+def reachable(server: str) -> addresses.Server:
+    """The address of something beside sites that the hub may connect to, such as a storage. Raises BadAddress."""
+    found = addresses.server(server, ("https", "http"), what="storage")
+    _vetted(found, addresses.system_resolver)
+    return found
+
+
 def _vetted(found: addresses.Server, resolve: addresses.Resolve) -> tuple[str, ...]:
     return addresses.vet_all(
         found.host,

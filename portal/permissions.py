@@ -35,6 +35,7 @@ _TENANT = {_R.TENANT_OWNER, _R.TENANT_FINANCE, _R.TENANT_MEMBER, _R.TENANT_VIEWE
 _PROJECT = {_R.PROJECT_MEMBER, _R.PROJECT_VIEWER}
 _WORKERS = {_R.TENANT_OWNER, _R.TENANT_MEMBER, _R.PROJECT_MEMBER}
 _MONEY = {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE, _R.PLATFORM_VIEWER, _R.TENANT_OWNER, _R.TENANT_FINANCE}
+_FINANCE = _MONEY - {_R.PLATFORM_VIEWER}
 
 TABLE: dict[str, frozenset[Role]] = {
     name: frozenset(roles)
@@ -88,6 +89,8 @@ TABLE: dict[str, frozenset[Role]] = {
         "price.edit": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
         "usage.view": _MONEY | {_R.TENANT_MEMBER, _R.TENANT_VIEWER},
         "invoice.view": _MONEY,
+        "export.view": _FINANCE,  # what leaves is for those who answer for it
+        "export.edit": _FINANCE,
         "invoice.issue": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
     }.items()
 }

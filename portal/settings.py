@@ -198,6 +198,7 @@ CELERY_TASK_DEFAULT_QUEUE = "core"
 CELERY_TASK_ROUTES = {  # calls to sites may be slow; they must not hold up admission, events or billing
     "federation.tasks.reconcile_allocation": {"queue": "sites"},
     "federation.tasks.reconcile_cluster": {"queue": "sites"},
+    "billing.tasks.make_export": {"queue": "sites"},  # a chunk takes as long as a slow site
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 20_000
@@ -233,7 +234,14 @@ FEDERATION_LOST_SECONDS = int(os.environ.get("AQUIFER_LOST_SECONDS", "900"))  # 
 FEDERATION_OUTPUT_DAYS = int(os.environ.get("AQUIFER_OUTPUT_DAYS", "30"))  # then the output of ended work is dropped
 FEDERATION_PLANNER_SECONDS = 0.0 if MODE == "test" else 3.0  # a queue that was due for so long is a worker's to look at
 BILLING_CURRENCY = os.environ.get("AQUIFER_CURRENCY", "CNY")
+EXPORTS_DIR = Path(os.environ.get("AQUIFER_EXPORTS_DIR", DATA_DIR / "exports"))
 BILLING_TIME_ZONE = os.environ.get("AQUIFER_BILLING_TIME_ZONE", "Asia/Shanghai")
+BILLING_ISSUER = {  # as invoices name it
+    "name": os.environ.get("AQUIFER_ISSUER_NAME", "Aquifer"),
+    "tax_id": os.environ.get("AQUIFER_ISSUER_TAX_ID", ""),
+    "address": os.environ.get("AQUIFER_ISSUER_ADDRESS", ""),
+    "bank": os.environ.get("AQUIFER_ISSUER_BANK", ""),
+}
 
 # -- people --------------------------------------------------------------------------------------
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
@@ -306,6 +314,10 @@ SPECTACULAR_SETTINGS = {
         "AllocationState": _choices(federation_states.AllocationState),
         "Meter": _choices(billing_kinds.Meter),
         "ProposalState": _choices(billing_states.ProposalState),
+        "ImageFormat": "federation.models.catalogue.ImageFormat",
+        "ExportKind": "billing.models.exports.ExportKind",
+        "ExportFormat": "billing.models.exports.FORMATS",
+        "ExportState": _choices(billing_states.ExportState),
         "InvoiceState": _choices(billing_states.InvoiceState),
         "TenantState": _choices(portal_states.TenantState),
         "ClusterKind": "federation.models.sites.ClusterKind",
@@ -337,6 +349,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "celery": {"level": os.environ.get("AQUIFER_CELERY_LOG_LEVEL", "WARNING")},
         "django.request": {"level": "ERROR"},
+        "fontTools": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "channels_postgres": {"level": "ERROR"},  # warns of every event that no browser is there to see
     },

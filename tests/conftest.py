@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.test import override_settings
 from psycopg.conninfo import make_conninfo
 
 from federation.drivers import fake_postgres
@@ -25,6 +26,13 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [_database_name()],
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exports_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests export is not among what this installation does."""
+    with override_settings(EXPORTS_DIR=tmp_path_factory.mktemp("exports")):
+        yield
 
 
 def _let_the_ledger_be_emptied(patch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Everything here may be repeated: it charges what is not charged yet, and rates a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -185,7 +185,7 @@ class Calendar:
 
 
 def answer(charge: Charge, record: UsageRecord | None, calendar: Calendar) -> Charge:
-    """A reversal belongs to the month of what it reverses; it corrects it when that was invoiced."""
+    """What is posted anew belongs to the month of what was; it corrects it when that was invoiced."""
     charge.is_correction = charge.billing_period_start in calendar.invoiced
     if record is not None and record.reverses_id is not None:
         charge.usage_record_ids = [record.pk]
@@ -223,7 +223,7 @@ def replace(
 ) -> LedgerTransaction | None:
     """Reverse some charges and post others in their place. None: there is nothing to do."""
     undone = list(old)
-    charges = [*(answer(opposite(was), None, calendar) for was in undone), *new]
+    charges = [*(answer(opposite(was), None, calendar) for was in undone), *(answer(c, None, calendar) for c in new)]
     if not charges:
         return None
     (currency,) = {charge.currency for charge in charges}
@@ -240,6 +240,19 @@ def copy_of(was: Charge, **changes: Any) -> Charge:
     cost = product(quantity, charge.contracted_unit_price) if charge.contracted_unit_price is not None else ZERO
     charge.contracted_cost = charge.billed_cost = charge.effective_cost = cost
     return charge
+
+
+def at_own_price(some: Iterable[Charge]) -> Callable[[Charge], Charge]:
+    """What a reservation covers, as it was before it did."""
+    records = {pk for charge in some if charge.commitment_id is not None for pk in charge.usage_record_ids}
+    before: dict[Any, Charge] = {}
+    if records:
+        rows = Charge.objects.filter(
+            usage_record_ids__overlap=list(records), commitment_id=None, reverses=None, meter=Meter.ACCELERATOR,
+            is_minimum=False,
+        )  # fmt: skip
+        before = {(c.usage_record_ids[0], c.period_start): c for c in rows.order_by("transaction__seq", "position")}
+    return lambda c: c if c.commitment_id is None else before[c.usage_record_ids[0], c.period_start]
 
 
 _NEW = {"id", "created_at", "transaction", "position", "reverses"}

@@ -1,19 +1,18 @@
 """Reservations: bought month by month, and spread hour by hour over the usage that they cover and what is left unused.
 
 What is spread is compared with what should be, and the difference posted; so it may run at any time, and follows usage
-that comes late. Of one hour the usage that was charged first is covered first.
+that comes late. Of one hour the run that was granted first is covered first, in whatever order usage comes.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Sum, When
-from django.db.models.functions import TruncHour
+from django.db.models import Case, Max, Min, Q, Sum, TextField, When
+from django.db.models.functions import Cast, Collate, Concat, TruncHour
 from django.utils import timezone
 
 from billing.actions import charges, ledger
@@ -68,6 +67,20 @@ def currency_of(*, tenant: Tenant, at: datetime, policy: Policy) -> str:
     return terms[-1].currency
 
 
+def hours_of(commitment: Commitment) -> dict[str, Decimal]:
+    """The hours of its term, and of those that are charged: how many covered usage, and how many nobody used."""
+    mine = Charge.objects.filter(
+        tenant_id=commitment.tenant_id, commitment_id=commitment.pk, category=ChargeCategory.USAGE
+    )
+    found = dict(mine.order_by().values_list("meter").annotate(Sum("quantity")))
+    term = (commitment.end_at - commitment.start_at) // timedelta(hours=1)
+    return {
+        "reserved": Decimal(commitment.held_milli * term) / 1000,
+        "used": found.get(Meter.ACCELERATOR) or ZERO,
+        "unused": found.get(Meter.RESERVATION) or ZERO,
+    }
+
+
 @transaction.atomic
 def settle(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now: datetime | None = None) -> int:
     """Ask for the months that have begun, and spread the hours that are over; how many hours were put right."""
@@ -75,10 +88,12 @@ def settle(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now: datetime
     now = now or timezone.now()
     found = Commitment.objects.filter(tenant_id=tenant_id, start_at__lt=now, end_at__gt=now - _LOOK_BACK)
     done = 0
-    for commitment in found.select_related("flavor").order_by(Case(When(site="", then=1), default=0), "start_at", "id"):
+    ranked = list(found.select_related("flavor").order_by(Case(When(site="", then=1), default=0), "start_at", "id"))
+    for place, commitment in enumerate(ranked, 1):
         slices = list(_slices(commitment, policy))
         _ask(by, tenant, commitment, slices, policy, now)
-        done += _spread(by, tenant, commitment, slices, policy, closed_before(now))
+        later = [other.pk for other in ranked[place:]]
+        done += _spread(by, tenant, commitment, later, slices, policy, closed_before(now))
     return done
 
 
@@ -119,76 +134,106 @@ def _ask(
 
 
 def _spread(
-    by: Actor, tenant: Tenant, commitment: Commitment, slices: list[_Slice], policy: Policy, until: datetime
+    by: Actor,
+    tenant: Tenant,
+    commitment: Commitment,
+    later: list[UUID],
+    slices: list[_Slice],
+    policy: Policy,
+    until: datetime,
 ) -> int:
-    """Put right the hours in which something is reserved and neither covers usage nor stands as unused."""
+    """Put right the hours that are not as they would be had all their usage come at once."""
     over = [piece for piece in slices if piece[2] <= until]
     if not over:
         return 0
-    usage = _usage(commitment).filter(period_start__gte=over[0][1], period_end__lte=over[-1][2])
+    within = {"period_start__gte": over[0][1], "period_end__lte": over[-1][2]}
+    free = _usage(commitment, later).filter(**within)
     mine = Charge.objects.filter(tenant_id=commitment.tenant_id, commitment_id=commitment.pk, category="usage")
-    loose = _by_hour(usage)
-    covered = _by_hour(mine.filter(meter=Meter.ACCELERATOR))
-    unused = _by_hour(mine.filter(meter=Meter.RESERVATION))
+    covering = mine.filter(meter=Meter.ACCELERATOR)
+    open_, covered, unused = _by_hour(free), _by_hour(covering), _by_hour(mine.filter(meter=Meter.RESERVATION))
+    is_odd = _out_of_order(free, covering.filter(**within), {key for key in covered if covered[key] and open_.get(key)})
     done = 0
     for piece in over:
-        hour, reserved = piece[1].replace(minute=0), piece[4]
-        taken, left = covered.get((hour, piece[0].start), ZERO), unused.get((hour, piece[0].start), ZERO)
-        if plus(taken, left) != reserved or (left and loose.get((hour, piece[0].start), ZERO)):
-            _spread_hour(by, tenant, commitment, piece, less(reserved, taken), policy)
+        key = (piece[1].replace(minute=0), piece[0].start)
+        taken, left = covered.get(key, ZERO), unused.get(key, ZERO)
+        if plus(taken, left) != piece[4] or (left and open_.get(key, ZERO)) or key in is_odd:
+            _spread_hour(by, tenant, commitment, later, piece, policy)
             done += 1
     return done
 
 
+_Hour = tuple[datetime, datetime]  # when it begins, and its month
+# In which order the usage of an hour is covered: by when a run was granted, which its id tells.
+_TURN = Collate(Concat(Cast("allocation_id", TextField()), Cast("period_start", TextField())), "C")
+
+
+def _out_of_order(free: Any, covering: Any, contested: set[_Hour]) -> set[_Hour]:
+    """Hours in which something is covered although it is another's turn."""
+    if not contested:
+        return set()
+    some = {"period_start__gte": min(contested)[0], "period_start__lt": max(contested)[0] + timedelta(hours=1)}
+    first, last = (
+        _of_hours(rows.live().filter(**some), turn) for rows, turn in ((free, Min(_TURN)), (covering, Max(_TURN)))
+    )
+    return {hour for hour in contested if hour in first and hour in last and first[hour] < last[hour]}
+
+
 def _spread_hour(
-    by: Actor, tenant: Tenant, commitment: Commitment, piece: _Slice, free: Decimal, policy: Policy
+    by: Actor, tenant: Tenant, commitment: Commitment, later: list[UUID], piece: _Slice, policy: Policy
 ) -> None:
-    month, start, end, amount, _ = piece
+    month, start, end, room, reserved = piece
     calendar = Calendar(tenant.pk, policy)
     within = {"period_start__gte": start, "period_end__lte": end, "billing_period_start": month.start}
-    ours = Charge.objects.filter(commitment_id=commitment.pk, category=ChargeCategory.USAGE, **within)
-    old, new = list(ours.live().filter(meter=Meter.RESERVATION)), list[Charge]()
-    # In whole milli-seconds, the rest has what is cut off a charge that is covered in part.
-    room = amount - (ours.filter(meter=Meter.ACCELERATOR).aggregate(sum=Sum("milli_seconds"))["sum"] or 0)
-    using = list(_usage(commitment).live().filter(**within).order_by("created_at", "period_start", "position"))
-    parts, left = cover(free, [charge.quantity or ZERO for charge in using])
+    ours = Charge.objects.live().filter(commitment_id=commitment.pk, category=ChargeCategory.USAGE, **within)
+    old, new = list(ours.filter(meter=Meter.RESERVATION)), list[Charge]()
+    using = list(_usage(commitment, [*later, commitment.pk]).live().filter(**within))
+    using.sort(key=lambda c: (str(c.allocation_id), c.period_start, c.commitment_id != commitment.pk, c.tier, c.pk))
+    parts, left = cover(reserved, [charge.quantity or ZERO for charge in using])
+    at_own_price = charges.at_own_price(using)
     for charge, part in zip(using, parts, strict=True):
-        if not part:
-            continue
         rest = less(charge.quantity or ZERO, part)
+        # In whole milli-seconds, the rest has what is cut off a charge that is covered in part.
         consumed = min(room, charge.milli_seconds) if rest else charge.milli_seconds
-        room -= consumed
+        if part:
+            room -= consumed
+        if not rest if charge.commitment_id == commitment.pk else not part:
+            continue  # it stays as it is
+        was = at_own_price(charge)
         old.append(charge)
-        is_covered = copy_of(
-            charge, quantity=part, milli_seconds=consumed, commitment_id=commitment.pk, tier=0,
-            pricing=PricingModel.COMMITTED, price_version_id=commitment.pk, contracted_unit_price=commitment.unit_price,
-        )  # fmt: skip
-        is_covered.billed_cost = ZERO
-        new.append(is_covered)
+        if part:
+            is_covered = copy_of(
+                was, quantity=part, milli_seconds=consumed, commitment_id=commitment.pk, tier=0,
+                pricing=PricingModel.COMMITTED, price_version_id=commitment.pk,
+                contracted_unit_price=commitment.unit_price,
+            )  # fmt: skip
+            is_covered.billed_cost = ZERO
+            new.append(is_covered)
         if rest:
-            new.append(copy_of(charge, quantity=rest, milli_seconds=charge.milli_seconds - consumed))
+            new.append(copy_of(was, quantity=rest, milli_seconds=charge.milli_seconds - (consumed if part else 0)))
     if left:
         new.append(_charge(tenant, commitment, month, calendar, start, end, room, left))
     charges.replace(by, tenant.pk, old, new, calendar, f"Spread over {start:%Y-%m-%d %H}h")
 
 
-def _usage(commitment: Commitment) -> Any:
-    """What a commitment may cover, and nothing covers yet."""
+def _usage(commitment: Commitment, also_of: Iterable[UUID]) -> Any:
+    """What a commitment may cover: nothing covers it yet, or one of these does."""
     usage = Charge.objects.filter(
+        Q(commitment_id=None) | Q(commitment_id__in=list(also_of)),
         tenant_id=commitment.tenant_id, flavor_id=commitment.flavor_id, currency=commitment.currency,
-        category=ChargeCategory.USAGE, meter=Meter.ACCELERATOR, commitment_id=None, is_minimum=False,
+        category=ChargeCategory.USAGE, meter=Meter.ACCELERATOR, is_minimum=False,
     )  # fmt: skip
     return usage.filter(site=commitment.site) if commitment.site else usage
 
 
-def _by_hour(rows: Any) -> dict[tuple[datetime, datetime], Decimal]:
-    found: dict[tuple[datetime, datetime], Decimal] = defaultdict(lambda: ZERO)
+def _by_hour(rows: Any) -> dict[_Hour, Decimal]:
+    return {hour: quantity or ZERO for hour, quantity in _of_hours(rows, Sum("quantity")).items()}
+
+
+def _of_hours(rows: Any, what: Any) -> dict[_Hour, Any]:
     counted = (
         rows.order_by().annotate(hour=TruncHour("period_start", tzinfo=UTC)).values_list("hour", "billing_period_start")
     )
-    for hour, month, quantity in counted.annotate(Sum("quantity")):
-        found[hour, month] = quantity or ZERO
-    return dict(found)
+    return {(hour, month): found for hour, month, found in counted.annotate(found=what)}
 
 
 def _charge(

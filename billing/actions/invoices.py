@@ -1,5 +1,7 @@
 """Issuing and cancelling invoices. See drafts.py for how they come to be."""
 
+from dataclasses import asdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from billing.actions import bookings, drafts
+from billing.actions import bookings, drafts, profiles, wallets
 from billing.models import Invoice, InvoiceLine, NumberSeries
 from billing.periods import month_of
 from billing.policy import Policy
@@ -24,7 +26,7 @@ from portal.transitions import move
 @transaction.atomic
 def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
     """Charge what is metered of its month, give it its number, round what is to be paid, and fix it for good."""
-    invoice = _locked(invoice)
+    invoice = locked(invoice)
     if invoice.state != InvoiceState.DRAFT:
         raise IllegalTransition(f"This invoice is {invoice.state}; only a draft can be issued.")
     period = month_of(invoice.period_start, policy.zone)
@@ -44,18 +46,28 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
             cost=payable - total,
             currency=invoice.currency,
         )
-    _number(by, invoice, "INV", payable, reason="Issued", posted_in=bookings.ask(by, invoice, payable))
+    posted = bookings.ask(by, invoice, payable)
+    bill_to, days = profiles.copied(invoice.tenant_id, invoice.tenant)
+    today = timezone.now().astimezone(policy.zone).date()
+    _number(
+        by, invoice, "INV", payable, reason="Issued", posted_in=posted, bill_to=bill_to,
+        issuer=asdict(policy.issuer), due_on=today + timedelta(days=days),
+    )  # fmt: skip
+    if payable > 0 and wallets.pay(by, invoice, payable) == payable:
+        move(invoice, InvoiceState.PAID, by=by, reason="PaidFromWallet")
     return invoice
 
 
 @transaction.atomic
 def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
     """Take an issued invoice back by a credit note that refers to it. The month can be drafted anew then."""
-    invoice = _locked(invoice)
+    invoice = locked(invoice)
     if invoice.is_credit_note:
         raise Conflict("A credit note stays. Draft the month again to ask for its usage once more.")
-    if invoice.state != InvoiceState.ISSUED:
+    if invoice.state not in (InvoiceState.ISSUED, InvoiceState.PAID):
         raise IllegalTransition(f"This invoice is {invoice.state}; only an issued one can be cancelled.")
+    if invoice.payments.paid():
+        raise Conflict("Something was paid for this invoice already. Reverse the payments first.")
     note = Invoice.objects.create(
         tenant_id=invoice.tenant_id,
         tenant=invoice.tenant,
@@ -64,6 +76,8 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
         currency=invoice.currency,
         refers_to=invoice,
         total=-invoice.total,
+        issuer=invoice.issuer,
+        bill_to=invoice.bill_to,
     )
     lines = list(invoice.lines.order_by("position"))
     for line in lines:
@@ -75,19 +89,21 @@ def cancel(*, by: Actor, invoice: Invoice, message: str = "") -> Invoice:
         by, note, "CN", note.total, reason="Cancels", message=message_of_note,
         posted_in=bookings.take_back(by, invoice, note),
     )  # fmt: skip
-    move(invoice, InvoiceState.CANCELLED, by=by, reason="CancelledByCreditNote", message=message)
+    wallets.give_back(by, invoice)
+    move(invoice, InvoiceState.VOID, by=by, reason="CancelledByCreditNote", message=message)
     audit.record(by=by, what="invoice.cancel", target=invoice, detail={"credit_note": note.number})
     return invoice
 
 
-def _locked(invoice: Invoice) -> Invoice:
+def locked(invoice: Invoice) -> Invoice:
+    """The invoice, held together with its tenant until the transaction ends."""
     Tenant.objects.select_for_update(no_key=True).filter(pk=invoice.tenant_id).first()
-    locked: Invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
-    return locked
+    held: Invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
+    return held
 
 
 def _number(
-    by: Actor, invoice: Invoice, prefix: str, total: Decimal, *, reason: str, posted_in: Any, message: str = ""
+    by: Actor, invoice: Invoice, prefix: str, total: Decimal, *, reason: str, message: str = "", **values: Any
 ) -> None:
     """Issue: the next number of the month's series, with no gaps, in this very transaction."""
     series = f"{prefix}-{invoice.period}-"
@@ -96,7 +112,7 @@ def _number(
     number = str(NumberSeries.objects.get(prefix=series))
     move(
         invoice, InvoiceState.ISSUED, by=by, reason=reason, message=message,
-        number=number, total=total, issued_at=timezone.now(), posted_in=posted_in,
+        number=number, total=total, issued_at=timezone.now(), **values,
     )  # fmt: skip
     audit.record(
         by=by,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from billing.models import AccountKind, Charge, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.rating import ZERO, total_of
+from portal import bulk
 from portal.audit import Actor
 from portal.errors import Conflict
 from portal.models.base import uuid7
@@ -27,6 +29,9 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('billing ledger', 0))"
 _OPPOSITE = ("milli_seconds", "quantity", "list_cost", "contracted_cost", "billed_cost", "effective_cost")
 _NOT_CONTENT = {"id", "created_at", "transaction"}
 _CHARGE_FIELDS = [field for field in Charge._meta.concrete_fields if field.name not in _NOT_CONTENT]
+_STORED, _ATTRIBUTES = zip(
+    *((field.name, field.attname) for field in Charge._meta.concrete_fields if not field.has_db_default()), strict=True
+)
 
 
 class KeyUsedOtherwise(Conflict):
@@ -91,8 +96,13 @@ def post(
     )
     for charge in charges:
         charge.transaction = posted
-    Charge.objects.bulk_create(charges, batch_size=1000)
+    bulk.insert(Charge, _STORED, [tuple(_plain(charge, name) for name in _ATTRIBUTES) for charge in charges])
     return posted
+
+
+def _plain(charge: Charge, name: str) -> Any:
+    value = getattr(charge, name)
+    return value.value if isinstance(value, Enum) else value
 
 
 @transaction.atomic

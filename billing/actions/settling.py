@@ -120,11 +120,13 @@ def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now:
     held = dict(ended.values_list("pk", "held_milli"))
     old: list[Charge] = []
     new: list[Charge] = []
-    for allocation_id, mine in _by_run(usage.filter(allocation_id__in=held)):
+    by_run = _by_run(usage.filter(allocation_id__in=held))
+    at_own_price = charges.at_own_price(charge for mine in by_run.values() for charge in mine)
+    for allocation_id, mine in by_run.items():
         is_extra = [charge for charge in mine if charge.is_minimum]
         ran = [charge for charge in mine if not charge.is_minimum]
         seconds = sum(charge.milli_seconds for charge in ran) // held[allocation_id]
-        price = terms.get(ran[0].price_version_id or allocation_id) if ran else None
+        price = terms.get(at_own_price(ran[0]).price_version_id or allocation_id) if ran else None
         extra = extra_seconds(seconds, price.minimum_seconds, price.step_seconds) if price else 0
         wanted = extra * held[allocation_id]
         if sum(charge.milli_seconds for charge in is_extra) != wanted:
@@ -132,8 +134,8 @@ def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now:
             if wanted and price is not None:
                 new.append(
                     copy_of(
-                        ran[-1], tier=0, quantity=quantity_of(wanted), milli_seconds=wanted, is_minimum=True,
-                        contracted_unit_price=price.unit_price, price_version_id=price.id,
+                        at_own_price(ran[-1]), tier=0, quantity=quantity_of(wanted), milli_seconds=wanted,
+                        is_minimum=True, contracted_unit_price=price.unit_price, price_version_id=price.id,
                         description=f"{ran[-1].workload}: {extra} s beyond what ran, by the least of its price",
                     )
                 )  # fmt: skip
@@ -141,11 +143,11 @@ def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now:
     return len(old) + len(new)
 
 
-def _by_run(usage: Any) -> Iterator[tuple[UUID, list[Charge]]]:
+def _by_run(usage: Any) -> dict[UUID, list[Charge]]:
     found: dict[UUID, list[Charge]] = defaultdict(list)
     for charge in usage.live().order_by("period_start", "tier", "id"):
         found[charge.allocation_id].append(charge)
-    yield from found.items()
+    return found
 
 
 def settle(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM) -> None:

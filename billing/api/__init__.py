@@ -4,9 +4,13 @@ from typing import Any
 
 from billing.api.books import BillingTermViewSet, CommitmentViewSet, PriceBookViewSet, TaxRuleViewSet
 from billing.api.charges import ChargeViewSet
+from billing.api.costs import CostsViewSet
+from billing.api.exports import ExportScheduleViewSet, ExportTargetViewSet, ExportViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
+from billing.api.payments import PaymentViewSet
 from billing.api.prices import PriceViewSet
+from billing.api.profiles import BillingProfileViewSet
 from billing.api.proposals import ProposalViewSet
 from billing.api.usage import UsageRecordViewSet
 
@@ -20,6 +24,12 @@ def routes(router: Any) -> None:
     router.register("usage-records", UsageRecordViewSet, "usage_records")
     router.register("usage-gaps", UsageGapViewSet, "usage_gaps")
     router.register("capacity-hours", CapacityHourViewSet, "capacity_hours")
+    router.register("costs", CostsViewSet, "costs")
     router.register("charges", ChargeViewSet, "charges")
     router.register("proposals", ProposalViewSet, "proposals")
+    router.register("exports", ExportViewSet, "exports")
+    router.register("export-targets", ExportTargetViewSet, "export_targets")
+    router.register("export-schedules", ExportScheduleViewSet, "export_schedules")
     router.register("invoices", InvoiceViewSet, "invoices")
+    router.register("billing-profiles", BillingProfileViewSet, "billing_profiles")
+    router.register("payments", PaymentViewSet, "payments")

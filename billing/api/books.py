@@ -6,6 +6,7 @@ from typing import Any
 import django_filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +22,7 @@ from portal.models import ResourceFlavor
 from portal.models.tenants import slug_rule
 
 _PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
+_HOURS: dict[str, Any] = {"max_digits": 30, "decimal_places": 9}
 
 
 def book_named(slug: str) -> PriceBook:
@@ -174,6 +176,14 @@ class NewCommitmentSerializer(serializers.Serializer[Any]):
     end_at = serializers.DateTimeField(help_text="On a whole hour.")
 
 
+class ReservedHoursSerializer(serializers.Serializer[Any]):
+    """What became of the hours of its whole term, in hours of the flavor's whole unit. The rest is still open."""
+
+    reserved = serializers.DecimalField(**_HOURS)
+    used = serializers.DecimalField(**_HOURS, help_text="Covered usage.")
+    unused = serializers.DecimalField(**_HOURS, help_text="Paid, and used by nobody.")
+
+
 class CommitmentFilter(FilterSet):
     tenant = django_filters.UUIDFilter(field_name="tenant_id")
     flavor = django_filters.CharFilter(field_name="flavor__name")
@@ -187,7 +197,13 @@ class CommitmentViewSet(ReadViewSet):
     queryset = Commitment.objects.select_related("flavor")
     serializer_class = CommitmentSerializer
     filterset_class = CommitmentFilter
-    permissions = {"list": "invoice.view", "retrieve": "invoice.view", "create": "price.edit"}
+    permissions = {"create": "price.edit"} | dict.fromkeys(["list", "retrieve", "hours"], "invoice.view")
+
+    @extend_schema(responses=ReservedHoursSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def hours(self, request: Request, pk: str) -> Response:
+        """How much of it was used so far, and how much was not."""
+        return Response(ReservedHoursSerializer(commitments.hours_of(self.get_object())).data)
 
     @extend_schema(request=NewCommitmentSerializer, responses={201: CommitmentSerializer})
     def create(self, request: Request) -> Response:

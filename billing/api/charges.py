@@ -6,7 +6,8 @@ import django_filters
 from rest_framework import serializers
 
 from billing.api.filters import month_filter, period_named
-from billing.models import Charge
+from billing.models import Charge, InvoiceLine
+from billing.showback.proof import charges_behind
 from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
 
@@ -53,12 +54,17 @@ class ChargeFilter(FilterSet):
     workload = django_filters.UUIDFilter(field_name="workload_id")
     allocation = django_filters.UUIDFilter(field_name="allocation_id")
     invoice = django_filters.UUIDFilter(field_name="invoiced__invoice_id", help_text="That it stands behind.")
+    line = django_filters.UUIDFilter(method="of_line", help_text="Of an invoice, that it stands behind.")
     usage_record = django_filters.UUIDFilter(method="of_record", help_text="That it was made of.")
     period = month_filter("in_period")
 
     class Meta:
         model = Charge
         fields = ["category", "site", "flavor", "meter", "currency", "is_correction"]
+
+    def of_line(self, rows: Any, name: str, pk: Any) -> Any:
+        line = InvoiceLine.objects.select_related("invoice").filter(pk=pk).first()
+        return rows.none() if line is None else rows.filter(pk__in=charges_behind(line).order_by().values("pk"))
 
     def of_record(self, rows: Any, name: str, record: Any) -> Any:
         return rows.filter(usage_record_ids__contains=[record])

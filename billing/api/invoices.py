@@ -1,23 +1,27 @@
 """Invoices: drafted as usage comes in, issued once, corrected by credit notes."""
 
+from decimal import Decimal
 from typing import Any
 
 import django_filters
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpResponseBase
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import drafts, invoices
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, PdfResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
-from billing.models import Invoice, InvoiceLine
+from billing.models import CreditUse, Invoice, InvoiceLine, Payment
 from billing.policy import policy
 from billing.states import InvoiceState
+from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.pagination import CursorPages
 from portal.http.scope import tenant_here
@@ -25,9 +29,27 @@ from portal.http.viewsets import ReadViewSet, allowed_verbs
 
 _VERBS: dict[str, tuple[str, frozenset[str]]] = {
     "issue": ("invoice.issue", frozenset({InvoiceState.DRAFT})),
-    "cancel": ("invoice.issue", frozenset({InvoiceState.ISSUED})),
+    "cancel": ("invoice.issue", frozenset({InvoiceState.ISSUED, InvoiceState.PAID})),
+    "pay": ("invoice.issue", frozenset({InvoiceState.ISSUED})),
 }
 _EXACT: dict[str, Any] = {"max_digits": 38, "decimal_places": 15}
+
+
+class IssuerSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(default="")
+    tax_id = serializers.CharField(default="")
+    address = serializers.CharField(default="")
+    bank = serializers.CharField(default="")
+
+
+class BillToSerializer(serializers.Serializer[Any]):
+    legal_name = serializers.CharField(default="")
+    tax_id = serializers.CharField(default="")
+    address = serializers.CharField(default="")
+    phone = serializers.CharField(default="")
+    bank = serializers.CharField(default="")
+    bank_account = serializers.CharField(default="")
+    email = serializers.CharField(default="")
 
 
 class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
@@ -42,6 +64,11 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
         source="refers_to_id", allow_null=True, help_text="A credit note: the invoice it cancels."
     )
     credit_note = serializers.UUIDField(source="credit_note.pk", default=None, allow_null=True)
+    paid = serializers.DecimalField(max_digits=38, decimal_places=2, help_text="What came in for it.")
+    from_wallet = serializers.DecimalField(max_digits=38, decimal_places=2, help_text="What its wallet paid of it.")
+    is_overdue = serializers.BooleanField()
+    issuer = IssuerSerializer(help_text="Who asks for it. Empty in a draft.")
+    bill_to = BillToSerializer(help_text="Whom it is made out to. Empty in a draft.")
     actions = serializers.SerializerMethodField()
 
     class Meta:
@@ -49,12 +76,16 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
         fields = [
             "id", "number", "state", "reason", "message", "state_since", "tenant", "tenant_name", "period",
             "period_start", "period_end", "currency", "total", "payable", "has_unrated", "refers_to", "credit_note",
-            "issued_at", "created_at", "version", "actions",
+            "issued_at", "due_on", "is_overdue", "paid", "from_wallet", "issuer", "bill_to", "created_at", "version",
+            "actions",
         ]  # fmt: skip
 
     def get_actions(self, invoice: Invoice) -> list[str]:
+        """`pay` is `POST /payments`."""
         verbs = allowed_verbs(self.context["request"].user, invoice, _VERBS)
-        return [verb for verb in verbs if not (verb == "cancel" and invoice.is_credit_note)]
+        paid: Any = getattr(invoice, "paid", 0)
+        refused = {"cancel": invoice.is_credit_note or bool(paid), "pay": not invoice.asks}
+        return [verb for verb in verbs if not refused.get(verb)]
 
 
 class ProjectTotalSerializer(serializers.Serializer[Any]):
@@ -143,15 +174,26 @@ class LinePages(CursorPages):
     ordering = "position"
 
 
+_LANGUAGE = OpenApiParameter("language", str, enum=["en", "zh"], default="en")
+
+
+def _sum_of(model: Any) -> Any:
+    """The amounts of what belongs to an invoice."""
+    rows = model.objects.filter(invoice=OuterRef("pk")).order_by().values("invoice").annotate(sum=Sum("amount"))
+    return Coalesce(Subquery(rows.values("sum")), Decimal(0))
+
+
 class InvoiceViewSet(ReadViewSet):
     queryset = Invoice.objects.select_related("credit_note").annotate(
         has_unrated=Exists(
             InvoiceLine.objects.filter(invoice=OuterRef("pk"), category="usage", unit_price__isnull=True)
-        )
+        ),
+        paid=_sum_of(Payment),
+        from_wallet=_sum_of(CreditUse),
     )
     filterset_class = InvoiceFilter
     permissions = {
-        **dict.fromkeys(["list", "retrieve", "lines", "export"], "invoice.view"),
+        **dict.fromkeys(["list", "retrieve", "lines", "export", "pdf", "fapiao"], "invoice.view"),
         **dict.fromkeys(["draft", "issue", "cancel"], "invoice.issue"),
     }
 
@@ -195,3 +237,27 @@ class InvoiceViewSet(ReadViewSet):
         """Its lines as CSV."""
         invoice = self.get_object()
         return CsvResponse(invoice_csv(invoice), invoice.number or f"draft-{invoice.period}-{invoice.pk}")
+
+    @extend_schema(parameters=[_LANGUAGE], responses=PDF_SCHEMA, filters=False)
+    @action(
+        detail=True, methods=["get"], url_path=r"invoice\.pdf", pagination_class=None, renderer_classes=PDF_RENDERERS
+    )
+    def pdf(self, request: Request, pk: str) -> HttpResponseBase:
+        """The invoice on paper, in English or 中文. What is issued comes out the same each time, to the byte."""
+        from billing.exports import bills, pdf  # fonts and their tools: only who asks for paper waits for them
+
+        invoice = self.get_object()
+        try:
+            language = pdf.Language(request.query_params.get("language", pdf.Language.ENGLISH))
+        except ValueError as error:
+            raise Invalid.field("language", "There is en, and zh.", "unknown-language") from error
+        content = pdf.write(bills.bill_of(invoice, policy()), language)
+        return PdfResponse(content, invoice.number or f"draft-{invoice.period}-{invoice.pk}")
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"fapiao\.json", pagination_class=None)
+    def fapiao(self, request: Request, pk: str) -> Response:
+        """What a fapiao (发票) for an issued invoice is to say, as the forms of tax offices name it. See the docs."""
+        from billing.exports import bills
+
+        return Response(bills.fapiao(self.get_object(), policy()))

@@ -9,13 +9,16 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
+from rest_framework.response import Response
 
-from billing.api.exports import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, CsvResponse
 from billing.api.filters import month_filter, period_named
 from billing.exports.csv import usage_csv
 from billing.models import Charge, UsageRecord
 from portal.http.filters import FilterSet
+from portal.http.history import StateChangeSerializer
 from portal.http.viewsets import ReadViewSet
+from portal.models import StateChange
 
 
 class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
@@ -44,6 +47,10 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
             "model", "slicing_mode", "service_class", "cpu_milli", "memory_mib", "device_memory_mib", "power_watts",
             "power_milliwatts", "revision", "reverses", "event_ids", "proof_at", "charged_in",
         ]  # fmt: skip
+
+
+class UsageEventSerializer(StateChangeSerializer):
+    """`at` is when it was written, `effective_at` when it was at the site, as far as that is proven."""
 
 
 class UsageFilter(FilterSet):
@@ -75,7 +82,15 @@ class UsageRecordViewSet(ReadViewSet):
     queryset = UsageRecord.objects.all()
     serializer_class = UsageRecordSerializer
     filterset_class = UsageFilter
-    permissions = {"list": "usage.view", "retrieve": "usage.view", "export": "usage.view"}
+    permissions = dict.fromkeys(["list", "retrieve", "events", "export"], "usage.view")
+
+    @extend_schema(responses=UsageEventSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def events(self, request: Request, pk: str) -> Response:
+        """The changes of state that it rests on, oldest first: who, when, why, and when it was at the site."""
+        record = self.get_object()
+        rows = StateChange.objects.filter(pk__in=record.event_ids, tenant_id=record.tenant_id).order_by("id")
+        return Response(UsageEventSerializer(rows, many=True).data)
 
     @extend_schema(responses=CSV_SCHEMA, filters=True)
     @action(

@@ -135,8 +135,9 @@ class Charge(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["tenant_id", "billing_period_start"], name="charge_tenant_period"),
+            models.Index(fields=["tenant_id", "billing_period_start", "id"], name="charge_tenant_month"),
             models.Index(fields=["tenant_id", "-id"], name="charge_tenant_newest"),
+            models.Index(fields=["period_start"], name="charge_period_start"),
             models.Index(fields=["allocation_id"], name="charge_allocation"),
             models.Index(fields=["reverses"], name="charge_reversed", condition=Q(reverses__isnull=False)),
             GinIndex(fields=["usage_record_ids"], name="charge_of_usage"),

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from billing.models.charges import Charge
 from billing.models.ledger import LedgerTransaction
@@ -41,6 +42,9 @@ class Invoice(StatefulRow):
     total = models.DecimalField(max_digits=38, decimal_places=15, default=Decimal(0))
     posted_in = models.ForeignKey(LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="invoices")
     issued_at = models.DateTimeField(null=True)
+    due_on = models.DateField(null=True)
+    issuer = models.JSONField(default=dict, help_text="Who asks for it, as it was when it was issued.")
+    bill_to = models.JSONField(default=dict, help_text="The tenant's billing profile, as it was when it was issued.")
 
     class Meta:
         constraints = [
@@ -69,6 +73,17 @@ class Invoice(StatefulRow):
     def payable(self) -> Decimal:
         """The total to the least unit of money. Equal to `total` once issued."""
         return payable_of(self.total)
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is to pay it, or to get it back."""
+        return self.state == InvoiceState.ISSUED and not self.is_credit_note and bool(self.total)
+
+    @property
+    def is_overdue(self) -> bool:
+        if self.due_on is None or not self.asks or self.total < 0:
+            return False
+        return timezone.now().astimezone(policy().zone).date() > self.due_on
 
     @property
     def period(self) -> str:

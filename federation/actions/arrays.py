@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from federation import gates
 from federation.actions.workloads import check, predicted
 from federation.models import Pool, Workload
 from federation.reconcile.workloads import wake_pool
@@ -32,6 +33,8 @@ def submit_many(*, by: Actor, project: Project, pool: Pool, count: int, **spec: 
         (pk, *whose, f"{name}-{number}", {**env, INDEX: str(number)}, *spec.values()) for number, pk in enumerate(ids)
     ]
     bulk.insert(Workload, names, rows)
+    work = Workload(tenant_id=project.tenant_id, project=project, pool=pool, name=f"{name}-0", **spec)
+    gates.let_in(by=by, work=work, ids=ids)
     audit.record(by=by, what="workload.create", target=Workload(pk=ids[0], tenant_id=project.tenant_id, name=name),
                  detail={"count": count, "last": str(ids[-1])})  # fmt: skip
     events.publish_many(Workload.topic, [(pk, project.tenant_id) for pk in ids])

@@ -7,6 +7,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation import gates
 from federation.accelerators.catalogue import SLICING_MODES
 from federation.models import AcceleratorModel, Pool, QueueOrder, Site, Workload, WorkloadKind
 from federation.placement import terms
@@ -33,6 +34,7 @@ def submit(*, by: Actor, project: Project, pool: Pool, **spec: Any) -> Workload:
         predicted_seconds=predicted(project, spec),
         **spec,
     )
+    gates.let_in(by=by, work=workload, ids=[workload.pk])
     audit.record(by=by, what="workload.create", target=workload)
     events.publish("workload", workload.pk, workload.tenant_id)
     flow.wake_pool(pool.pk)
@@ -120,12 +122,14 @@ def cancel(*, by: Actor, workload: Workload) -> Workload:
 
 
 @transaction.atomic
-def suspend(*, by: Actor, workload: Workload) -> Workload:
+def suspend(*, by: Actor, workload: Workload, reason: str = "SuspendedByUser", message: str = "") -> Workload:
     """Stop for now; `resume` queues it again, to start from where the work itself saved."""
     workload = flow.lock(workload.pk)
-    move(workload, W.SUSPENDED, by=by, reason="SuspendedByUser", attempt=F("attempt") + 1, preferred_node=None)
+    move(
+        workload, W.SUSPENDED, by=by, reason=reason, message=message, attempt=F("attempt") + 1, preferred_node=None
+    )  # fmt: skip
     workload.refresh_from_db(fields=["attempt"])
-    flow.stop_allocations(workload, by=by, reason="SuspendedByUser")
+    flow.stop_allocations(workload, by=by, reason=reason, message=message)
     audit.record(by=by, what="workload.suspend", target=workload)
     return workload
 
@@ -157,6 +161,7 @@ def _queue_again(by: Actor, workload: Workload, verb: str, reason: str) -> Workl
         preferred_node=None,
     )
     workload.refresh_from_db(fields=["attempt", "queued_at"])
+    gates.let_in(by=by, work=workload, ids=[workload.pk])
     audit.record(by=by, what=f"workload.{verb}", target=workload)
     flow.wake_pool(workload.pool_id)
     return workload

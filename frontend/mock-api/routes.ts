@@ -1,10 +1,11 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
-import type { ChangeRequest, Cluster, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
+import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, Overview, Session } from "../src/api/__generated__";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
 import { deviceOf, devicesOn, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
 import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
+import { books, capacity, commitments, gaps, hoursOf, make, proposals, taxes, terms } from "./money.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -88,6 +89,14 @@ const TABLES: Record<string, () => readonly object[]> = {
   prices: () => prices,
   "usage-records": () => usage,
   invoices: () => invoices,
+  "price-books": () => books,
+  "tax-rules": () => taxes,
+  "billing-terms": () => terms,
+  commitments: () => commitments,
+  proposals: () => proposals,
+  "usage-gaps": () => gaps,
+  "capacity-hours": () => capacity,
+  payments: () => [],
   tokens: () => tokens,
   flavors: () => MODELS.map((model) => ({ id: model.name, name: model.name, unit: "device", vendor: model.vendor, model: model.name, version: 1 })),
   "accelerator-models": () => MODELS.map((model) => ({ ...model, id: model.name })),
@@ -100,6 +109,8 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
   const found = (rows as Row[]).filter((row) =>
     [...query].every(([key, value]) => {
       if (key === "state") return states.includes(String(row.state));
+      if (key === "since") return String(row.hour) >= value;
+      if (key === "is_open") return (row.end_at === null) === (value === "true");
       if (key === "name") return String(row.name).includes(value);
       return !(key in row) || row[key] === value;
     }),
@@ -113,7 +124,7 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
 const AFTER: Record<string, [state: string, reason: string]> = {
   cancel: ["cancelled", "CancelledByUser"], suspend: ["suspended", "SuspendedByUser"], resume: ["queued", "ResumedByUser"], retry: ["queued", "RetriedByUser"],
   pause: ["maintenance", "PausedByOperator"], drain: ["draining", "DrainedByOperator"], undrain: ["ready", "OpenedByOperator"], retire: ["retired", "RetiredByOperator"],
-  reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"],
+  reinstate: ["active", ""], issue: ["issued", ""], release: ["stopping", "ReleasedByUser"], approve: ["approved", ""], drop: ["dropped", ""],
 };
 
 function invalid(errors: { pointer: string; detail: string; code: string }[], under = ""): Answer {
@@ -156,7 +167,8 @@ function create(noun: string, body: Row): Answer {
   }
   if (noun === "join-tokens") return { status: 201, body: { id: nextId(), secret: "join_mock", command: joinCommand(String(body.cluster)) } };
   if (noun === "tokens") return { status: 201, body: { ...tokens[0], id: nextId(), name, secret: "aq_only-for-the-mock" } };
-  return problem(404, "not-found", "There is no such thing here");
+  const made = make(noun, body);
+  return made ? { status: 201, body: made } : problem(404, "not-found", "There is no such thing here");
 }
 
 function simulate(pool: string, body: ChangeRequest): Answer {
@@ -218,7 +230,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
   if (noun === "pools" && verb === "simulate") return simulate(String(id), body);
   if (noun === "pools" && method === "PATCH") return edit(row, body);
   if (verb) {
-    const [state, reason] = AFTER[verb] ?? ["", ""];
+    const [state, reason] = noun === "invoices" && verb === "cancel" ? ["void", "CancelledByCreditNote"] : (AFTER[verb] ?? ["", ""]);
     Object.assign(row, verb === "revoke" ? { revoked_at: new Date().toISOString() } : { state, reason, state_since: new Date().toISOString() });
     return { status: 202, body: row, changed: [noun.slice(0, -1), String(row.id)] };
   }
@@ -228,6 +240,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
 function look(noun: string, row: Row, part: string | undefined, query: URLSearchParams): Answer {
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
+  if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");
   if (part === "history") return { status: 200, body: historyOf(workload) };

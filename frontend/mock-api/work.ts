@@ -102,8 +102,8 @@ export function historyOf(workload: Workload): StateChange[] {
 export const prices: Price[] = MODELS.map((model, at) => ({
   ...row(), flavor: model.name, unit: "device", tenant: at === 3 ? (tenants[0]?.id ?? null) : null, tenant_name: at === 3 ? (tenants[0]?.name ?? null) : null,
   unit_price: ["24.500000", "16.000000", "9.800000", "5.250000"][at] ?? "1", currency: "CNY", valid_from: ago(8_000_000), valid_to: null,
-  book: "list-cny", meter: "accelerator", tenant_class: "", site: at === 2 ? "shanghai" : "", slicing_mode: "", service_class: "", tier_mode: "", tier_scope: "tenant", tiers: [],
-  minimum_seconds: 0, step_seconds: 1,
+  book: "list-cny", meter: "accelerator", tenant_class: "", site: at === 2 ? "shanghai" : "", slicing_mode: at === 1 ? "sliced" : "", service_class: at === 1 ? "over-quota" : "", tier_mode: at === 0 ? "graduated" : "", tier_scope: "tenant",
+  tiers: at === 0 ? [{ start: "1000.000000000", unit_price: "22.000000" }, { start: "10000.000000000", unit_price: "19.500000" }] : [], minimum_seconds: at === 1 ? 3600 : 0, step_seconds: at === 1 ? 60 : 1,
 }));
 
 export const usage: UsageRecord[] = allocations.slice(0, 30).map((allocation, at) => ({
@@ -111,13 +111,15 @@ export const usage: UsageRecord[] = allocations.slice(0, 30).map((allocation, at
   project: allocation.project, project_name: "risk", flavor: "H100", unit: "device", site: "Shanghai", cluster: "k8s-prod", node: allocation.node_name,
   start_at: ago(7200 + at * 60), end_at: ago(3600 + at * 60), seconds: 3600 - at, held_milli: 4000, milli_seconds: 4000 * (3600 - at), quantity: ((4 * (3600 - at)) / 3600).toFixed(9), metered_at: ago(60),
   workload_kind: "training", user: "admin", pool: "everything", model: "H100", slicing_mode: "exclusive", service_class: "guaranteed", cpu_milli: 16_000, memory_mib: 131_072,
-  device_memory_mib: 327_680, power_watts: 700, revision: 0, reverses: null, event_ids: [1, 2], proof_at: ago(60), charged_in: null,
+  device_memory_mib: 327_680, power_watts: 700, power_milliwatts: 512_000, revision: 0, reverses: null, event_ids: [1, 2], proof_at: ago(60), charged_in: null,
 }));
 
 export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({
   ...row(), number: at ? "2026-10-0001" : null, state: at ? "issued" : "draft", reason: "", message: "", state_since: ago(5000), tenant: tenant.id, tenant_name: tenant.name,
   period: at ? "2026-10" : "2026-11", period_start: "2026-10-31T16:00:00Z", period_end: "2026-11-30T16:00:00Z", currency: "CNY", total: "48213.504166666666667",
-  payable: "48213.50", has_unrated: at === 0, refers_to: null, credit_note: null, issued_at: at ? ago(5000) : null, actions: [at ? "cancel" : "issue"],
+  payable: "48213.50", has_unrated: at === 0, refers_to: null, credit_note: null, issued_at: at ? ago(5000) : null, actions: at ? ["cancel", "pay"] : ["issue"],
+  due_on: at ? "2026-11-20" : null, is_overdue: at === 1, paid: "0.00", issuer: { name: at ? "Hub" : "", tax_id: "", address: "", bank: "" },
+  bill_to: { legal_name: at ? tenant.name : "", tax_id: "", address: "", phone: "", bank: "", bank_account: "", email: "" },
 }));
 
 export const lines: InvoiceLine[] = projects.slice(0, 4).map((project, at) => ({

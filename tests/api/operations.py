@@ -25,6 +25,7 @@ AGENTS = {"agent_sync_post", "agent_releases_get"}
 # Everybody's own: who one is, what one sees. They name no object.
 OWN = {"session_get", "session_delete", "session_language_post", "overview_get"}
 # What everybody who is signed in may look at; it names no tenant.
+UNSEEN = {"exports", "export-targets", "export-schedules"}  # by viewers of the platform
 CATALOGUE = {"flavors", "accelerator-models", "pools", "placement-policies", "queue-orders"}
 
 # Verbs that work from another state than the one their noun's example is in.
@@ -34,9 +35,11 @@ _AT = {
     "workloads_resume": "workloads suspended",
     "workloads_retry": "workloads failed",
     "invoices_cancel": "invoices issued",
+    "invoices_fapiao": "invoices issued",
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
     "accelerators_cut": "accelerators to cut",
+    "exports_cancel": "exports waiting",
 }
 
 _BODY: dict[str, Make] = {
@@ -112,8 +115,24 @@ _BODY: dict[str, Make] = {
         "period_start": "2026-11-01T00:00:00Z", "period_end": "2026-11-02T00:00:00Z",
     },
     "allocations_restart": lambda w: {"is_hard": True},
+    "exports_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "focus-1.4", "format": "csv", "period": "2026-11"},
+    "export_targets_create": lambda w: {
+        "tenant": str(w.tenant.pk), "slug": "other", "endpoint": "https://10.0.0.9", "bucket": "finance",
+        "access_key": "a", "secret_key": "b",
+    },
+    "export_schedules_create": lambda w: {
+        "tenant": str(w.tenant.pk), "kind": "card-hours", "format": "xlsx", "every": "month",
+    },
+    "export_schedules_partial_update": lambda w: {"is_paused": True},
     "invoices_draft": lambda w: {"tenant": str(w.tenant.pk), "period": "2026-11"},
     "invoices_cancel": lambda w: {"message": "Wrong project"},
+    "billing_profiles_create": lambda w: {"tenant": str(w.unprofiled.pk), "legal_name": "New"},
+    "billing_profiles_partial_update": lambda w: {"legal_name": "Renamed"},
+    "payments_create": lambda w: {
+        "invoice": str(w.things["invoices issued"].pk), "amount": "1.00", "received_on": "2026-11-20",
+        "reference": "B-2",
+    },
+    "payments_reverse": lambda w: {"message": "Bounced"},
     "accelerators_cut": lambda w: {"profiles": {"1g.10gb": 7}},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip

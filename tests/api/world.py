@@ -6,12 +6,25 @@ from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from billing import capacity, gaps, metering
-from billing.actions import books, commitments, drafts, invoices, prices, rerating
-from billing.models import CapacityHour, Charge, UsageGap, UsageRecord
+from billing.actions import (
+    books,
+    commitments,
+    drafts,
+    exporting,
+    exports,
+    invoices,
+    payments,
+    prices,
+    profiles,
+    rerating,
+)
+from billing.models import CapacityHour, Charge, Export, UsageGap, UsageRecord
+from billing.periods import month
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
 from federation.connections import Connection
@@ -76,6 +89,7 @@ class World:
         things["templates"] = catalogue.add(Template, **whose, name="Ours", work={"accelerators": 1})
         self._work()
         self._money()
+        self._exports()
         self._agent()
         things["tokens"], self.token_secret = tokens.create(
             by=self.owner, user=self.owner, name="nightly", scopes=["*"], days=30, tenant=self.tenant
@@ -103,7 +117,10 @@ class World:
         things["billing-terms"] = books.set_terms(
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), valid_from=at(0) - timedelta(days=200)
         )
+        self.unprofiled = factories.tenant()
+        things["billing-profiles"] = profiles.create(by=SYSTEM, tenant=self.tenant, legal_name="Ours Ltd.")
         estate.ended(at(0), at(60))
+        estate.ended(at(0) - timedelta(days=60), at(60) - timedelta(days=60))
         estate.ended(at(0) - timedelta(days=30), at(60) - timedelta(days=30))
         while metering.step():
             pass
@@ -120,6 +137,12 @@ class World:
             cursor.execute("SET LOCAL session_replication_role = DEFAULT")
         capacity.compute(at(0))
         things["capacity-hours"] = CapacityHour.objects.get(site=estate.site.slug)
+        september = month("2026-09", policy().zone)
+        older = drafts.draft(by=SYSTEM, tenant=self.tenant, period=september, policy=policy())
+        older = invoices.issue(by=SYSTEM, invoice=older, policy=policy())
+        things["payments"] = payments.receive(
+            by=SYSTEM, invoice=older, amount=Decimal(1), received_on=at(0).date(), reference="B-1"
+        )
         old = drafts.draft(by=SYSTEM, tenant=self.tenant, period=october(), policy=policy())
         things["invoices issued"] = invoices.issue(by=SYSTEM, invoice=old, policy=policy())
         things["invoices"] = drafts.draft(by=SYSTEM, tenant=self.tenant, period=NOVEMBER, policy=policy())
@@ -128,6 +151,19 @@ class World:
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), start=NOVEMBER.start, end=NOVEMBER.end,
             policy=policy(),
         )  # fmt: skip
+
+    def _exports(self) -> None:
+        whose: dict[str, Any] = {"by": SYSTEM, "tenant": self.tenant}
+        keys = {"access_key": "canary-access", "secret_key": "canary-secret"}
+        self.things["export-targets"] = exports.add_target(
+            **whose, slug="bucket", endpoint="https://10.0.0.9", bucket="bucket", keys=keys
+        )
+        self.things["export-schedules"] = exports.add_schedule(
+            **whose, kind="focus-1.4", format="parquet", every="day", hour=3, policy=policy()
+        )
+        asked = [exports.request(**whose, kind="card-hours", format="csv", period=NOVEMBER) for _ in range(2)]
+        exporting.make(asked[0].pk, policy=policy(), folder=settings.EXPORTS_DIR)
+        self.things["exports"], self.things["exports waiting"] = Export.objects.get(pk=asked[0].pk), asked[1]
 
     def _agent(self) -> None:
         site, things = self.estate.site, self.things

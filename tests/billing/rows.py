@@ -53,9 +53,15 @@ class Estate:
         more.setdefault("valid_from", datetime(2026, 1, 1, tzinfo=UTC))
         return prices.set_price(by=SYSTEM, flavor=self.flavor, unit_price=Decimal(unit_price), currency="CNY", **more)
 
-    def reserved(self, milli: int = 1000, project: Project | None = None, device: int | None = None) -> Allocation:
+    def reserved(
+        self,
+        milli: int = 1000,
+        project: Project | None = None,
+        device: int | None = None,
+        workload: Workload | None = None,
+    ) -> Allocation:
         project = project or self.project
-        workload = Workload.objects.create(
+        workload = workload or Workload.objects.create(
             tenant=self.tenant, project=project, pool=self.pool, name="train", submitted_by="somebody"
         )
         allocation: Allocation = Allocation.objects.create(
@@ -65,7 +71,7 @@ class Estate:
             cluster=self.cluster,
             node=self.node,
             flavor=self.flavor,
-            attempt=1,
+            attempt=workload.attempt,
             epoch=1,
             cpu_milli=1000,
             memory_mib=1024,
@@ -85,6 +91,12 @@ class Estate:
         allocation = self.reserved(milli, **more)
         move(allocation, A.STARTING, by=SYSTEM)
         move(allocation, A.ACTIVE, by=SYSTEM, started_at=start, proof_at=proof)
+        return allocation
+
+    @transaction.atomic
+    def end(self, allocation: Allocation, end: datetime) -> Allocation:
+        move(allocation, A.STOPPING, by=SYSTEM, ended_at=end, proof_at=end)
+        move(allocation, A.RELEASED, by=SYSTEM)
         return allocation
 
     @transaction.atomic

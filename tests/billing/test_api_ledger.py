@@ -126,7 +126,10 @@ def test_a_reservation_a_gap_and_the_capacity(finance: APIClient) -> None:
         "tenant": str(estate.tenant.pk), "flavor": estate.flavor.name, "held_milli": 1000, "unit_price": "4",
         "start_at": at(0).isoformat(), "end_at": at(60).isoformat(),
     }  # fmt: skip
-    assert made(finance.post("/api/v1/commitments", body))["currency"] == "CNY"
+    reserved = made(finance.post("/api/v1/commitments", body))
+    assert reserved["currency"] == "CNY"
+    hours = finance.get(f"/api/v1/commitments/{reserved['id']}/hours").json()
+    assert hours == {"reserved": "1.000000000", "used": "0.000000000", "unused": "0.000000000"}
     answer = finance.post("/api/v1/commitments", {**body, "end_at": at(61).isoformat()})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/end_at")
     estate.running(at(0), at(10))

@@ -26,7 +26,7 @@ spans = st.lists(
 )
 
 
-@holds_for(spans, spans, spans, cases=500)
+@holds_for(spans, spans, spans)
 def test_the_parts_of_a_card_add_up_at_each_second(offered: list[Span], held: list[Span], worked: list[Span]) -> None:
     def at_second(second: int, found: list[Span]) -> int:
         return sum(milli for start, end, milli in found if start <= second < end)

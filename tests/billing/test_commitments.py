@@ -77,6 +77,17 @@ def test_usage_is_covered_and_the_rest_stands_as_unused() -> None:
     assert covered.usage_record_ids
 
 
+def test_its_hours_are_used_unused_or_still_to_come() -> None:
+    estate = Estate()
+    bought = buy(estate, at(0), at(240))
+    assert commitments.hours_of(bought) == {"reserved": Decimal(8), "used": ZERO, "unused": ZERO}
+    estate.price("10")
+    estate.ended(at(0), at(30), milli=1500)
+    draft(estate)
+    found = commitments.hours_of(bought)
+    assert (found["used"], found["used"] + found["unused"]) == (Decimal("0.75"), Decimal(8))
+
+
 def test_it_is_spread_once_however_often_one_looks() -> None:
     estate = Estate()
     estate.price("10")
@@ -201,3 +212,47 @@ def test_paid_is_used_and_unused_to_the_last_digit(
         used = Charge.objects.filter(tenant_id=estate.tenant.pk, meter="accelerator", category="usage")
         assert sum(used.values_list("milli_seconds", flat=True)) == seconds
         transaction.set_rollback(True)
+
+
+def owed(estate: Estate) -> Decimal:
+    mine = Charge.objects.filter(tenant_id=estate.tenant.pk)
+    return total_of(mine.values_list("billed_cost", flat=True))
+
+
+def test_who_is_covered_does_not_depend_on_who_was_charged_first() -> None:
+    """The dear half of an hour, and the cheap one: what a reservation covers is worth the one or the other."""
+    found = []
+    for is_dear_first in (True, False):
+        estate = Estate()
+        estate.price("10", valid_to=at(30))
+        estate.price("20", valid_from=at(30))
+        buy(estate, at(0), at(60), milli=500)
+        cheap, dear = estate.running(at(0), at(0, seconds=1)), estate.running(at(30), at(30, seconds=1))
+        for run in (dear, cheap) if is_dear_first else (cheap, dear):
+            Allocation.objects.filter(pk=run.pk).update(ended_at=at(30 if run is cheap else 60))
+            draft(estate)
+            reconciles(estate)
+        covered = Charge.objects.live().filter(tenant_id=estate.tenant.pk, meter="accelerator")
+        assert {c.allocation_id for c in covered.filter(commitment_id__isnull=False)} == {cheap.pk}
+        found.append(owed(estate))
+        before = Charge.objects.count()
+        assert commitments.settle(tenant_id=estate.tenant.pk, policy=policy()) == 0
+        assert Charge.objects.count() == before
+    assert found == [12, 12]
+    assert list(ledger.verify()) == []
+
+
+def test_a_reservation_of_a_site_takes_over_what_one_of_any_site_covered() -> None:
+    """Its own usage is taken back; what it covers instead makes room for another site's under the other."""
+    estate = Estate()
+    estate.price("10")
+    buy(estate, at(0), at(60), milli=1000, price="5")
+    here = buy(estate, at(0), at(60), milli=1000, price="3", site=estate.site.slug)
+    first, second = estate.ended(at(0), at(60)), estate.ended(at(0), at(60))
+    draft(estate)
+    Allocation.objects.filter(pk=first.pk).update(ended_at=at(0, seconds=1))
+    draft(estate)
+    reconciles(estate)
+    mine = Charge.objects.live().filter(tenant_id=estate.tenant.pk, allocation_id=second.pk)
+    assert sum(mine.filter(commitment_id=here.pk).values_list("milli_seconds", flat=True)) == 3599 * 1000
+    assert owed(estate) == 8

@@ -4,7 +4,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.actions import books, prices
@@ -12,15 +11,13 @@ from billing.models import Charge, UsageRecord
 from billing.rating.energy import drawn
 from federation.models import AcceleratorModel, Allocation, EnergyHour
 from portal.audit import SYSTEM
+from tests.billing.cases import holds_for
 from tests.billing.invoicing import draft, issue, meter
 from tests.billing.rows import Estate, at
 from tests.billing.test_books import price, terms
 
 
-@given(
-    joules=st.integers(0, 10**8), measured=st.integers(1, 3600), ran=st.integers(1, 3600), nominal=st.integers(0, 10**8)
-)
-@settings(max_examples=2000)
+@holds_for(st.integers(0, 10**8), st.integers(1, 3600), st.integers(1, 3600), st.integers(0, 10**8))
 def test_power_is_the_measured_mean_or_between_it_and_the_nominal(
     joules: int, measured: int, ran: int, nominal: int
 ) -> None:

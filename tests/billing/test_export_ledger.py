@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing.exports.focus.check import check_rows
+from billing.exports.ledger import query
 from billing.exports.ledger.query import asked_for
 from billing.exports.ledger.snapshots import FOCUS_1_2, FOCUS_1_4, HOURS, ITEMS, Reading, newest_seq, snapshots
 from billing.models import Charge
@@ -72,14 +73,16 @@ def test_a_snapshot_stays_as_it_was_whatever_is_posted_later() -> None:
     assert [rows_of(FOCUS_1_4, month(seq)) for seq in seqs] == seen
 
 
-def test_reading_goes_on_at_any_place_and_gives_the_same() -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 5000])
+def test_reading_goes_on_at_any_place_and_gives_the_same(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "AT_ONCE", at_once)
     estate = Estate()
     busy_month(estate)
     whole = month()
     everything = list(asked_for(whole))
     lines = [row.line_id for row, _ in everything]
     assert max(Counter(lines).values()) == 1
-    for count, (_, place) in enumerate(everything, 1):
+    for count, (_, place) in list(enumerate(everything, 1))[:: 1 if at_once == 5000 else 9]:
         assert [row.line_id for row, _ in asked_for(whole, place)] == lines[count:]
         reading = Reading(whole, lambda asked: {"id": asked.line_id}, {count: place})
         assert [row["id"] for row in reading.rows(count)] == lines[count:]

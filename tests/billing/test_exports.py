@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from billing import metering
 from billing.actions import drafts, invoices
-from billing.api.exports import CsvResponse
+from billing.api.csv import CsvResponse
 from billing.exports import csv as exports
 from billing.models import UsageRecord
 from billing.policy import policy

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from billing import metering, tasks
 from billing.actions import drafts, invoices
+from billing.bench import close
 from billing.models import Invoice, InvoiceLine, Mark, UsageRecord
 from billing.periods import month
 from billing.policy import Policy, policy
@@ -181,7 +182,7 @@ def test_a_credit_note_takes_an_invoice_back_line_by_line() -> None:
     invoices.cancel(by=SYSTEM, invoice=invoice, message="Wrong cost centre")
     invoice.refresh_from_db()
     assert (invoice.state, invoice.reason, invoice.message) == (
-        "cancelled",
+        "void",
         "CancelledByCreditNote",
         "Wrong cost centre",
     )
@@ -321,3 +322,12 @@ def test_ledger_lines_and_total_agree_to_the_last_digit(runs: list[tuple[int, in
         assert all(n.cost == (n.quantity * n.unit_price if n.unit_price is not None else 0) for n in usage)
         assert total_of(invoice.lines.values_list("cost", flat=True)) == invoice.total == invoice.payable
         transaction.set_rollback(True)
+
+
+def test_the_bench_of_a_months_end_asks_for_all_that_was_used() -> None:
+    figures = close.run({"tenants": 3, "events": 90, "skus": 2})
+    assert (figures["invoices"], figures["events"]) == (3, 90)
+    assert figures["charges"] >= 90
+    assert Decimal(figures["total"]) > 0
+    with pytest.raises(close.BenchError, match="one of each"):
+        close.run({"tenants": 0, "events": 1, "skus": 1})

@@ -6,7 +6,6 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
 from hypothesis import strategies as st
 
 from billing import metering
@@ -16,6 +15,7 @@ from federation.models import Allocation
 from federation.states import AllocationState as A
 from portal.audit import SYSTEM
 from portal.transitions import move
+from tests.billing.cases import holds_for
 from tests.billing.invoicing import meter
 from tests.billing.rows import TEN, Estate, at
 
@@ -172,7 +172,7 @@ def test_a_step_takes_few_queries_however_many_allocations() -> None:
     assert UsageRecord.objects.count() == 30 * 2 + 9  # nine reach into a third hour
 
 
-@given(start=st.integers(0, 10**6), seconds=st.integers(1, 10**6))
+@holds_for(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_hours_leave_no_gap_and_no_overlap(start: int, seconds: int) -> None:
     begin, end = TEN + timedelta(seconds=start), TEN + timedelta(seconds=start + seconds)
     found = list(hours(begin, end))

@@ -85,13 +85,13 @@ def in_columns(found: Sequence[Row], book: list[PriceWindow]) -> list[tuple[Any,
     return sorted(lines, key=lambda line: line[:3])
 
 
-@holds_for(rows, books(), cases=300)
+@holds_for(rows, books())
 def test_each_line_is_the_same(found: list[Row], book: list[PriceWindow]) -> None:
     if found:
         assert in_columns(found, book) == one_by_one(found, book)
 
 
-@holds_for(rows, books(), st.randoms(use_true_random=False), cases=200)
+@holds_for(rows, books(), st.randoms(use_true_random=False))
 def test_neither_parts_nor_order_matter(found: list[Row], book: list[PriceWindow], random: Random) -> None:
     if not found:
         return

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from hypothesis import strategies as st
 
-from billing.actions import ledger, settling
+from billing.actions import commitments, ledger, settling
 from billing.actions.prices import Terms
 from billing.models import AccountKind, Charge, LedgerTransaction
 from billing.policy import policy
@@ -15,6 +15,7 @@ from billing.rating import Tier, TierMode, TierScope
 from billing.rating.minimums import extra_seconds
 from billing.rating.tiers import cost_of
 from federation.models import Allocation
+from portal.audit import SYSTEM
 from tests.billing.cases import holds_for
 from tests.billing.invoicing import draft, lines
 from tests.billing.rows import Estate, at
@@ -145,3 +146,19 @@ def test_a_node_is_let_by_the_day() -> None:
     estate.ended(at(0) - timedelta(days=2), at(0) - timedelta(days=1) + timedelta(seconds=1))
     draft(estate)
     assert worth(estate) == 48
+
+
+def test_the_least_of_a_run_stays_when_a_reservation_covers_it() -> None:
+    """However often one looks, what is billed beyond a run is the same."""
+    estate = Estate()
+    estate.price("36", terms=Terms(minimum_seconds=600))
+    commitments.buy(
+        by=SYSTEM, tenant=estate.tenant, flavor=estate.flavor, held_milli=1000, unit_price=Decimal(1), currency="CNY",
+        start=at(0), end=at(60),
+    )  # fmt: skip
+    estate.ended(at(0), at(2))
+    for _ in range(3):
+        draft(estate)
+        (extra,) = Charge.objects.live().filter(is_minimum=True)
+        assert (extra.milli_seconds, extra.contracted_unit_price, extra.commitment_id) == (480_000, 36, None)
+    assert Charge.objects.filter(is_minimum=True).count() == 1

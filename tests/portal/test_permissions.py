@@ -76,6 +76,8 @@ EXPECTED = {
     "price.edit": "AF",
     "usage.view": "AVFofmv",
     "invoice.view": "AVFof",
+    "export.view": "AFof",
+    "export.edit": "AFof",
     "invoice.issue": "AF",
 }
 

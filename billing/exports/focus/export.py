@@ -90,8 +90,13 @@ class Manifest:
         return cls({name: value for name, value in whole.items() if name not in ("rows", "sums")}, chunks)
 
 
-def export(snapshot: Snapshot, layout: Layout, target: Target) -> Manifest:
-    """Write it all, or what of it is missing. Of two at once for one target both may work, and write the same."""
+def export(
+    snapshot: Snapshot, layout: Layout, target: Target, note: Callable[[Manifest], None] | None = None
+) -> Manifest:
+    """Write it all, or what of it is missing. Of two at once for one target both may work, and write the same.
+
+    `note` is told after each chunk what there is; what it raises ends the work there, to be gone on with later.
+    """
     head = _head(snapshot, layout)
     done = _read(target, MANIFEST)
     if done is not None:
@@ -110,6 +115,8 @@ def export(snapshot: Snapshot, layout: Layout, target: Target) -> Manifest:
         chunks.append(chunk)
         after += chunk.rows
         _put(target, PROGRESS, Manifest(head, tuple(chunks)))
+        if note is not None:
+            note(Manifest(head, tuple(chunks)))
     manifest = Manifest(head, tuple(chunks))
     _put(target, MANIFEST, manifest)
     target.remove(PROGRESS)

@@ -1,15 +1,16 @@
 """For people and their own tools: line items, and card-hours (卡时) by tenant, project, user, model and site."""
 
 from collections.abc import Iterator
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from billing.exports.focus.columns import Column, Dataset, Row
 from billing.exports.focus.columns import Kind as K
 from billing.exports.focus.columns import Level as L
-from billing.exports.ledger.query import AT_ONCE, Asked, Whole
+from billing.exports.ledger.query import Asked, Whole
 from billing.policy import policy
 from billing.rating import ZERO
 
@@ -53,32 +54,36 @@ def line_item(row: Asked) -> Row:
     }  # fmt: skip
 
 
-# Days are of the billing time zone. What was reversed counts with its reversal: sums are what is held to be true.
+# What was reversed counts with its reversal: sums are what is held to be true.
 _HOURS = """
-SELECT to_char(c.period_start AT TIME ZONE %(zone)s, 'YYYY-MM-DD') AS day, max(c.tenant), max(c.project), c."user",
-       c.site, c.model, count(DISTINCT c.workload_id) AS jobs, sum(c.milli_seconds), sum(c.quantity), sum(c.list_cost),
-       sum(c.billed_cost), sum(c.effective_cost), c.currency
+SELECT max(c.tenant), max(c.project), c."user", c.site, c.model, count(DISTINCT c.workload_id) AS jobs,
+       sum(c.milli_seconds), sum(c.quantity), sum(c.list_cost), sum(c.billed_cost), sum(c.effective_cost), c.currency
 FROM billing_charge c JOIN billing_ledgertransaction t ON t.id = c.transaction_id AND t.seq <= %(seq)s
 WHERE c.billing_period_start = %(start)s AND c.category = 'usage' AND c.meter = 'accelerator'
   AND c.unit = 'Accelerator-Hours' AND (%(tenant)s::uuid IS NULL OR c.tenant_id = %(tenant)s)
-GROUP BY 1, c.tenant_id, c.project_id, c."user", c.site, c.model, c.currency
+  AND c.period_start >= %(from)s AND c.period_start < %(until)s
+GROUP BY c.tenant_id, c.project_id, c."user", c.site, c.model, c.currency
 HAVING sum(c.quantity) <> 0 OR sum(c.milli_seconds) <> 0
-ORDER BY 1, c.tenant_id, c.project_id, c."user", c.site, c.model, c.currency
+ORDER BY c.tenant_id, c.project_id, c."user", c.site, c.model, c.currency
 """
 
 
 def card_hours(whole: Whole) -> Iterator[Row]:
-    """Used card-hours of a month, a row for each day, tenant, project, user, site, model and currency."""
-    params: dict[str, Any] = {
-        "zone": policy().zone.key, "seq": whole.seq, "start": whole.start, "tenant": whole.tenant_id,
-    }  # fmt: skip
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_HOURS, params)
-        while found := cursor.fetchmany(AT_ONCE):
-            for day, tenant, project, user, site, model, jobs, milli, hours, listed, cost, effective, currency in found:
-                yield {
-                    "day": day, "tenant": tenant, "project": project or None, "user": user or None,
-                    "site": site or None, "model": model or None, "jobs": Decimal(jobs),
-                    "card_seconds": Decimal(milli) / 1000, "card_hours": hours or ZERO, "list_cost": listed,
-                    "cost": cost, "effective_cost": effective, "currency": currency,
-                }  # fmt: skip
+    """Used card-hours of a month: a row for each day (of the billing time zone), tenant, project, user, site, model and
+    currency. A day at a time is in memory.
+    """
+    zone = policy().zone
+    params: dict[str, Any] = {"seq": whole.seq, "start": whole.start, "tenant": whole.tenant_id}
+    day = whole.start.astimezone(zone).date()
+    while (start := datetime.combine(day, time(), zone)) < whole.end:
+        day += timedelta(days=1)
+        with connection.cursor() as cursor:
+            cursor.execute(_HOURS, {**params, "from": start, "until": datetime.combine(day, time(), zone)})
+            found = cursor.fetchall()
+        for tenant, project, user, site, model, jobs, milli, hours, listed, cost, effective, currency in found:
+            yield {
+                "day": f"{start:%Y-%m-%d}", "tenant": tenant, "project": project or None, "user": user or None,
+                "site": site or None, "model": model or None, "jobs": Decimal(jobs),
+                "card_seconds": Decimal(milli) / 1000, "card_hours": hours or ZERO, "list_cost": listed,
+                "cost": cost, "effective_cost": effective, "currency": currency,
+            }  # fmt: skip

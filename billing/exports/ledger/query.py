@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
-AT_ONCE = 2000  # rows from the server at a time
+AT_ONCE = 5000  # charges from the server at a time
 
 # One row for each time that an invoice asks for a charge (or a credit note takes it back); one without an invoice where
-# none asks for it now. `nth` counts the times. A charge and its reversal that stand on the same invoice, or on none, are
-# left out both: `partner` is the other one, the reversal of what is not one, and what is reversed by one that is.
+# none asks for it now. `nth` counts the times. A charge and its reversal that stand on the same invoice, or on none,
+# are left out both: `partner` is the other one, the reversal of what is not one, and what is reversed by one that is.
 _ROWS = """
 SELECT {columns}, c.is_odd, c.reverses_id,
        asked.invoice_id, asked.number, asked.sign, asked.ask, asked.nth, asked.before,
@@ -29,16 +29,19 @@ FROM (
   SELECT c.*, p1.id IS NOT NULL AND (p1.reverses_id IS NULL OR p2.reverses_id IS NOT NULL) AS is_odd,
          CASE WHEN p1.id IS NOT NULL AND (p1.reverses_id IS NULL OR p2.reverses_id IS NOT NULL) THEN p1.id
               ELSE n.id END AS partner
-  FROM billing_charge c
-  JOIN billing_ledgertransaction t ON t.id = c.transaction_id AND t.seq <= %(seq)s
+  FROM (
+    SELECT c.* FROM billing_charge c
+    JOIN billing_ledgertransaction t ON t.id = c.transaction_id AND t.seq <= %(seq)s
+    WHERE c.billing_period_start = %(start)s {where}
+    ORDER BY c.tenant_id, c.id LIMIT %(limit)s
+  ) c
   LEFT JOIN billing_charge p1 ON p1.id = c.reverses_id
   LEFT JOIN billing_charge p2 ON p2.id = p1.reverses_id
-  LEFT JOIN (
-    SELECT r.id, r.reverses_id FROM billing_charge r
+  LEFT JOIN LATERAL (
+    SELECT r.id FROM billing_charge r
     JOIN billing_ledgertransaction rt ON rt.id = r.transaction_id AND rt.seq <= %(seq)s
-    WHERE r.reverses_id IS NOT NULL
-  ) n ON n.reverses_id = c.id
-  WHERE c.billing_period_start = %(start)s {where}
+    WHERE r.reverses_id = c.id
+  ) n ON true
 ) c
 LEFT JOIN LATERAL (
   SELECT ic.id AS ask, ic.sign, i.id AS invoice_id, i.number, row_number() OVER (ORDER BY ic.id) AS nth,
@@ -152,31 +155,42 @@ class Whole:
 
 
 def asked_for(whole: Whole, after: Place | None = None) -> Iterator[tuple[Asked, Place]]:
-    """All rows from a place on, each with the place after it. Read by a server-side cursor: memory stays flat."""
-    where, params = "", {"seq": whole.seq, "start": whole.start}
-    if whole.tenant_id is not None:
-        where, params = "AND c.tenant_id = %(tenant)s", {**params, "tenant": whole.tenant_id}
-    if after is not None:
-        where += " AND (c.tenant_id, c.id) >= (%(at_tenant)s, %(at_charge)s)"
-        params |= {"at_tenant": after.tenant_id, "at_charge": after.charge_id}
-    sql = _ROWS.format(columns=", ".join(f'c."{name}"' for name in _COLUMNS), where=where)
-    skipped, last, count = 0, None, 0
-    for row in _fetched(sql, params):
+    """All rows from a place on, each with the place after it. Page by page: memory stays flat, nothing is kept open."""
+    last, count = (None, 0) if after is None else (after.charge_id, 0)
+    skipped = 0 if after is None else after.rows
+    for row in _pages(whole, after):
         for asked in _spoken(row):
             if asked.id != last:
                 last, count = asked.id, 0
             count += 1
-            if after is not None and asked.id == after.charge_id and skipped < after.rows:
-                skipped += 1
+            if after is not None and asked.id == after.charge_id and count <= skipped:
                 continue
             yield asked, Place(asked.tenant_id, asked.id, count)
 
 
-def _fetched(sql: str, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(sql, params)
-        while rows := cursor.fetchmany(AT_ONCE):
-            yield from rows
+_TENANT, _ID = _COLUMNS.index("tenant_id"), _COLUMNS.index("id")
+
+
+def _pages(whole: Whole, after: Place | None) -> Iterator[tuple[Any, ...]]:
+    """Rows of charges, from that of `after` on, in order of tenant and id."""
+    params: dict[str, Any] = {"seq": whole.seq, "start": whole.start, "limit": AT_ONCE}
+    ours = ""
+    if whole.tenant_id is not None:
+        ours, params["tenant"] = "AND c.tenant_id = %(tenant)s", whole.tenant_id
+    columns, compared = ", ".join(f'c."{name}"' for name in _COLUMNS), ">="
+    place = None if after is None else (after.tenant_id, after.charge_id)
+    while True:
+        where = ours
+        if place is not None:
+            where += f" AND (c.tenant_id, c.id) {compared} (%(at_tenant)s, %(at_charge)s)"
+            params |= {"at_tenant": place[0], "at_charge": place[1]}
+        with connection.cursor() as cursor:
+            cursor.execute(_ROWS.format(columns=columns, where=where), params)
+            rows = cursor.fetchall()
+        yield from rows
+        if len({row[_ID] for row in rows}) < AT_ONCE:
+            return
+        place, compared = (rows[-1][_TENANT], rows[-1][_ID]), ">"
 
 
 def _spoken(row: tuple[Any, ...]) -> Iterator[Asked]:

@@ -20,3 +20,22 @@ class Target(Protocol):
 
     def remove(self, name: str) -> None:
         """No error if it is gone already."""
+
+
+class Within:
+    """Part of a target: what stands under a prefix, which ends with a slash."""
+
+    def __init__(self, target: Target, prefix: str) -> None:
+        self._target, self._prefix = target, prefix
+
+    def create(self, name: str) -> AbstractContextManager[Writable]:
+        return self._target.create(self._prefix + name)
+
+    def open(self, name: str) -> BinaryIO:
+        return self._target.open(self._prefix + name)
+
+    def size(self, name: str) -> int | None:
+        return self._target.size(self._prefix + name)
+
+    def remove(self, name: str) -> None:
+        self._target.remove(self._prefix + name)

@@ -130,6 +130,11 @@ const invoice = createRoute({
   path: "/billing/invoices/$id",
   component: lazyRouteComponent(() => import("~/pages/billing/InvoicePage"), "InvoicePage"),
 });
+const proposal = createRoute({
+  getParentRoute: () => inside,
+  path: "/billing/proposals/$id",
+  component: lazyRouteComponent(() => import("~/pages/billing/ProposalPage"), "ProposalPage"),
+});
 const tokens = createRoute({
   getParentRoute: () => inside,
   path: "/settings/tokens",
@@ -140,7 +145,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     login,
     loginOnce,
-    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, pools, pool, poolWhatIf, catalogue, allocations, tenants, tenant, billing, invoice, tokens]),
+    inside.addChildren([overview, sites, cluster, workloads, workloadNew, workload, pools, pool, poolWhatIf, catalogue, allocations, tenants, tenant, billing, invoice, proposal, tokens]),
   ]),
   context: { queryClient },
   defaultPreload: "intent",

@@ -4,7 +4,7 @@ export function formatMilli(milli: number, locale: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 3 }).format(milli / 1000);
 }
 
-export function formatRate(kibps: number, locale: string): string {
+export function formatThroughput(kibps: number, locale: string): string {
   const [value, unit] = kibps < 1024 ? [kibps, "KiB/s"] : kibps < 1024 * 1024 ? [kibps / 1024, "MiB/s"] : [kibps / 1048576, "GiB/s"];
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
 }
@@ -42,4 +42,22 @@ export function formatMoney(amount: string, currency: string, locale: string, mo
     maximumFractionDigits: digits,
     // Intl takes a decimal string exactly, without going through a float.
   }).format(text as unknown as number);
+}
+
+/** "0.060000" is six per cent, with all its digits. */
+export function formatRate(rate: string, locale: string): string {
+  // Intl takes a decimal string exactly, without going through a float.
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 4 }).format(rate as unknown as number);
+}
+
+/** A hundredth of a decimal, by moving its point: "6.5" becomes "0.065". */
+export function hundredth(decimal: string): string {
+  const [whole = "", part = ""] = decimal.split(".");
+  const padded = whole.padStart(3, "0");
+  return `${padded.slice(0, -2)}.${padded.slice(-2)}${part}`.replace(/^0+(?=\d)/, "");
+}
+
+/** Hours of a card as the API gives them, with nine decimals, of which people read three. */
+export function formatHours(hours: string | number, locale: string): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: 3 }).format(hours as unknown as number);
 }

@@ -17,6 +17,7 @@ test("every address of the console", () => {
       "pool": "/pools/018f%201%2F2",
       "poolWhatIf": "/pools/018f%201%2F2/what-if",
       "pools": "/pools",
+      "proposal": "/billing/proposals/018f%201%2F2",
       "sites": "/sites?0=0&1=1&2=8&3=f&4=+&5=1&6=%2F&7=2",
       "tenant": "/tenants/018f%201%2F2",
       "tenants": "/tenants",

@@ -45,12 +45,19 @@ export const pb = {
   tenants: () => "/tenants",
   tenant: (tenant: string) => `/tenants/${id(tenant)}`,
   billing: (query?: {
-    tab?: "usage" | "invoices" | "prices";
+    /** One of `pages/billing/tabs.tsx`. */
+    tab?: string;
     period?: string;
     project?: string;
     flavor?: string;
     site?: string;
+    book?: string;
+    when?: string;
+    state?: string;
+    tenant?: string;
+    days?: string;
   }) => withQuery("/billing", query),
+  proposal: (proposal: string) => `/billing/proposals/${id(proposal)}`,
   invoice: (invoice: string) => `/billing/invoices/${id(invoice)}`,
   tokens: () => "/settings/tokens",
 } as const;

@@ -204,6 +204,8 @@ export const REASONS: Record<string, ReasonWords> = {
   Issued: say(msg`Issued`),
   Cancels: say(msg`Takes another invoice back`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
+  PaidInFull: say(msg`Paid in full`),
+  PaymentReversed: say(msg`A payment was reversed`),
 };
 
 /** Reasons that say no more than their state does; shown in the history only. */

@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -59,7 +59,14 @@ export const TENANT_STATES: Record<Tenant["state"], StateWord> = {
 export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
   draft: word(msg`Draft`, "waiting"),
   issued: word(msg`Issued`, "good"),
-  cancelled: word(msg`Cancelled`, "ended"),
+  paid: word(msg`Paid`, "ended"),
+  void: word(msg`Void`, "ended"),
+};
+
+export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
+  open: word(msg`Open`, "waiting"),
+  approved: word(msg`Approved`, "good"),
+  dropped: word(msg`Dropped`, "ended"),
 };
 
 /** By noun, as events and history name it. The records above make a state without words a type error. */
@@ -70,6 +77,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   node: NODE_STATES,
   tenant: TENANT_STATES,
   invoice: INVOICE_STATES,
+  proposal: PROPOSAL_STATES,
 };
 
 /** A filter from an address: the one state it names, or nothing when it names none that there is. */
@@ -134,9 +142,12 @@ export const VERBS: Record<string, MessageDescriptor> = {
   retire: msg`Retire`,
   release: msg`Release`,
   issue: msg`Issue`,
+  reverse: msg`Reverse`,
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,
+  approve: msg`Approve`,
+  drop: msg`Drop`,
 };
 
 export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {

@@ -16,7 +16,7 @@ const READS: Record<string, readonly string[]> = {
   project: ["projects"],
   quota: ["quotas"],
   price: ["prices"],
-  invoice: ["invoices"],
+  invoice: ["invoices", "payments"],
   token: ["tokens"],
 };
 

@@ -11,14 +11,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.bench import export, rating
+from billing.bench import close, export, forecast, rating
 from federation.bench import agents, defrag, placement, submit, sync
 from federation.bench.figures import BenchError
 
 BENCHES: dict[str, ModuleType] = {
     "agents": agents,
+    "close": close,
     "defrag": defrag,
     "export": export,
+    "forecast": forecast,
     "placement": placement,
     "rating": rating,
     "submit": submit,

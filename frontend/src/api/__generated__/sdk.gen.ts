@@ -2,7 +2,7 @@
 
 import type { Client, ClientMeta, Options as Options2, RequestResult, TDataShape } from './client';
 import { client } from './client.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListErrors, AcceleratorModelsListResponses, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveErrors, AcceleratorModelsRetrieveResponses, AcceleratorsCutData, AcceleratorsCutErrors, AcceleratorsCutResponses, AcceleratorsLayoutData, AcceleratorsLayoutErrors, AcceleratorsLayoutResponses, AcceleratorsListData, AcceleratorsListErrors, AcceleratorsListResponses, AcceleratorsMapData, AcceleratorsMapErrors, AcceleratorsMapResponses, AcceleratorsRetrieveData, AcceleratorsRetrieveErrors, AcceleratorsRetrieveResponses, AcceleratorsSummaryData, AcceleratorsSummaryErrors, AcceleratorsSummaryResponses, AgentEnrolPostData, AgentEnrolPostErrors, AgentEnrolPostResponses, AgentManifestGetData, AgentManifestGetErrors, AgentManifestGetResponses, AgentReleasesGetData, AgentReleasesGetErrors, AgentReleasesGetResponses, AgentSyncPostData, AgentSyncPostErrors, AgentSyncPostResponses, AllocationsListData, AllocationsListErrors, AllocationsListResponses, AllocationsPauseData, AllocationsPauseErrors, AllocationsPauseResponses, AllocationsReleaseData, AllocationsReleaseErrors, AllocationsReleaseResponses, AllocationsRestartData, AllocationsRestartErrors, AllocationsRestartResponses, AllocationsRetrieveData, AllocationsRetrieveErrors, AllocationsRetrieveResponses, AllocationsScreenData, AllocationsScreenErrors, AllocationsScreenResponses, AllocationsUnpauseData, AllocationsUnpauseErrors, AllocationsUnpauseResponses, AuditEntriesListData, AuditEntriesListErrors, AuditEntriesListResponses, AuditEntriesRetrieveData, AuditEntriesRetrieveErrors, AuditEntriesRetrieveResponses, BillingTermsCreateData, BillingTermsCreateErrors, BillingTermsCreateResponses, BillingTermsListData, BillingTermsListErrors, BillingTermsListResponses, BillingTermsRetrieveData, BillingTermsRetrieveErrors, BillingTermsRetrieveResponses, CapacityHoursListData, CapacityHoursListErrors, CapacityHoursListResponses, CapacityHoursRetrieveData, CapacityHoursRetrieveErrors, CapacityHoursRetrieveResponses, ChargesListData, ChargesListErrors, ChargesListResponses, ChargesRetrieveData, ChargesRetrieveErrors, ChargesRetrieveResponses, ClustersCheckConnectionData, ClustersCheckConnectionErrors, ClustersCheckConnectionResponses, ClustersConnectData, ClustersConnectErrors, ClustersConnectResponses, ClustersCreateData, ClustersCreateErrors, ClustersCreateResponses, ClustersDrainData, ClustersDrainErrors, ClustersDrainResponses, ClustersListData, ClustersListErrors, ClustersListResponses, ClustersPauseData, ClustersPauseErrors, ClustersPauseResponses, ClustersResumeData, ClustersResumeErrors, ClustersResumeResponses, ClustersRetireData, ClustersRetireErrors, ClustersRetireResponses, ClustersRetrieveData, ClustersRetrieveErrors, ClustersRetrieveResponses, CommitmentsCreateData, CommitmentsCreateErrors, CommitmentsCreateResponses, CommitmentsListData, CommitmentsListErrors, CommitmentsListResponses, CommitmentsRetrieveData, CommitmentsRetrieveErrors, CommitmentsRetrieveResponses, DepartmentsCreateData, DepartmentsCreateErrors, DepartmentsCreateResponses, DepartmentsListData, DepartmentsListErrors, DepartmentsListResponses, DepartmentsPartialUpdateData, DepartmentsPartialUpdateErrors, DepartmentsPartialUpdateResponses, DepartmentsRetrieveData, DepartmentsRetrieveErrors, DepartmentsRetrieveResponses, FlavorsListData, FlavorsListErrors, FlavorsListResponses, FlavorsRetrieveData, FlavorsRetrieveErrors, FlavorsRetrieveResponses, ImagesCreateData, ImagesCreateErrors, ImagesCreateResponses, ImagesListData, ImagesListErrors, ImagesListResponses, ImagesPartialUpdateData, ImagesPartialUpdateErrors, ImagesPartialUpdateResponses, ImagesPlacesData, ImagesPlacesErrors, ImagesPlacesResponses, ImagesRetrieveData, ImagesRetrieveErrors, ImagesRetrieveResponses, InvoicesCancelData, InvoicesCancelErrors, InvoicesCancelResponses, InvoicesDraftData, InvoicesDraftErrors, InvoicesDraftResponses, InvoicesExportData, InvoicesExportErrors, InvoicesExportResponses, InvoicesIssueData, InvoicesIssueErrors, InvoicesIssueResponses, InvoicesLinesData, InvoicesLinesErrors, InvoicesLinesResponses, InvoicesListData, InvoicesListErrors, InvoicesListResponses, InvoicesRetrieveData, InvoicesRetrieveErrors, InvoicesRetrieveResponses, JoinTokensCreateData, JoinTokensCreateErrors, JoinTokensCreateResponses, JoinTokensDestroyData, JoinTokensDestroyErrors, JoinTokensDestroyResponses, JoinTokensListData, JoinTokensListErrors, JoinTokensListResponses, JoinTokensRetrieveData, JoinTokensRetrieveErrors, JoinTokensRetrieveResponses, MembershipsCreateData, MembershipsCreateErrors, MembershipsCreateResponses, MembershipsDestroyData, MembershipsDestroyErrors, MembershipsDestroyResponses, MembershipsListData, MembershipsListErrors, MembershipsListResponses, MembershipsRetrieveData, MembershipsRetrieveErrors, MembershipsRetrieveResponses, NodesDrainData, NodesDrainErrors, NodesDrainResponses, NodesListData, NodesListErrors, NodesListResponses, NodesPowerData, NodesPowerErrors, NodesPowerResponses, NodesRetrieveData, NodesRetrieveErrors, NodesRetrieveResponses, NodesSensorsData, NodesSensorsErrors, NodesSensorsResponses, NodesUndrainData, NodesUndrainErrors, NodesUndrainResponses, OverviewGetData, OverviewGetErrors, OverviewGetResponses, PlacementPoliciesGetData, PlacementPoliciesGetErrors, PlacementPoliciesGetResponses, PoolsApplyDefragmentationData, PoolsApplyDefragmentationErrors, PoolsApplyDefragmentationResponses, PoolsCreateData, PoolsCreateErrors, PoolsCreateResponses, PoolsDefragmentationData, PoolsDefragmentationErrors, PoolsDefragmentationResponses, PoolsListData, PoolsListErrors, PoolsListResponses, PoolsPartialUpdateData, PoolsPartialUpdateErrors, PoolsPartialUpdateResponses, PoolsRetrieveData, PoolsRetrieveErrors, PoolsRetrieveResponses, PoolsSimulateData, PoolsSimulateErrors, PoolsSimulateResponses, PriceBooksCreateData, PriceBooksCreateErrors, PriceBooksCreateResponses, PriceBooksListData, PriceBooksListErrors, PriceBooksListResponses, PriceBooksRetrieveData, PriceBooksRetrieveErrors, PriceBooksRetrieveResponses, PricesCreateData, PricesCreateErrors, PricesCreateResponses, PricesListData, PricesListErrors, PricesListResponses, PricesRetrieveData, PricesRetrieveErrors, PricesRetrieveResponses, ProjectsCreateData, ProjectsCreateErrors, ProjectsCreateResponses, ProjectsListData, ProjectsListErrors, ProjectsListResponses, ProjectsPartialUpdateData, ProjectsPartialUpdateErrors, ProjectsPartialUpdateResponses, ProjectsRetrieveData, ProjectsRetrieveErrors, ProjectsRetrieveResponses, ProposalsApproveData, ProposalsApproveErrors, ProposalsApproveResponses, ProposalsCreateData, ProposalsCreateErrors, ProposalsCreateResponses, ProposalsDropData, ProposalsDropErrors, ProposalsDropResponses, ProposalsListData, ProposalsListErrors, ProposalsListResponses, ProposalsRetrieveData, ProposalsRetrieveErrors, ProposalsRetrieveResponses, QueueOrdersGetData, QueueOrdersGetErrors, QueueOrdersGetResponses, QuotasCreateData, QuotasCreateErrors, QuotasCreateResponses, QuotasListData, QuotasListErrors, QuotasListResponses, QuotasPartialUpdateData, QuotasPartialUpdateErrors, QuotasPartialUpdateResponses, QuotasRetrieveData, QuotasRetrieveErrors, QuotasRetrieveResponses, SessionDeleteData, SessionDeleteErrors, SessionDeleteResponses, SessionGetData, SessionGetErrors, SessionGetResponses, SessionLanguagePostData, SessionLanguagePostErrors, SessionLanguagePostResponses, SessionOneTimePostData, SessionOneTimePostErrors, SessionOneTimePostResponses, SessionPostData, SessionPostErrors, SessionPostResponses, SitesCreateData, SitesCreateErrors, SitesCreateResponses, SitesListData, SitesListErrors, SitesListResponses, SitesPartialUpdateData, SitesPartialUpdateErrors, SitesPartialUpdateResponses, SitesRetrieveData, SitesRetrieveErrors, SitesRetrieveResponses, TaxRulesCreateData, TaxRulesCreateErrors, TaxRulesCreateResponses, TaxRulesListData, TaxRulesListErrors, TaxRulesListResponses, TaxRulesRetrieveData, TaxRulesRetrieveErrors, TaxRulesRetrieveResponses, TemplatesCreateData, TemplatesCreateErrors, TemplatesCreateResponses, TemplatesListData, TemplatesListErrors, TemplatesListResponses, TemplatesPartialUpdateData, TemplatesPartialUpdateErrors, TemplatesPartialUpdateResponses, TemplatesRetrieveData, TemplatesRetrieveErrors, TemplatesRetrieveResponses, TenantsCreateData, TenantsCreateErrors, TenantsCreateResponses, TenantsListData, TenantsListErrors, TenantsListResponses, TenantsPartialUpdateData, TenantsPartialUpdateErrors, TenantsPartialUpdateResponses, TenantsReinstateData, TenantsReinstateErrors, TenantsReinstateResponses, TenantsRetrieveData, TenantsRetrieveErrors, TenantsRetrieveResponses, TenantsSuspendData, TenantsSuspendErrors, TenantsSuspendResponses, TokensCreateData, TokensCreateErrors, TokensCreateResponses, TokensListData, TokensListErrors, TokensListResponses, TokensRetrieveData, TokensRetrieveErrors, TokensRetrieveResponses, TokensRevokeData, TokensRevokeErrors, TokensRevokeResponses, UsageGapsListData, UsageGapsListErrors, UsageGapsListResponses, UsageGapsRetrieveData, UsageGapsRetrieveErrors, UsageGapsRetrieveResponses, UsageRecordsExportData, UsageRecordsExportErrors, UsageRecordsExportResponses, UsageRecordsListData, UsageRecordsListErrors, UsageRecordsListResponses, UsageRecordsRetrieveData, UsageRecordsRetrieveErrors, UsageRecordsRetrieveResponses, UsersCreateData, UsersCreateErrors, UsersCreateResponses, UsersDisableData, UsersDisableErrors, UsersDisableResponses, UsersListData, UsersListErrors, UsersListResponses, UsersRetrieveData, UsersRetrieveErrors, UsersRetrieveResponses, WorkloadsBatchData, WorkloadsBatchErrors, WorkloadsBatchResponses, WorkloadsCancelData, WorkloadsCancelErrors, WorkloadsCancelResponses, WorkloadsCountsData, WorkloadsCountsErrors, WorkloadsCountsResponses, WorkloadsCreateData, WorkloadsCreateErrors, WorkloadsCreateResponses, WorkloadsEventsData, WorkloadsEventsErrors, WorkloadsEventsResponses, WorkloadsExplanationData, WorkloadsExplanationErrors, WorkloadsExplanationResponses, WorkloadsHistoryData, WorkloadsHistoryErrors, WorkloadsHistoryResponses, WorkloadsListData, WorkloadsListErrors, WorkloadsListResponses, WorkloadsLogsData, WorkloadsLogsErrors, WorkloadsLogsResponses, WorkloadsPreviewData, WorkloadsPreviewErrors, WorkloadsPreviewResponses, WorkloadsResumeData, WorkloadsResumeErrors, WorkloadsResumeResponses, WorkloadsRetrieveData, WorkloadsRetrieveErrors, WorkloadsRetrieveResponses, WorkloadsRetryData, WorkloadsRetryErrors, WorkloadsRetryResponses, WorkloadsSuspendData, WorkloadsSuspendErrors, WorkloadsSuspendResponses } from './types.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListErrors, AcceleratorModelsListResponses, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveErrors, AcceleratorModelsRetrieveResponses, AcceleratorsCutData, AcceleratorsCutErrors, AcceleratorsCutResponses, AcceleratorsLayoutData, AcceleratorsLayoutErrors, AcceleratorsLayoutResponses, AcceleratorsListData, AcceleratorsListErrors, AcceleratorsListResponses, AcceleratorsMapData, AcceleratorsMapErrors, AcceleratorsMapResponses, AcceleratorsRetrieveData, AcceleratorsRetrieveErrors, AcceleratorsRetrieveResponses, AcceleratorsSummaryData, AcceleratorsSummaryErrors, AcceleratorsSummaryResponses, AgentEnrolPostData, AgentEnrolPostErrors, AgentEnrolPostResponses, AgentManifestGetData, AgentManifestGetErrors, AgentManifestGetResponses, AgentReleasesGetData, AgentReleasesGetErrors, AgentReleasesGetResponses, AgentSyncPostData, AgentSyncPostErrors, AgentSyncPostResponses, AllocationsListData, AllocationsListErrors, AllocationsListResponses, AllocationsPauseData, AllocationsPauseErrors, AllocationsPauseResponses, AllocationsReleaseData, AllocationsReleaseErrors, AllocationsReleaseResponses, AllocationsRestartData, AllocationsRestartErrors, AllocationsRestartResponses, AllocationsRetrieveData, AllocationsRetrieveErrors, AllocationsRetrieveResponses, AllocationsScreenData, AllocationsScreenErrors, AllocationsScreenResponses, AllocationsUnpauseData, AllocationsUnpauseErrors, AllocationsUnpauseResponses, AuditEntriesListData, AuditEntriesListErrors, AuditEntriesListResponses, AuditEntriesRetrieveData, AuditEntriesRetrieveErrors, AuditEntriesRetrieveResponses, BillingProfilesCreateData, BillingProfilesCreateErrors, BillingProfilesCreateResponses, BillingProfilesListData, BillingProfilesListErrors, BillingProfilesListResponses, BillingProfilesPartialUpdateData, BillingProfilesPartialUpdateErrors, BillingProfilesPartialUpdateResponses, BillingProfilesRetrieveData, BillingProfilesRetrieveErrors, BillingProfilesRetrieveResponses, BillingTermsCreateData, BillingTermsCreateErrors, BillingTermsCreateResponses, BillingTermsListData, BillingTermsListErrors, BillingTermsListResponses, BillingTermsRetrieveData, BillingTermsRetrieveErrors, BillingTermsRetrieveResponses, CapacityHoursListData, CapacityHoursListErrors, CapacityHoursListResponses, CapacityHoursRetrieveData, CapacityHoursRetrieveErrors, CapacityHoursRetrieveResponses, ChargesListData, ChargesListErrors, ChargesListResponses, ChargesRetrieveData, ChargesRetrieveErrors, ChargesRetrieveResponses, ClustersCheckConnectionData, ClustersCheckConnectionErrors, ClustersCheckConnectionResponses, ClustersConnectData, ClustersConnectErrors, ClustersConnectResponses, ClustersCreateData, ClustersCreateErrors, ClustersCreateResponses, ClustersDrainData, ClustersDrainErrors, ClustersDrainResponses, ClustersListData, ClustersListErrors, ClustersListResponses, ClustersPauseData, ClustersPauseErrors, ClustersPauseResponses, ClustersResumeData, ClustersResumeErrors, ClustersResumeResponses, ClustersRetireData, ClustersRetireErrors, ClustersRetireResponses, ClustersRetrieveData, ClustersRetrieveErrors, ClustersRetrieveResponses, CommitmentsCreateData, CommitmentsCreateErrors, CommitmentsCreateResponses, CommitmentsHoursData, CommitmentsHoursErrors, CommitmentsHoursResponses, CommitmentsListData, CommitmentsListErrors, CommitmentsListResponses, CommitmentsRetrieveData, CommitmentsRetrieveErrors, CommitmentsRetrieveResponses, CostsForecastData, CostsForecastErrors, CostsForecastResponses, CostsIdleData, CostsIdleErrors, CostsIdleResponses, CostsListData, CostsListErrors, CostsListResponses, CostsLoansData, CostsLoansErrors, CostsLoansResponses, CostsUnitsData, CostsUnitsErrors, CostsUnitsResponses, DepartmentsCreateData, DepartmentsCreateErrors, DepartmentsCreateResponses, DepartmentsListData, DepartmentsListErrors, DepartmentsListResponses, DepartmentsPartialUpdateData, DepartmentsPartialUpdateErrors, DepartmentsPartialUpdateResponses, DepartmentsRetrieveData, DepartmentsRetrieveErrors, DepartmentsRetrieveResponses, ExportsCancelData, ExportsCancelErrors, ExportsCancelResponses, ExportSchedulesCreateData, ExportSchedulesCreateErrors, ExportSchedulesCreateResponses, ExportSchedulesDestroyData, ExportSchedulesDestroyErrors, ExportSchedulesDestroyResponses, ExportSchedulesListData, ExportSchedulesListErrors, ExportSchedulesListResponses, ExportSchedulesPartialUpdateData, ExportSchedulesPartialUpdateErrors, ExportSchedulesPartialUpdateResponses, ExportSchedulesRetrieveData, ExportSchedulesRetrieveErrors, ExportSchedulesRetrieveResponses, ExportsCreateData, ExportsCreateErrors, ExportsCreateResponses, ExportsFileData, ExportsFileErrors, ExportsFileResponses, ExportsListData, ExportsListErrors, ExportsListResponses, ExportsRetrieveData, ExportsRetrieveErrors, ExportsRetrieveResponses, ExportTargetsCreateData, ExportTargetsCreateErrors, ExportTargetsCreateResponses, ExportTargetsDestroyData, ExportTargetsDestroyErrors, ExportTargetsDestroyResponses, ExportTargetsListData, ExportTargetsListErrors, ExportTargetsListResponses, ExportTargetsRetrieveData, ExportTargetsRetrieveErrors, ExportTargetsRetrieveResponses, FlavorsListData, FlavorsListErrors, FlavorsListResponses, FlavorsRetrieveData, FlavorsRetrieveErrors, FlavorsRetrieveResponses, ImagesCreateData, ImagesCreateErrors, ImagesCreateResponses, ImagesListData, ImagesListErrors, ImagesListResponses, ImagesPartialUpdateData, ImagesPartialUpdateErrors, ImagesPartialUpdateResponses, ImagesPlacesData, ImagesPlacesErrors, ImagesPlacesResponses, ImagesRetrieveData, ImagesRetrieveErrors, ImagesRetrieveResponses, InvoicesCancelData, InvoicesCancelErrors, InvoicesCancelResponses, InvoicesDraftData, InvoicesDraftErrors, InvoicesDraftResponses, InvoicesExportData, InvoicesExportErrors, InvoicesExportResponses, InvoicesFapiaoData, InvoicesFapiaoErrors, InvoicesFapiaoResponses, InvoicesIssueData, InvoicesIssueErrors, InvoicesIssueResponses, InvoicesLinesData, InvoicesLinesErrors, InvoicesLinesResponses, InvoicesListData, InvoicesListErrors, InvoicesListResponses, InvoicesPdfData, InvoicesPdfErrors, InvoicesPdfResponses, InvoicesRetrieveData, InvoicesRetrieveErrors, InvoicesRetrieveResponses, JoinTokensCreateData, JoinTokensCreateErrors, JoinTokensCreateResponses, JoinTokensDestroyData, JoinTokensDestroyErrors, JoinTokensDestroyResponses, JoinTokensListData, JoinTokensListErrors, JoinTokensListResponses, JoinTokensRetrieveData, JoinTokensRetrieveErrors, JoinTokensRetrieveResponses, MembershipsCreateData, MembershipsCreateErrors, MembershipsCreateResponses, MembershipsDestroyData, MembershipsDestroyErrors, MembershipsDestroyResponses, MembershipsListData, MembershipsListErrors, MembershipsListResponses, MembershipsRetrieveData, MembershipsRetrieveErrors, MembershipsRetrieveResponses, NodesDrainData, NodesDrainErrors, NodesDrainResponses, NodesListData, NodesListErrors, NodesListResponses, NodesPowerData, NodesPowerErrors, NodesPowerResponses, NodesRetrieveData, NodesRetrieveErrors, NodesRetrieveResponses, NodesSensorsData, NodesSensorsErrors, NodesSensorsResponses, NodesUndrainData, NodesUndrainErrors, NodesUndrainResponses, OverviewGetData, OverviewGetErrors, OverviewGetResponses, PaymentsCreateData, PaymentsCreateErrors, PaymentsCreateResponses, PaymentsListData, PaymentsListErrors, PaymentsListResponses, PaymentsRetrieveData, PaymentsRetrieveErrors, PaymentsRetrieveResponses, PaymentsReverseData, PaymentsReverseErrors, PaymentsReverseResponses, PlacementPoliciesGetData, PlacementPoliciesGetErrors, PlacementPoliciesGetResponses, PoolsApplyDefragmentationData, PoolsApplyDefragmentationErrors, PoolsApplyDefragmentationResponses, PoolsCreateData, PoolsCreateErrors, PoolsCreateResponses, PoolsDefragmentationData, PoolsDefragmentationErrors, PoolsDefragmentationResponses, PoolsListData, PoolsListErrors, PoolsListResponses, PoolsPartialUpdateData, PoolsPartialUpdateErrors, PoolsPartialUpdateResponses, PoolsRetrieveData, PoolsRetrieveErrors, PoolsRetrieveResponses, PoolsSimulateData, PoolsSimulateErrors, PoolsSimulateResponses, PriceBooksCreateData, PriceBooksCreateErrors, PriceBooksCreateResponses, PriceBooksListData, PriceBooksListErrors, PriceBooksListResponses, PriceBooksRetrieveData, PriceBooksRetrieveErrors, PriceBooksRetrieveResponses, PricesCreateData, PricesCreateErrors, PricesCreateResponses, PricesListData, PricesListErrors, PricesListResponses, PricesRetrieveData, PricesRetrieveErrors, PricesRetrieveResponses, ProjectsCreateData, ProjectsCreateErrors, ProjectsCreateResponses, ProjectsListData, ProjectsListErrors, ProjectsListResponses, ProjectsPartialUpdateData, ProjectsPartialUpdateErrors, ProjectsPartialUpdateResponses, ProjectsRetrieveData, ProjectsRetrieveErrors, ProjectsRetrieveResponses, ProposalsApproveData, ProposalsApproveErrors, ProposalsApproveResponses, ProposalsCreateData, ProposalsCreateErrors, ProposalsCreateResponses, ProposalsDropData, ProposalsDropErrors, ProposalsDropResponses, ProposalsListData, ProposalsListErrors, ProposalsListResponses, ProposalsRetrieveData, ProposalsRetrieveErrors, ProposalsRetrieveResponses, QueueOrdersGetData, QueueOrdersGetErrors, QueueOrdersGetResponses, QuotasCreateData, QuotasCreateErrors, QuotasCreateResponses, QuotasListData, QuotasListErrors, QuotasListResponses, QuotasPartialUpdateData, QuotasPartialUpdateErrors, QuotasPartialUpdateResponses, QuotasRetrieveData, QuotasRetrieveErrors, QuotasRetrieveResponses, SessionDeleteData, SessionDeleteErrors, SessionDeleteResponses, SessionGetData, SessionGetErrors, SessionGetResponses, SessionLanguagePostData, SessionLanguagePostErrors, SessionLanguagePostResponses, SessionOneTimePostData, SessionOneTimePostErrors, SessionOneTimePostResponses, SessionPostData, SessionPostErrors, SessionPostResponses, SitesCreateData, SitesCreateErrors, SitesCreateResponses, SitesListData, SitesListErrors, SitesListResponses, SitesPartialUpdateData, SitesPartialUpdateErrors, SitesPartialUpdateResponses, SitesRetrieveData, SitesRetrieveErrors, SitesRetrieveResponses, TaxRulesCreateData, TaxRulesCreateErrors, TaxRulesCreateResponses, TaxRulesListData, TaxRulesListErrors, TaxRulesListResponses, TaxRulesRetrieveData, TaxRulesRetrieveErrors, TaxRulesRetrieveResponses, TemplatesCreateData, TemplatesCreateErrors, TemplatesCreateResponses, TemplatesListData, TemplatesListErrors, TemplatesListResponses, TemplatesPartialUpdateData, TemplatesPartialUpdateErrors, TemplatesPartialUpdateResponses, TemplatesRetrieveData, TemplatesRetrieveErrors, TemplatesRetrieveResponses, TenantsCreateData, TenantsCreateErrors, TenantsCreateResponses, TenantsListData, TenantsListErrors, TenantsListResponses, TenantsPartialUpdateData, TenantsPartialUpdateErrors, TenantsPartialUpdateResponses, TenantsReinstateData, TenantsReinstateErrors, TenantsReinstateResponses, TenantsRetrieveData, TenantsRetrieveErrors, TenantsRetrieveResponses, TenantsSuspendData, TenantsSuspendErrors, TenantsSuspendResponses, TokensCreateData, TokensCreateErrors, TokensCreateResponses, TokensListData, TokensListErrors, TokensListResponses, TokensRetrieveData, TokensRetrieveErrors, TokensRetrieveResponses, TokensRevokeData, TokensRevokeErrors, TokensRevokeResponses, UsageGapsListData, UsageGapsListErrors, UsageGapsListResponses, UsageGapsRetrieveData, UsageGapsRetrieveErrors, UsageGapsRetrieveResponses, UsageRecordsEventsData, UsageRecordsEventsErrors, UsageRecordsEventsResponses, UsageRecordsExportData, UsageRecordsExportErrors, UsageRecordsExportResponses, UsageRecordsListData, UsageRecordsListErrors, UsageRecordsListResponses, UsageRecordsRetrieveData, UsageRecordsRetrieveErrors, UsageRecordsRetrieveResponses, UsersCreateData, UsersCreateErrors, UsersCreateResponses, UsersDisableData, UsersDisableErrors, UsersDisableResponses, UsersListData, UsersListErrors, UsersListResponses, UsersRetrieveData, UsersRetrieveErrors, UsersRetrieveResponses, WorkloadsBatchData, WorkloadsBatchErrors, WorkloadsBatchResponses, WorkloadsCancelData, WorkloadsCancelErrors, WorkloadsCancelResponses, WorkloadsCountsData, WorkloadsCountsErrors, WorkloadsCountsResponses, WorkloadsCreateData, WorkloadsCreateErrors, WorkloadsCreateResponses, WorkloadsEventsData, WorkloadsEventsErrors, WorkloadsEventsResponses, WorkloadsExplanationData, WorkloadsExplanationErrors, WorkloadsExplanationResponses, WorkloadsHistoryData, WorkloadsHistoryErrors, WorkloadsHistoryResponses, WorkloadsListData, WorkloadsListErrors, WorkloadsListResponses, WorkloadsLogsData, WorkloadsLogsErrors, WorkloadsLogsResponses, WorkloadsPreviewData, WorkloadsPreviewErrors, WorkloadsPreviewResponses, WorkloadsResumeData, WorkloadsResumeErrors, WorkloadsResumeResponses, WorkloadsRetrieveData, WorkloadsRetrieveErrors, WorkloadsRetrieveResponses, WorkloadsRetryData, WorkloadsRetryErrors, WorkloadsRetryResponses, WorkloadsSuspendData, WorkloadsSuspendErrors, WorkloadsSuspendResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -964,6 +964,11 @@ export const commitmentsCreate = <ThrowOnError extends boolean = false>(options:
 export const commitmentsRetrieve = <ThrowOnError extends boolean = false>(options: Options<CommitmentsRetrieveData, ThrowOnError>): RequestResult<CommitmentsRetrieveResponses, CommitmentsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<CommitmentsRetrieveResponses, CommitmentsRetrieveErrors, ThrowOnError>({ url: '/api/v1/commitments/{id}', ...options });
 
 /**
+ * How much of it was used so far, and how much was not.
+ */
+export const commitmentsHours = <ThrowOnError extends boolean = false>(options: Options<CommitmentsHoursData, ThrowOnError>): RequestResult<CommitmentsHoursResponses, CommitmentsHoursErrors, ThrowOnError> => (options.client ?? client).get<CommitmentsHoursResponses, CommitmentsHoursErrors, ThrowOnError>({ url: '/api/v1/commitments/{id}/hours', ...options });
+
+/**
  * A noun that can be listed and looked at.
  */
 export const usageRecordsList = <ThrowOnError extends boolean = false>(options?: Options<UsageRecordsListData, ThrowOnError>): RequestResult<UsageRecordsListResponses, UsageRecordsListErrors, ThrowOnError> => (options?.client ?? client).get<UsageRecordsListResponses, UsageRecordsListErrors, ThrowOnError>({ url: '/api/v1/usage-records', ...options });
@@ -977,6 +982,11 @@ export const usageRecordsExport = <ThrowOnError extends boolean = false>(options
  * A noun that can be listed and looked at.
  */
 export const usageRecordsRetrieve = <ThrowOnError extends boolean = false>(options: Options<UsageRecordsRetrieveData, ThrowOnError>): RequestResult<UsageRecordsRetrieveResponses, UsageRecordsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<UsageRecordsRetrieveResponses, UsageRecordsRetrieveErrors, ThrowOnError>({ url: '/api/v1/usage-records/{id}', ...options });
+
+/**
+ * The changes of state that it rests on, oldest first: who, when, why, and when it was at the site.
+ */
+export const usageRecordsEvents = <ThrowOnError extends boolean = false>(options: Options<UsageRecordsEventsData, ThrowOnError>): RequestResult<UsageRecordsEventsResponses, UsageRecordsEventsErrors, ThrowOnError> => (options.client ?? client).get<UsageRecordsEventsResponses, UsageRecordsEventsErrors, ThrowOnError>({ url: '/api/v1/usage-records/{id}/events', ...options });
 
 /**
  * A noun that can be listed and looked at.
@@ -997,6 +1007,31 @@ export const capacityHoursList = <ThrowOnError extends boolean = false>(options?
  * The platform's own: what it has, and what became of it.
  */
 export const capacityHoursRetrieve = <ThrowOnError extends boolean = false>(options: Options<CapacityHoursRetrieveData, ThrowOnError>): RequestResult<CapacityHoursRetrieveResponses, CapacityHoursRetrieveErrors, ThrowOnError> => (options.client ?? client).get<CapacityHoursRetrieveResponses, CapacityHoursRetrieveErrors, ThrowOnError>({ url: '/api/v1/capacity-hours/{id}', ...options });
+
+/**
+ * Costs by one or two dimensions over time: the greatest of each currency, and the rest together.
+ */
+export const costsList = <ThrowOnError extends boolean = false>(options?: Options<CostsListData, ThrowOnError>): RequestResult<CostsListResponses, CostsListErrors, ThrowOnError> => (options?.client ?? client).get<CostsListResponses, CostsListErrors, ThrowOnError>({ url: '/api/v1/costs', ...options });
+
+/**
+ * What the month will come to, by what was spent and by the last whole days.
+ */
+export const costsForecast = <ThrowOnError extends boolean = false>(options?: Options<CostsForecastData, ThrowOnError>): RequestResult<CostsForecastResponses, CostsForecastErrors, ThrowOnError> => (options?.client ?? client).get<CostsForecastResponses, CostsForecastErrors, ThrowOnError>({ url: '/api/v1/costs/forecast', ...options });
+
+/**
+ * What stood idle, at list prices, and which tenants bear it by one of two rules.
+ */
+export const costsIdle = <ThrowOnError extends boolean = false>(options?: Options<CostsIdleData, ThrowOnError>): RequestResult<CostsIdleResponses, CostsIdleErrors, ThrowOnError> => (options?.client ?? client).get<CostsIdleResponses, CostsIdleErrors, ThrowOnError>({ url: '/api/v1/costs/idle', ...options });
+
+/**
+ * Who used more than was promised, and whose unused promise that was. The last 31 days, if nothing is said.
+ */
+export const costsLoans = <ThrowOnError extends boolean = false>(options?: Options<CostsLoansData, ThrowOnError>): RequestResult<CostsLoansResponses, CostsLoansErrors, ThrowOnError> => (options?.client ?? client).get<CostsLoansResponses, CostsLoansErrors, ThrowOnError>({ url: '/api/v1/costs/loans', ...options });
+
+/**
+ * What an hour of a card cost, with reservations spread; and an hour of a busy one.
+ */
+export const costsUnits = <ThrowOnError extends boolean = false>(options?: Options<CostsUnitsData, ThrowOnError>): RequestResult<CostsUnitsResponses, CostsUnitsErrors, ThrowOnError> => (options?.client ?? client).get<CostsUnitsResponses, CostsUnitsErrors, ThrowOnError>({ url: '/api/v1/costs/units', ...options });
 
 /**
  * A noun that can be listed and looked at.
@@ -1041,6 +1076,104 @@ export const proposalsApprove = <ThrowOnError extends boolean = false>(options: 
 export const proposalsDrop = <ThrowOnError extends boolean = false>(options: Options<ProposalsDropData, ThrowOnError>): RequestResult<ProposalsDropResponses, ProposalsDropErrors, ThrowOnError> => (options.client ?? client).post<ProposalsDropResponses, ProposalsDropErrors, ThrowOnError>({ url: '/api/v1/proposals/{id}/drop', ...options });
 
 /**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportsList = <ThrowOnError extends boolean = false>(options?: Options<ExportsListData, ThrowOnError>): RequestResult<ExportsListResponses, ExportsListErrors, ThrowOnError> => (options?.client ?? client).get<ExportsListResponses, ExportsListErrors, ThrowOnError>({ url: '/api/v1/exports', ...options });
+
+/**
+ * The ledger's charges of a month as it stands now, in a file or many. A worker makes it.
+ */
+export const exportsCreate = <ThrowOnError extends boolean = false>(options: Options<ExportsCreateData, ThrowOnError>): RequestResult<ExportsCreateResponses, ExportsCreateErrors, ThrowOnError> => (options.client ?? client).post<ExportsCreateResponses, ExportsCreateErrors, ThrowOnError>({
+    url: '/api/v1/exports',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportsRetrieve = <ThrowOnError extends boolean = false>(options: Options<ExportsRetrieveData, ThrowOnError>): RequestResult<ExportsRetrieveResponses, ExportsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<ExportsRetrieveResponses, ExportsRetrieveErrors, ThrowOnError>({ url: '/api/v1/exports/{id}', ...options });
+
+/**
+ * Stop making it.
+ */
+export const exportsCancel = <ThrowOnError extends boolean = false>(options: Options<ExportsCancelData, ThrowOnError>): RequestResult<ExportsCancelResponses, ExportsCancelErrors, ThrowOnError> => (options.client ?? client).post<ExportsCancelResponses, ExportsCancelErrors, ThrowOnError>({ url: '/api/v1/exports/{id}/cancel', ...options });
+
+/**
+ * One file of an export that is done and was not sent elsewhere, as it was written.
+ */
+export const exportsFile = <ThrowOnError extends boolean = false>(options: Options<ExportsFileData, ThrowOnError>): RequestResult<ExportsFileResponses, ExportsFileErrors, ThrowOnError> => (options.client ?? client).get<ExportsFileResponses, ExportsFileErrors, ThrowOnError>({ url: '/api/v1/exports/{id}/file', ...options });
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportTargetsList = <ThrowOnError extends boolean = false>(options?: Options<ExportTargetsListData, ThrowOnError>): RequestResult<ExportTargetsListResponses, ExportTargetsListErrors, ThrowOnError> => (options?.client ?? client).get<ExportTargetsListResponses, ExportTargetsListErrors, ThrowOnError>({ url: '/api/v1/export-targets', ...options });
+
+/**
+ * A bucket that exports can go to.
+ */
+export const exportTargetsCreate = <ThrowOnError extends boolean = false>(options: Options<ExportTargetsCreateData, ThrowOnError>): RequestResult<ExportTargetsCreateResponses, ExportTargetsCreateErrors, ThrowOnError> => (options.client ?? client).post<ExportTargetsCreateResponses, ExportTargetsCreateErrors, ThrowOnError>({
+    url: '/api/v1/export-targets',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Forget it and its keys. Refused while schedules or exports use it.
+ */
+export const exportTargetsDestroy = <ThrowOnError extends boolean = false>(options: Options<ExportTargetsDestroyData, ThrowOnError>): RequestResult<ExportTargetsDestroyResponses, ExportTargetsDestroyErrors, ThrowOnError> => (options.client ?? client).delete<ExportTargetsDestroyResponses, ExportTargetsDestroyErrors, ThrowOnError>({ url: '/api/v1/export-targets/{id}', ...options });
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportTargetsRetrieve = <ThrowOnError extends boolean = false>(options: Options<ExportTargetsRetrieveData, ThrowOnError>): RequestResult<ExportTargetsRetrieveResponses, ExportTargetsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<ExportTargetsRetrieveResponses, ExportTargetsRetrieveErrors, ThrowOnError>({ url: '/api/v1/export-targets/{id}', ...options });
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesList = <ThrowOnError extends boolean = false>(options?: Options<ExportSchedulesListData, ThrowOnError>): RequestResult<ExportSchedulesListResponses, ExportSchedulesListErrors, ThrowOnError> => (options?.client ?? client).get<ExportSchedulesListResponses, ExportSchedulesListErrors, ThrowOnError>({ url: '/api/v1/export-schedules', ...options });
+
+/**
+ * Export by itself each day or week the month that runs, or each month the one before.
+ */
+export const exportSchedulesCreate = <ThrowOnError extends boolean = false>(options: Options<ExportSchedulesCreateData, ThrowOnError>): RequestResult<ExportSchedulesCreateResponses, ExportSchedulesCreateErrors, ThrowOnError> => (options.client ?? client).post<ExportSchedulesCreateResponses, ExportSchedulesCreateErrors, ThrowOnError>({
+    url: '/api/v1/export-schedules',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesDestroy = <ThrowOnError extends boolean = false>(options: Options<ExportSchedulesDestroyData, ThrowOnError>): RequestResult<ExportSchedulesDestroyResponses, ExportSchedulesDestroyErrors, ThrowOnError> => (options.client ?? client).delete<ExportSchedulesDestroyResponses, ExportSchedulesDestroyErrors, ThrowOnError>({ url: '/api/v1/export-schedules/{id}', ...options });
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesRetrieve = <ThrowOnError extends boolean = false>(options: Options<ExportSchedulesRetrieveData, ThrowOnError>): RequestResult<ExportSchedulesRetrieveResponses, ExportSchedulesRetrieveErrors, ThrowOnError> => (options.client ?? client).get<ExportSchedulesRetrieveResponses, ExportSchedulesRetrieveErrors, ThrowOnError>({ url: '/api/v1/export-schedules/{id}', ...options });
+
+/**
+ * Pause it, or let it go on.
+ */
+export const exportSchedulesPartialUpdate = <ThrowOnError extends boolean = false>(options: Options<ExportSchedulesPartialUpdateData, ThrowOnError>): RequestResult<ExportSchedulesPartialUpdateResponses, ExportSchedulesPartialUpdateErrors, ThrowOnError> => (options.client ?? client).patch<ExportSchedulesPartialUpdateResponses, ExportSchedulesPartialUpdateErrors, ThrowOnError>({
+    url: '/api/v1/export-schedules/{id}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * A noun that can be listed and looked at.
  */
 export const invoicesList = <ThrowOnError extends boolean = false>(options?: Options<InvoicesListData, ThrowOnError>): RequestResult<InvoicesListResponses, InvoicesListErrors, ThrowOnError> => (options?.client ?? client).get<InvoicesListResponses, InvoicesListErrors, ThrowOnError>({ url: '/api/v1/invoices', ...options });
@@ -1080,6 +1213,11 @@ export const invoicesCancel = <ThrowOnError extends boolean = false>(options: Op
 export const invoicesExport = <ThrowOnError extends boolean = false>(options: Options<InvoicesExportData, ThrowOnError>): RequestResult<InvoicesExportResponses, InvoicesExportErrors, ThrowOnError> => (options.client ?? client).get<InvoicesExportResponses, InvoicesExportErrors, ThrowOnError>({ url: '/api/v1/invoices/{id}/export.csv', ...options });
 
 /**
+ * What a fapiao (发票) for an issued invoice is to say, as the forms of tax offices name it. See the docs.
+ */
+export const invoicesFapiao = <ThrowOnError extends boolean = false>(options: Options<InvoicesFapiaoData, ThrowOnError>): RequestResult<InvoicesFapiaoResponses, InvoicesFapiaoErrors, ThrowOnError> => (options.client ?? client).get<InvoicesFapiaoResponses, InvoicesFapiaoErrors, ThrowOnError>({ url: '/api/v1/invoices/{id}/fapiao.json', ...options });
+
+/**
  * Number it, round what is to be paid, and fix it for good.
  */
 export const invoicesIssue = <ThrowOnError extends boolean = false>(options: Options<InvoicesIssueData, ThrowOnError>): RequestResult<InvoicesIssueResponses, InvoicesIssueErrors, ThrowOnError> => (options.client ?? client).post<InvoicesIssueResponses, InvoicesIssueErrors, ThrowOnError>({ url: '/api/v1/invoices/{id}/issue', ...options });
@@ -1088,3 +1226,76 @@ export const invoicesIssue = <ThrowOnError extends boolean = false>(options: Opt
  * A noun that can be listed and looked at.
  */
 export const invoicesLines = <ThrowOnError extends boolean = false>(options: Options<InvoicesLinesData, ThrowOnError>): RequestResult<InvoicesLinesResponses, InvoicesLinesErrors, ThrowOnError> => (options.client ?? client).get<InvoicesLinesResponses, InvoicesLinesErrors, ThrowOnError>({ url: '/api/v1/invoices/{id}/lines', ...options });
+
+/**
+ * The invoice on paper, in English or 中文. What is issued comes out the same each time, to the byte.
+ */
+export const invoicesPdf = <ThrowOnError extends boolean = false>(options: Options<InvoicesPdfData, ThrowOnError>): RequestResult<InvoicesPdfResponses, InvoicesPdfErrors, ThrowOnError> => (options.client ?? client).get<InvoicesPdfResponses, InvoicesPdfErrors, ThrowOnError>({ url: '/api/v1/invoices/{id}/invoice.pdf', ...options });
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingProfilesList = <ThrowOnError extends boolean = false>(options?: Options<BillingProfilesListData, ThrowOnError>): RequestResult<BillingProfilesListResponses, BillingProfilesListErrors, ThrowOnError> => (options?.client ?? client).get<BillingProfilesListResponses, BillingProfilesListErrors, ThrowOnError>({ url: '/api/v1/billing-profiles', ...options });
+
+/**
+ * Whom a tenant's invoices are made out to from now on.
+ */
+export const billingProfilesCreate = <ThrowOnError extends boolean = false>(options: Options<BillingProfilesCreateData, ThrowOnError>): RequestResult<BillingProfilesCreateResponses, BillingProfilesCreateErrors, ThrowOnError> => (options.client ?? client).post<BillingProfilesCreateResponses, BillingProfilesCreateErrors, ThrowOnError>({
+    url: '/api/v1/billing-profiles',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingProfilesRetrieve = <ThrowOnError extends boolean = false>(options: Options<BillingProfilesRetrieveData, ThrowOnError>): RequestResult<BillingProfilesRetrieveResponses, BillingProfilesRetrieveErrors, ThrowOnError> => (options.client ?? client).get<BillingProfilesRetrieveResponses, BillingProfilesRetrieveErrors, ThrowOnError>({ url: '/api/v1/billing-profiles/{id}', ...options });
+
+/**
+ * What is issued already stays as it is.
+ */
+export const billingProfilesPartialUpdate = <ThrowOnError extends boolean = false>(options: Options<BillingProfilesPartialUpdateData, ThrowOnError>): RequestResult<BillingProfilesPartialUpdateResponses, BillingProfilesPartialUpdateErrors, ThrowOnError> => (options.client ?? client).patch<BillingProfilesPartialUpdateResponses, BillingProfilesPartialUpdateErrors, ThrowOnError>({
+    url: '/api/v1/billing-profiles/{id}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const paymentsList = <ThrowOnError extends boolean = false>(options?: Options<PaymentsListData, ThrowOnError>): RequestResult<PaymentsListResponses, PaymentsListErrors, ThrowOnError> => (options?.client ?? client).get<PaymentsListResponses, PaymentsListErrors, ThrowOnError>({ url: '/api/v1/payments', ...options });
+
+/**
+ * What came in for an issued invoice, or a part of it. The rest of it makes the invoice paid.
+ */
+export const paymentsCreate = <ThrowOnError extends boolean = false>(options: Options<PaymentsCreateData, ThrowOnError>): RequestResult<PaymentsCreateResponses, PaymentsCreateErrors, ThrowOnError> => (options.client ?? client).post<PaymentsCreateResponses, PaymentsCreateErrors, ThrowOnError>({
+    url: '/api/v1/payments',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const paymentsRetrieve = <ThrowOnError extends boolean = false>(options: Options<PaymentsRetrieveData, ThrowOnError>): RequestResult<PaymentsRetrieveResponses, PaymentsRetrieveErrors, ThrowOnError> => (options.client ?? client).get<PaymentsRetrieveResponses, PaymentsRetrieveErrors, ThrowOnError>({ url: '/api/v1/payments/{id}', ...options });
+
+/**
+ * It did not come in, or went back: the invoice asks for it again.
+ */
+export const paymentsReverse = <ThrowOnError extends boolean = false>(options: Options<PaymentsReverseData, ThrowOnError>): RequestResult<PaymentsReverseResponses, PaymentsReverseErrors, ThrowOnError> => (options.client ?? client).post<PaymentsReverseResponses, PaymentsReverseErrors, ThrowOnError>({
+    url: '/api/v1/payments/{id}/reverse',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});

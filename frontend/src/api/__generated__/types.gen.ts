@@ -369,6 +369,41 @@ export type AuditEntry = {
     detail: unknown;
 };
 
+export type BillTo = {
+    legal_name: string;
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string;
+};
+
+/**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfile = {
+    readonly id: string;
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    readonly created_at: string;
+    version: number;
+};
+
 /**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
@@ -448,6 +483,8 @@ export type BootRequest = {
      */
     boot_from?: BootFromEnum;
 };
+
+export type ByEnum = 'model' | 'site' | 'tenant';
 
 /**
  * Somebody waits for what only the agent can reach: it opens a websocket to `/ws/agent/calls/{id}`.
@@ -693,6 +730,59 @@ export type ConnectionRequest = {
     [key: string]: unknown;
 };
 
+export type CostKey = {
+    dimension: DimensionEnum;
+    id: string | null;
+    /**
+     * Empty: what has none, as a tax no project.
+     */
+    name: string;
+};
+
+export type CostPoint = {
+    /**
+     * When its step begins; null without steps.
+     */
+    start: string | null;
+    cost: string;
+};
+
+/**
+ * One group in one currency. Steps in which it cost nothing are left out.
+ */
+export type CostSeries = {
+    currency: string;
+    /**
+     * One for each dimension; none: all the others together.
+     */
+    keys: Array<CostKey>;
+    total: string;
+    /**
+     * Of the currency's total; rounded, to be read only.
+     */
+    share: string | null;
+    points: Array<CostPoint>;
+};
+
+export type CostTotal = {
+    currency: string;
+    cost: string;
+};
+
+/**
+ * Costs are exact: series add up to the totals, and those to the charges of that time, to the last digit.
+ */
+export type Costs = {
+    start: string | null;
+    end: string | null;
+    /**
+     * Whose days and months are meant. Hours are those of UTC.
+     */
+    zone: string;
+    series: Array<CostSeries>;
+    totals: Array<CostTotal>;
+};
+
 export type Count = {
     name: string;
     count: number;
@@ -797,6 +887,8 @@ export type Difference = {
     difference: string;
 };
 
+export type DimensionEnum = 'tenant' | 'department' | 'project' | 'user' | 'site' | 'cluster' | 'pool' | 'flavor' | 'model' | 'slicing_mode' | 'service_class' | 'meter' | 'category' | 'workload';
+
 export type DraftRequest = {
     tenant: string;
     /**
@@ -841,6 +933,8 @@ export type Estate = {
     observed_at: string | null;
 };
 
+export type EveryEnum = 'day' | 'week' | 'month';
+
 /**
  * Of a placement the policy and the candidates, the chosen node first; of a refusal all the rest.
  */
@@ -870,6 +964,88 @@ export type Explanation = {
     miss: NearestMiss | null;
 };
 
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type Export = {
+    readonly id: string;
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    readonly period: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    readonly state_since: string;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    readonly files: Array<File>;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type ExportFormat = 'csv' | 'jsonl' | 'parquet' | 'parquet-float' | 'xlsx';
+
+export type ExportKind = 'focus-1.2' | 'focus-1.4' | 'line-items' | 'card-hours';
+
+export type ExportSchedule = {
+    readonly id: string;
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type ExportState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'expired';
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTarget = {
+    readonly id: string;
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
+    readonly created_at: string;
+    version: number;
+};
+
 export type FieldError = {
     pointer: string;
     detail: string;
@@ -882,6 +1058,13 @@ export type Figures = {
     power_watts: number | null;
     temperature_celsius: number | null;
     at: string;
+};
+
+export type File = {
+    name: string;
+    rows: number;
+    bytes: number;
+    sha256: string;
 };
 
 /**
@@ -925,9 +1108,49 @@ export type FlavorTotal = {
 
 export type ForEnum = 'waiting' | 'mix';
 
-export type FormEnum = 'container' | 'vm' | 'server';
+/**
+ * Without tax. `spent` is exact; what is foretold is rounded. `low` and `high`: eight of ten months should end
+ * between them, if days go on to differ as they did; null without two whole days to go by.
+ */
+export type Forecast = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string;
+    currency: string;
+    spent: string;
+    /**
+     * Reservations that begin later in the month.
+     */
+    known: string;
+    /**
+     * Whole days that it goes by.
+     */
+    days: number;
+    /**
+     * What one of them cost on average.
+     */
+    daily: string;
+    expected: string;
+    low: string | null;
+    high: string | null;
+};
 
-export type FormatEnum = 'qcow2' | 'raw' | 'iso';
+export type Forecasts = {
+    period: string;
+    /**
+     * Up to then usage is charged.
+     */
+    charged_until: string;
+    assumption: string;
+    /**
+     * How many more there are.
+     */
+    left_off: number;
+    forecasts: Array<Forecast>;
+};
+
+export type FormEnum = 'container' | 'vm' | 'server';
 
 export type FoundByEnum = 'greedy' | 'solver';
 
@@ -944,6 +1167,45 @@ export type Host = {
     kind: ClusterKind;
     site: string;
     site_name: string;
+};
+
+/**
+ * `shares` and `unallocated` add up to `cost`, to the last digit. A tenant sees its own share and nothing else.
+ */
+export type Idle = {
+    currency: string;
+    rule: RuleEnum;
+    cost: string | null;
+    /**
+     * Of places that nobody used, or is promised any of.
+     */
+    unallocated: string | null;
+    places: Array<IdlePlace>;
+    shares: Array<IdleShare>;
+};
+
+/**
+ * Hours of one flavor at one site: `capacity` = `work` + `reserved` + `idle`, each hour rounded as usage is.
+ */
+export type IdlePlace = {
+    site: string;
+    flavor: string;
+    capacity: string;
+    work: string;
+    reserved: string;
+    idle: string;
+    /**
+     * Idle hours for which there was no list price.
+     */
+    unpriced: string;
+    idle_cost: string;
+    reserved_cost: string;
+};
+
+export type IdleShare = {
+    tenant: string;
+    tenant_name: string;
+    cost: string;
 };
 
 /**
@@ -970,7 +1232,7 @@ export type Image = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -980,6 +1242,8 @@ export type Image = {
     readonly created_at: string;
     version: number;
 };
+
+export type ImageFormat = 'qcow2' | 'raw' | 'iso';
 
 export type ImageFormatEnum = 'qcow2' | 'raw' | 'iso';
 
@@ -1014,8 +1278,29 @@ export type Invoice = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
 };
 
@@ -1046,7 +1331,7 @@ export type InvoiceLine = {
     meter: string;
 };
 
-export type InvoiceState = 'draft' | 'issued' | 'cancelled';
+export type InvoiceState = 'draft' | 'issued' | 'paid' | 'void';
 
 /**
  * `total` is exact; `payable` is what is to be paid, rounded once. Equal when issued.
@@ -1079,10 +1364,38 @@ export type InvoiceWithTotals = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     readonly created_at: string;
     version: number;
+    /**
+     * `pay` is `POST /payments`.
+     */
     readonly actions: Array<string>;
     totals: Totals;
+};
+
+export type Issuer = {
+    name: string;
+    tax_id: string;
+    address: string;
+    bank: string;
 };
 
 export type JoinToken = {
@@ -1148,6 +1461,29 @@ export type Layout = {
 };
 
 export type LayoutState = 'waiting' | 'applied' | 'refused';
+
+/**
+ * Names of other tenants are for the platform's people: others see that it was somebody else.
+ */
+export type Loan = {
+    flavor: string;
+    site: string;
+    borrower: string | null;
+    borrower_name: string;
+    lender: string | null;
+    lender_name: string;
+    /**
+     * False: nobody had been promised what was borrowed.
+     */
+    is_promised: boolean;
+    milli_seconds: number;
+};
+
+export type Loans = {
+    start: string;
+    end: string;
+    loans: Array<Loan>;
+};
 
 export type Log = {
     text: string;
@@ -1412,6 +1748,60 @@ export type NewDepartmentRequest = {
     name: string;
 };
 
+export type NewExportRequest = {
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * A month, as 2026-11.
+     */
+    period: string;
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+};
+
+export type NewExportScheduleRequest = {
+    /**
+     * Empty: all tenants.
+     */
+    tenant?: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    /**
+     * Empty: to be downloaded here.
+     */
+    target?: string | null;
+    /**
+     * A month: on its first day, of the month before.
+     */
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour?: number;
+};
+
+export type NewExportTargetRequest = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
+};
+
 export type NewImageRequest = {
     /**
      * Whose it is; none: for everybody.
@@ -1434,7 +1824,7 @@ export type NewImageRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -1448,6 +1838,13 @@ export type NewMembershipRequest = {
     tenant?: string | null;
     project?: string | null;
     role: RoleEnum;
+};
+
+export type NewPaymentRequest = {
+    invoice: string;
+    amount: string;
+    received_on: string;
+    reference: string;
 };
 
 export type NewPoolRequest = {
@@ -1507,6 +1904,25 @@ export type NewPriceRequest = {
      * Empty: until another begins.
      */
     valid_to?: string | null;
+};
+
+export type NewProfileRequest = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type NewProjectRequest = {
@@ -1915,6 +2331,12 @@ export type PaginatedAuditEntryList = {
     results: Array<AuditEntry>;
 };
 
+export type PaginatedBillingProfileList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfile>;
+};
+
 export type PaginatedBillingTermList = {
     next: string | null;
     previous: string | null;
@@ -1949,6 +2371,24 @@ export type PaginatedDepartmentList = {
     next: string | null;
     previous: string | null;
     results: Array<Department>;
+};
+
+export type PaginatedExportList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Export>;
+};
+
+export type PaginatedExportScheduleList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportSchedule>;
+};
+
+export type PaginatedExportTargetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTarget>;
 };
 
 export type PaginatedFlavorList = {
@@ -1991,6 +2431,12 @@ export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
     results: Array<Node>;
+};
+
+export type PaginatedPaymentList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Payment>;
 };
 
 export type PaginatedPoolList = {
@@ -2090,6 +2536,10 @@ export type PartitionsWanted = {
     generation: number;
 };
 
+export type PatchedExportScheduleChangeRequest = {
+    is_paused?: boolean;
+};
+
 export type PatchedImageChangeRequest = {
     name?: string;
     description?: string;
@@ -2106,7 +2556,7 @@ export type PatchedImageChangeRequest = {
      * Of the file, or of a container's manifest.
      */
     sha256?: string;
-    format?: FormatEnum | BlankEnum;
+    format?: ImageFormat | BlankEnum;
     size_bytes?: number | null;
     min_disk_mib?: number;
 };
@@ -2120,6 +2570,24 @@ export type PatchedPoolChangeRequest = {
      */
     policy?: string;
     queue_order?: QueueOrderEnum;
+};
+
+export type PatchedProfileChangeRequest = {
+    legal_name?: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id?: string;
+    address?: string;
+    phone?: string;
+    bank?: string;
+    bank_account?: string;
+    email?: string | string;
+    payment_terms_days?: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site?: string;
 };
 
 export type PatchedQuotaChangeRequest = {
@@ -2154,6 +2622,29 @@ export type PatchedTemplateChangeRequest = {
     work?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type Payment = {
+    readonly id: string;
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
 };
 
 /**
@@ -2464,6 +2955,21 @@ export type ReportRequest = {
     agent?: AgentSelfRequest | null;
 };
 
+/**
+ * What became of the hours of its whole term, in hours of the flavor's whole unit. The rest is still open.
+ */
+export type ReservedHours = {
+    reserved: string;
+    /**
+     * Covered usage.
+     */
+    used: string;
+    /**
+     * Paid, and used by nobody.
+     */
+    unused: string;
+};
+
 export type RestartRequest = {
     /**
      * As by pulling the plug; otherwise it is asked kindly.
@@ -2490,7 +2996,16 @@ export type Result = {
     left_out: number;
 };
 
+export type ReversePaymentRequest = {
+    /**
+     * Why.
+     */
+    message?: string;
+};
+
 export type RoleEnum = 'platform-admin' | 'platform-operator' | 'platform-viewer' | 'platform-finance' | 'tenant-owner' | 'tenant-finance' | 'tenant-member' | 'tenant-viewer' | 'project-member' | 'project-viewer';
+
+export type RuleEnum = 'use' | 'quota';
 
 /**
  * Where its host serves the picture of its screen; `kind` empty: it has none.
@@ -2759,7 +3274,54 @@ export type TriedConnectionRequest = {
     };
 };
 
+/**
+ * What is per hour is rounded. Reserved hours that nobody used cost, and are no card-hours.
+ */
+export type UnitCost = {
+    /**
+     * A tenant's id; otherwise the name.
+     */
+    key: string;
+    name: string;
+    currency: string;
+    /**
+     * Effective, of cards alone.
+     */
+    cost: string;
+    card_hours: string;
+    per_card_hour: string | null;
+    /**
+     * How busy cards that are held at this moment are, where there are figures of the last five minutes.
+     */
+    busy_share: string | null;
+    /**
+     * If they had been as busy all the time as now.
+     */
+    per_busy_card_hour: string | null;
+};
+
+export type UnitCosts = {
+    by: ByEnum;
+    units: Array<UnitCost>;
+};
+
 export type UnitEnum = 'device' | 'core';
+
+/**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEvent = {
+    readonly id: number;
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
+};
 
 /**
  * Work whose site was silent. Nothing of it is billed before it is proven. No end: it still is.
@@ -3179,6 +3741,29 @@ export type AuditEntryWritable = {
 };
 
 /**
+ * Copied onto each invoice when it is issued. `home_site` is the member whose tenant it is, for settlements.
+ */
+export type BillingProfileWritable = {
+    tenant: string;
+    legal_name: string;
+    /**
+     * 统一社会信用代码.
+     */
+    tax_id: string;
+    address: string;
+    phone: string;
+    bank: string;
+    bank_account: string;
+    email: string | string;
+    payment_terms_days: number;
+    /**
+     * The member whose tenant it is, by its site. Empty: the hub's.
+     */
+    home_site: string;
+    version: number;
+};
+
+/**
  * By which book and as whom a tenant pays from `valid_from` until its next term begins.
  */
 export type BillingTermWritable = {
@@ -3396,6 +3981,72 @@ export type DepartmentWritable = {
     version: number;
 };
 
+/**
+ * `rows` of about `expected_rows` are written. When it is `done`, `files` are all of it; `export.json` comes last.
+ *
+ * `seq` is the last transaction of the ledger that is in it: the same `seq` makes the same bytes.
+ */
+export type ExportWritable = {
+    kind: ExportKind;
+    format: ExportFormat;
+    tenant: string | null;
+    tenant_name: string;
+    period_start: string;
+    period_end: string;
+    /**
+     * The last transaction of the ledger that is in it.
+     */
+    seq: number;
+    target: string | null;
+    schedule: string | null;
+    state: ExportState;
+    reason: string;
+    message: string;
+    rows: number;
+    /**
+     * About how many there will be.
+     */
+    expected_rows: number;
+    bytes: number;
+    requested_by: string;
+    finished_at: string | null;
+    expires_at: string | null;
+    version: number;
+};
+
+export type ExportScheduleWritable = {
+    tenant: string | null;
+    kind: ExportKind;
+    format: ExportFormat;
+    target: string | null;
+    every: EveryEnum;
+    /**
+     * Of the billing time zone.
+     */
+    hour: number;
+    is_paused: boolean;
+    next_at: string;
+    made_by: string;
+    version: number;
+};
+
+/**
+ * Its keys are never shown.
+ */
+export type ExportTargetWritable = {
+    tenant: string | null;
+    slug: string;
+    endpoint: string;
+    bucket: string;
+    prefix: string;
+    region: string;
+    /**
+     * The bucket in the path rather than in the host's name.
+     */
+    path_style: boolean;
+    version: number;
+};
+
 export type FlavorWritable = {
     name: string;
     unit: UnitEnum;
@@ -3438,7 +4089,7 @@ export type ImageWritable = {
      * Of the file or of the manifest.
      */
     sha256: string;
-    format: FormatEnum | BlankEnum;
+    format: ImageFormat | BlankEnum;
     size_bytes: number | null;
     /**
      * The smallest disk it starts on.
@@ -3476,6 +4127,24 @@ export type InvoiceWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3533,6 +4202,24 @@ export type InvoiceWithTotalsWritable = {
     refers_to: string | null;
     credit_note: string | null;
     issued_at: string | null;
+    due_on: string | null;
+    is_overdue: boolean;
+    /**
+     * What came in for it.
+     */
+    paid: string;
+    /**
+     * What its wallet paid of it.
+     */
+    from_wallet: string;
+    /**
+     * Who asks for it. Empty in a draft.
+     */
+    issuer: Issuer;
+    /**
+     * Whom it is made out to. Empty in a draft.
+     */
+    bill_to: BillTo;
     version: number;
 };
 
@@ -3643,6 +4330,24 @@ export type NewConnectionRequestWritable = {
     is_same_cluster?: boolean;
 };
 
+export type NewExportTargetRequestWritable = {
+    /**
+     * Empty: the platform's own.
+     */
+    tenant?: string | null;
+    slug: string;
+    /**
+     * https://host, of S3 or of what speaks it.
+     */
+    endpoint: string;
+    bucket: string;
+    prefix?: string | string;
+    region?: string;
+    path_style?: boolean;
+    access_key: string;
+    secret_key: string;
+};
+
 /**
  * A user is made with a first role, so that an owner makes people only for the own tenant.
  */
@@ -3705,6 +4410,12 @@ export type PaginatedAuditEntryListWritable = {
     results: Array<AuditEntryWritable>;
 };
 
+export type PaginatedBillingProfileListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BillingProfileWritable>;
+};
+
 export type PaginatedBillingTermListWritable = {
     next: string | null;
     previous: string | null;
@@ -3739,6 +4450,24 @@ export type PaginatedDepartmentListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<DepartmentWritable>;
+};
+
+export type PaginatedExportListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportWritable>;
+};
+
+export type PaginatedExportScheduleListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportScheduleWritable>;
+};
+
+export type PaginatedExportTargetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<ExportTargetWritable>;
 };
 
 export type PaginatedFlavorListWritable = {
@@ -3781,6 +4510,12 @@ export type PaginatedNodeListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<NodeWritable>;
+};
+
+export type PaginatedPaymentListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<PaymentWritable>;
 };
 
 export type PaginatedPoolListWritable = {
@@ -3871,6 +4606,26 @@ export type PaginatedWorkloadListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<WorkloadWritable>;
+};
+
+/**
+ * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
+ */
+export type PaymentWritable = {
+    tenant: string;
+    invoice: string;
+    amount: string;
+    currency: string;
+    received_on: string;
+    /**
+     * As the bank has it.
+     */
+    reference: string;
+    reverses: string | null;
+    reversal: string | null;
+    posted_in: string;
+    by: string;
+    version: number;
 };
 
 export type PoolWritable = {
@@ -4141,6 +4896,21 @@ export type TriedConnectionRequestWritable = {
     settings?: {
         [key: string]: unknown;
     };
+};
+
+/**
+ * `at` is when it was written, `effective_at` when it was at the site, as far as that is proven.
+ */
+export type UsageEventWritable = {
+    at: string;
+    effective_at: string;
+    object_type: string;
+    object_id: string;
+    from_state: string;
+    to_state: string;
+    reason: string;
+    message: string;
+    by: string;
 };
 
 /**
@@ -8021,6 +8791,33 @@ export type CommitmentsRetrieveResponses = {
 
 export type CommitmentsRetrieveResponse = CommitmentsRetrieveResponses[keyof CommitmentsRetrieveResponses];
 
+export type CommitmentsHoursData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this commitment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/commitments/{id}/hours';
+};
+
+export type CommitmentsHoursErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CommitmentsHoursError = CommitmentsHoursErrors[keyof CommitmentsHoursErrors];
+
+export type CommitmentsHoursResponses = {
+    200: ReservedHours;
+};
+
+export type CommitmentsHoursResponse = CommitmentsHoursResponses[keyof CommitmentsHoursResponses];
+
 export type UsageRecordsListData = {
     body?: never;
     path?: never;
@@ -8150,6 +8947,33 @@ export type UsageRecordsRetrieveResponses = {
 
 export type UsageRecordsRetrieveResponse = UsageRecordsRetrieveResponses[keyof UsageRecordsRetrieveResponses];
 
+export type UsageRecordsEventsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this usage record.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/usage-records/{id}/events';
+};
+
+export type UsageRecordsEventsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type UsageRecordsEventsError = UsageRecordsEventsErrors[keyof UsageRecordsEventsErrors];
+
+export type UsageRecordsEventsResponses = {
+    200: Array<UsageEvent>;
+};
+
+export type UsageRecordsEventsResponse = UsageRecordsEventsResponses[keyof UsageRecordsEventsResponses];
+
 export type UsageGapsListData = {
     body?: never;
     path?: never;
@@ -8276,6 +9100,184 @@ export type CapacityHoursRetrieveResponses = {
 
 export type CapacityHoursRetrieveResponse = CapacityHoursRetrieveResponses[keyof CapacityHoursRetrieveResponses];
 
+export type CostsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * One or two, with a comma between: tenant, department, project, user, site, cluster, pool, flavor, model, slicing_mode, service_class, meter, category, workload.
+         */
+        by?: string;
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        measure?: 'billed' | 'effective' | 'list';
+        project?: string;
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        step?: 'hour' | 'day' | 'month' | 'none';
+        tenant?: string;
+        /**
+         * How many series; the rest is one of its own.
+         */
+        top?: number;
+    };
+    url: '/api/v1/costs';
+};
+
+export type CostsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsListError = CostsListErrors[keyof CostsListErrors];
+
+export type CostsListResponses = {
+    200: Costs;
+};
+
+export type CostsListResponse = CostsListResponses[keyof CostsListResponses];
+
+export type CostsForecastData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'tenant' | 'project';
+        measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month, as 2026-11; left out: this one.
+         */
+        period?: string;
+        tenant?: string;
+        top?: number;
+    };
+    url: '/api/v1/costs/forecast';
+};
+
+export type CostsForecastErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsForecastError = CostsForecastErrors[keyof CostsForecastErrors];
+
+export type CostsForecastResponses = {
+    200: Forecasts;
+};
+
+export type CostsForecastResponse = CostsForecastResponses[keyof CostsForecastResponses];
+
+export type CostsIdleData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        flavor?: string;
+        /**
+         * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
+         */
+        rule?: 'use' | 'quota';
+        site?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/idle';
+};
+
+export type CostsIdleErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsIdleError = CostsIdleErrors[keyof CostsIdleErrors];
+
+export type CostsIdleResponses = {
+    200: Idle;
+};
+
+export type CostsIdleResponse = CostsIdleResponses[keyof CostsIdleResponses];
+
+export type CostsLoansData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+    };
+    url: '/api/v1/costs/loans';
+};
+
+export type CostsLoansErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsLoansError = CostsLoansErrors[keyof CostsLoansErrors];
+
+export type CostsLoansResponses = {
+    200: Loans;
+};
+
+export type CostsLoansResponse = CostsLoansResponses[keyof CostsLoansResponses];
+
+export type CostsUnitsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        by?: 'model' | 'site' | 'tenant';
+        /**
+         * Until when, exclusive; left out: to the last.
+         */
+        end?: string;
+        project?: string;
+        /**
+         * From when; left out: from the first charge.
+         */
+        start?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/costs/units';
+};
+
+export type CostsUnitsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CostsUnitsError = CostsUnitsErrors[keyof CostsUnitsErrors];
+
+export type CostsUnitsResponses = {
+    200: UnitCosts;
+};
+
+export type CostsUnitsResponse = CostsUnitsResponses[keyof CostsUnitsResponses];
+
 export type ChargesListData = {
     body?: never;
     path?: never;
@@ -8297,6 +9299,10 @@ export type ChargesListData = {
          * Number of results to return per page.
          */
         limit?: number;
+        /**
+         * Of an invoice, that it stands behind.
+         */
+        line?: string;
         meter?: 'accelerator' | 'cpu' | 'energy' | 'memory' | 'reservation';
         /**
          * A month of the billing time zone, as 2026-11.
@@ -8498,6 +9504,424 @@ export type ProposalsDropResponses = {
 
 export type ProposalsDropResponse = ProposalsDropResponses[keyof ProposalsDropResponses];
 
+export type ExportsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: 'cancelled' | 'done' | 'expired' | 'failed' | 'queued' | 'running';
+        tenant?: string;
+    };
+    url: '/api/v1/exports';
+};
+
+export type ExportsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsListError = ExportsListErrors[keyof ExportsListErrors];
+
+export type ExportsListResponses = {
+    200: PaginatedExportList;
+};
+
+export type ExportsListResponse = ExportsListResponses[keyof ExportsListResponses];
+
+export type ExportsCreateData = {
+    body: NewExportRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/exports';
+};
+
+export type ExportsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCreateError = ExportsCreateErrors[keyof ExportsCreateErrors];
+
+export type ExportsCreateResponses = {
+    201: Export;
+};
+
+export type ExportsCreateResponse = ExportsCreateResponses[keyof ExportsCreateResponses];
+
+export type ExportsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}';
+};
+
+export type ExportsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsRetrieveError = ExportsRetrieveErrors[keyof ExportsRetrieveErrors];
+
+export type ExportsRetrieveResponses = {
+    200: Export;
+};
+
+export type ExportsRetrieveResponse = ExportsRetrieveResponses[keyof ExportsRetrieveResponses];
+
+export type ExportsCancelData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/exports/{id}/cancel';
+};
+
+export type ExportsCancelErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsCancelError = ExportsCancelErrors[keyof ExportsCancelErrors];
+
+export type ExportsCancelResponses = {
+    202: Export;
+};
+
+export type ExportsCancelResponse = ExportsCancelResponses[keyof ExportsCancelResponses];
+
+export type ExportsFileData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * As `files` names it. Empty: the list of all.
+         */
+        name?: string;
+    };
+    url: '/api/v1/exports/{id}/file';
+};
+
+export type ExportsFileErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportsFileError = ExportsFileErrors[keyof ExportsFileErrors];
+
+export type ExportsFileResponses = {
+    200: Blob | File;
+};
+
+export type ExportsFileResponse = ExportsFileResponses[keyof ExportsFileResponses];
+
+export type ExportTargetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        slug?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsListError = ExportTargetsListErrors[keyof ExportTargetsListErrors];
+
+export type ExportTargetsListResponses = {
+    200: PaginatedExportTargetList;
+};
+
+export type ExportTargetsListResponse = ExportTargetsListResponses[keyof ExportTargetsListResponses];
+
+export type ExportTargetsCreateData = {
+    body: NewExportTargetRequestWritable;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-targets';
+};
+
+export type ExportTargetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsCreateError = ExportTargetsCreateErrors[keyof ExportTargetsCreateErrors];
+
+export type ExportTargetsCreateResponses = {
+    201: ExportTarget;
+};
+
+export type ExportTargetsCreateResponse = ExportTargetsCreateResponses[keyof ExportTargetsCreateResponses];
+
+export type ExportTargetsDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsDestroyError = ExportTargetsDestroyErrors[keyof ExportTargetsDestroyErrors];
+
+export type ExportTargetsDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportTargetsDestroyResponse = ExportTargetsDestroyResponses[keyof ExportTargetsDestroyResponses];
+
+export type ExportTargetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export target.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-targets/{id}';
+};
+
+export type ExportTargetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportTargetsRetrieveError = ExportTargetsRetrieveErrors[keyof ExportTargetsRetrieveErrors];
+
+export type ExportTargetsRetrieveResponses = {
+    200: ExportTarget;
+};
+
+export type ExportTargetsRetrieveResponse = ExportTargetsRetrieveResponses[keyof ExportTargetsRetrieveResponses];
+
+export type ExportSchedulesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_paused?: boolean;
+        kind?: 'card-hours' | 'focus-1.2' | 'focus-1.4' | 'line-items';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesListError = ExportSchedulesListErrors[keyof ExportSchedulesListErrors];
+
+export type ExportSchedulesListResponses = {
+    200: PaginatedExportScheduleList;
+};
+
+export type ExportSchedulesListResponse = ExportSchedulesListResponses[keyof ExportSchedulesListResponses];
+
+export type ExportSchedulesCreateData = {
+    body: NewExportScheduleRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/export-schedules';
+};
+
+export type ExportSchedulesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesCreateError = ExportSchedulesCreateErrors[keyof ExportSchedulesCreateErrors];
+
+export type ExportSchedulesCreateResponses = {
+    201: ExportSchedule;
+};
+
+export type ExportSchedulesCreateResponse = ExportSchedulesCreateResponses[keyof ExportSchedulesCreateResponses];
+
+export type ExportSchedulesDestroyData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesDestroyErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesDestroyError = ExportSchedulesDestroyErrors[keyof ExportSchedulesDestroyErrors];
+
+export type ExportSchedulesDestroyResponses = {
+    /**
+     * No response body
+     */
+    204: void;
+};
+
+export type ExportSchedulesDestroyResponse = ExportSchedulesDestroyResponses[keyof ExportSchedulesDestroyResponses];
+
+export type ExportSchedulesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesRetrieveError = ExportSchedulesRetrieveErrors[keyof ExportSchedulesRetrieveErrors];
+
+export type ExportSchedulesRetrieveResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesRetrieveResponse = ExportSchedulesRetrieveResponses[keyof ExportSchedulesRetrieveResponses];
+
+export type ExportSchedulesPartialUpdateData = {
+    body?: PatchedExportScheduleChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this export schedule.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/export-schedules/{id}';
+};
+
+export type ExportSchedulesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type ExportSchedulesPartialUpdateError = ExportSchedulesPartialUpdateErrors[keyof ExportSchedulesPartialUpdateErrors];
+
+export type ExportSchedulesPartialUpdateResponses = {
+    200: ExportSchedule;
+};
+
+export type ExportSchedulesPartialUpdateResponse = ExportSchedulesPartialUpdateResponses[keyof ExportSchedulesPartialUpdateResponses];
+
 export type InvoicesListData = {
     body?: never;
     path?: never;
@@ -8515,7 +9939,7 @@ export type InvoicesListData = {
          * A month of the billing time zone, as 2026-11.
          */
         period?: string;
-        state?: Array<'cancelled' | 'draft' | 'issued'>;
+        state?: Array<'draft' | 'issued' | 'paid' | 'void'>;
         tenant?: string;
     };
     url: '/api/v1/invoices';
@@ -8639,6 +10063,35 @@ export type InvoicesExportResponses = {
 
 export type InvoicesExportResponse = InvoicesExportResponses[keyof InvoicesExportResponses];
 
+export type InvoicesFapiaoData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/invoices/{id}/fapiao.json';
+};
+
+export type InvoicesFapiaoErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesFapiaoError = InvoicesFapiaoErrors[keyof InvoicesFapiaoErrors];
+
+export type InvoicesFapiaoResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type InvoicesFapiaoResponse = InvoicesFapiaoResponses[keyof InvoicesFapiaoResponses];
+
 export type InvoicesIssueData = {
     body?: never;
     path: {
@@ -8701,3 +10154,269 @@ export type InvoicesLinesResponses = {
 };
 
 export type InvoicesLinesResponse = InvoicesLinesResponses[keyof InvoicesLinesResponses];
+
+export type InvoicesPdfData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this invoice.
+         */
+        id: string;
+    };
+    query?: {
+        language?: 'en' | 'zh';
+    };
+    url: '/api/v1/invoices/{id}/invoice.pdf';
+};
+
+export type InvoicesPdfErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type InvoicesPdfError = InvoicesPdfErrors[keyof InvoicesPdfErrors];
+
+export type InvoicesPdfResponses = {
+    200: Blob | File;
+};
+
+export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
+
+export type BillingProfilesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tax_id?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesListError = BillingProfilesListErrors[keyof BillingProfilesListErrors];
+
+export type BillingProfilesListResponses = {
+    200: PaginatedBillingProfileList;
+};
+
+export type BillingProfilesListResponse = BillingProfilesListResponses[keyof BillingProfilesListResponses];
+
+export type BillingProfilesCreateData = {
+    body: NewProfileRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/billing-profiles';
+};
+
+export type BillingProfilesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesCreateError = BillingProfilesCreateErrors[keyof BillingProfilesCreateErrors];
+
+export type BillingProfilesCreateResponses = {
+    201: BillingProfile;
+};
+
+export type BillingProfilesCreateResponse = BillingProfilesCreateResponses[keyof BillingProfilesCreateResponses];
+
+export type BillingProfilesRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesRetrieveError = BillingProfilesRetrieveErrors[keyof BillingProfilesRetrieveErrors];
+
+export type BillingProfilesRetrieveResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesRetrieveResponse = BillingProfilesRetrieveResponses[keyof BillingProfilesRetrieveResponses];
+
+export type BillingProfilesPartialUpdateData = {
+    body?: PatchedProfileChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this billing profile.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/billing-profiles/{id}';
+};
+
+export type BillingProfilesPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BillingProfilesPartialUpdateError = BillingProfilesPartialUpdateErrors[keyof BillingProfilesPartialUpdateErrors];
+
+export type BillingProfilesPartialUpdateResponses = {
+    200: BillingProfile;
+};
+
+export type BillingProfilesPartialUpdateResponse = BillingProfilesPartialUpdateResponses[keyof BillingProfilesPartialUpdateResponses];
+
+export type PaymentsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        invoice?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        received_on?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/payments';
+};
+
+export type PaymentsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsListError = PaymentsListErrors[keyof PaymentsListErrors];
+
+export type PaymentsListResponses = {
+    200: PaginatedPaymentList;
+};
+
+export type PaymentsListResponse = PaymentsListResponses[keyof PaymentsListResponses];
+
+export type PaymentsCreateData = {
+    body: NewPaymentRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/payments';
+};
+
+export type PaymentsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsCreateError = PaymentsCreateErrors[keyof PaymentsCreateErrors];
+
+export type PaymentsCreateResponses = {
+    201: Payment;
+};
+
+export type PaymentsCreateResponse = PaymentsCreateResponses[keyof PaymentsCreateResponses];
+
+export type PaymentsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}';
+};
+
+export type PaymentsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsRetrieveError = PaymentsRetrieveErrors[keyof PaymentsRetrieveErrors];
+
+export type PaymentsRetrieveResponses = {
+    200: Payment;
+};
+
+export type PaymentsRetrieveResponse = PaymentsRetrieveResponses[keyof PaymentsRetrieveResponses];
+
+export type PaymentsReverseData = {
+    body?: ReversePaymentRequest;
+    path: {
+        /**
+         * A UUID string identifying this payment.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/payments/{id}/reverse';
+};
+
+export type PaymentsReverseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type PaymentsReverseError = PaymentsReverseErrors[keyof PaymentsReverseErrors];
+
+export type PaymentsReverseResponses = {
+    202: Payment;
+};
+
+export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];

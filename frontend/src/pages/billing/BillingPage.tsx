@@ -1,24 +1,19 @@
 import { useLingui } from "@lingui/react/macro";
-import { Stack } from "@mantine/core";
+import { Skeleton, Stack } from "@mantine/core";
 import { Link, useSearch } from "@tanstack/react-router";
-import { useCan } from "~/api/session";
+import { Suspense } from "react";
+import { useCan, useSession } from "~/api/session";
 import { pb } from "~/lib/path-builder";
 import { splitPath } from "~/parts/AppLink";
 import { PageHead, Panel } from "~/ui/Panel";
-import { Invoices } from "./Invoices";
-import { Prices } from "./Prices";
-import { Usage } from "./Usage";
+import { TABS } from "./tabs";
 
 export function BillingPage() {
-  const { t } = useLingui();
+  const { t, i18n } = useLingui();
   const { tab } = useSearch({ strict: false });
   const can = useCan();
-  const tabs = [
-    { key: "usage", label: t`Usage`, may: can("usage.view"), content: <Usage /> },
-    { key: "invoices", label: t`Invoices`, may: can("invoice.view"), content: <Invoices /> },
-    { key: "prices", label: t`Prices`, may: can("price.view"), content: <Prices /> },
-  ] as const;
-  const open = tabs.filter((each) => each.may);
+  const isOfPlatform = useSession()?.is_platform ?? false;
+  const open = TABS.filter((each) => can(each.permission) && (isOfPlatform || !each.isOfPlatform));
   const current = open.find((each) => each.key === tab) ?? open[0];
   return (
     <Stack>
@@ -26,10 +21,10 @@ export function BillingPage() {
       <Panel>
         <nav className="aq-tabs" aria-label={t`Billing`}>
           {open.map(({ key, label }) => (
-            <Link key={key} {...splitPath(pb.billing({ tab: key }))} className="aq-tab" aria-current={key === current?.key ? "page" : undefined}>{label}</Link>
+            <Link key={key} {...splitPath(pb.billing({ tab: key }))} className="aq-tab" aria-current={key === current?.key ? "page" : undefined}>{i18n._(label)}</Link>
           ))}
         </nav>
-        {current?.content}
+        {current && <Suspense fallback={<Skeleton height={200} />}><current.Content key={current.key} /></Suspense>}
       </Panel>
     </Stack>
   );

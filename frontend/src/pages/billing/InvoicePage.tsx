@@ -1,9 +1,10 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Skeleton, Stack, Text } from "@mantine/core";
-import { IconDownload } from "@tabler/icons-react";
+import { useDisclosure } from "@mantine/hooks";
+import { IconDownload, IconFileTypePdf } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
-import type { InvoiceLine } from "~/api/__generated__";
+import type { InvoiceLine, InvoiceWithTotals } from "~/api/__generated__";
 import { invoicesLinesInfiniteOptions, invoicesRetrieveOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMoney } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
@@ -17,6 +18,8 @@ import { Facts } from "~/ui/Facts";
 import { Notice } from "~/ui/Notice";
 import { Empty, PageHead, Panel } from "~/ui/Panel";
 import { useInvoiceName } from "./invoice-name";
+import { NewPayment } from "./NewPayment";
+import { Payments } from "./Payments";
 import { INVOICE_VERBS } from "./verbs";
 
 /** Whose it is; what no project has says what it is instead. */
@@ -35,10 +38,16 @@ function of(line: InvoiceLine) {
   }
 }
 
+function Due({ invoice }: { invoice: InvoiceWithTotals }) {
+  if (!invoice.due_on) return "–";
+  return invoice.is_overdue ? <Text span c="red.8"><Trans>{invoice.due_on}, overdue</Trans></Text> : invoice.due_on;
+}
+
 export function InvoicePage() {
   const { t, i18n } = useLingui();
   const name = useInvoiceName();
   const { id } = useParams({ from: "/inside/billing/invoices/$id" });
+  const [isPaying, pay] = useDisclosure(false);
   const query = useQuery(invoicesRetrieveOptions({ path: { id } }));
   const lines = useInfiniteQuery({ ...invoicesLinesInfiniteOptions({ path: { id }, query: { limit: 200 } }), ...byCursor, initialPageParam: { path: { id } } });
   if (query.isError && !query.data) return <ProblemAlert error={query.error} retry={() => void query.refetch()} />;
@@ -65,6 +74,8 @@ export function InvoicePage() {
         aside={
           <>
             <Button component="a" variant="default" leftSection={<IconDownload size={16} />} href={`/api/v1/invoices/${invoice.id}/export.csv`} download><Trans>Export as CSV</Trans></Button>
+            <Button component="a" variant="default" leftSection={<IconFileTypePdf size={16} />} href={`/api/v1/invoices/${invoice.id}/invoice.pdf?language=${i18n.locale === "en" ? "en" : "zh"}`} download><Trans>As PDF</Trans></Button>
+            {invoice.actions.includes("pay") && <Button variant="default" onClick={pay.open}><Trans>Record a payment</Trans></Button>}
             <VerbButtons noun="invoice" thing={{ ...invoice, name: name(invoice) }} verbs={INVOICE_VERBS} />
           </>
         }
@@ -82,9 +93,13 @@ export function InvoicePage() {
             [t`From`, formatMoment(invoice.period_start, i18n.locale)],
             [t`Until`, formatMoment(invoice.period_end, i18n.locale)],
             [t`Exact sum`, money(invoice.total)],
+            [t`Due on`, <Due key="due" invoice={invoice} />],
+            [t`Paid`, money(invoice.paid)],
           ]}
         />
       </Panel>
+      {isPaying && <NewPayment invoice={invoice} onClose={pay.close} />}
+      {invoice.state !== "draft" && !invoice.refers_to && <Panel title={<Trans>Payments</Trans>}><Payments invoice={invoice.id} /></Panel>}
       <Panel title={<Trans>Lines</Trans>}>
         <QueryTable query={lines} columns={columns} rowKey={(row) => row.id} label={t`Lines`} empty={<Empty title={<Trans>No lines yet</Trans>}><Trans>They appear as usage is metered.</Trans></Empty>} />
       </Panel>

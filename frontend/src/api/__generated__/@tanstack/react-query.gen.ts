@@ -3,8 +3,8 @@
 import { type InfiniteData, infiniteQueryOptions, queryOptions, type UseMutationOptions } from '@tanstack/react-query';
 
 import { client } from '../client.gen';
-import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, billingTermsCreate, billingTermsList, billingTermsRetrieve, capacityHoursList, capacityHoursRetrieve, chargesList, chargesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, commitmentsCreate, commitmentsList, commitmentsRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesIssue, invoicesLines, invoicesList, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, priceBooksCreate, priceBooksList, priceBooksRetrieve, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, proposalsApprove, proposalsCreate, proposalsDrop, proposalsList, proposalsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, taxRulesCreate, taxRulesList, taxRulesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageGapsList, usageGapsRetrieve, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, BillingTermsCreateData, BillingTermsCreateError, BillingTermsCreateResponse, BillingTermsListData, BillingTermsListError, BillingTermsListResponse, BillingTermsRetrieveData, BillingTermsRetrieveError, BillingTermsRetrieveResponse, CapacityHoursListData, CapacityHoursListError, CapacityHoursListResponse, CapacityHoursRetrieveData, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ChargesListData, ChargesListError, ChargesListResponse, ChargesRetrieveData, ChargesRetrieveError, ChargesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, CommitmentsCreateData, CommitmentsCreateError, CommitmentsCreateResponse, CommitmentsListData, CommitmentsListError, CommitmentsListResponse, CommitmentsRetrieveData, CommitmentsRetrieveError, CommitmentsRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PriceBooksCreateData, PriceBooksCreateError, PriceBooksCreateResponse, PriceBooksListData, PriceBooksListError, PriceBooksListResponse, PriceBooksRetrieveData, PriceBooksRetrieveError, PriceBooksRetrieveResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, ProposalsApproveData, ProposalsApproveError, ProposalsApproveResponse, ProposalsCreateData, ProposalsCreateError, ProposalsCreateResponse, ProposalsDropData, ProposalsDropError, ProposalsDropResponse, ProposalsListData, ProposalsListError, ProposalsListResponse, ProposalsRetrieveData, ProposalsRetrieveError, ProposalsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TaxRulesCreateData, TaxRulesCreateError, TaxRulesCreateResponse, TaxRulesListData, TaxRulesListError, TaxRulesListResponse, TaxRulesRetrieveData, TaxRulesRetrieveError, TaxRulesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageGapsListData, UsageGapsListError, UsageGapsListResponse, UsageGapsRetrieveData, UsageGapsRetrieveError, UsageGapsRetrieveResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
+import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, billingProfilesCreate, billingProfilesList, billingProfilesPartialUpdate, billingProfilesRetrieve, billingTermsCreate, billingTermsList, billingTermsRetrieve, capacityHoursList, capacityHoursRetrieve, chargesList, chargesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, commitmentsCreate, commitmentsHours, commitmentsList, commitmentsRetrieve, costsForecast, costsIdle, costsList, costsLoans, costsUnits, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, exportsCancel, exportSchedulesCreate, exportSchedulesDestroy, exportSchedulesList, exportSchedulesPartialUpdate, exportSchedulesRetrieve, exportsCreate, exportsFile, exportsList, exportsRetrieve, exportTargetsCreate, exportTargetsDestroy, exportTargetsList, exportTargetsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesFapiao, invoicesIssue, invoicesLines, invoicesList, invoicesPdf, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, paymentsCreate, paymentsList, paymentsRetrieve, paymentsReverse, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, priceBooksCreate, priceBooksList, priceBooksRetrieve, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, proposalsApprove, proposalsCreate, proposalsDrop, proposalsList, proposalsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, taxRulesCreate, taxRulesList, taxRulesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageGapsList, usageGapsRetrieve, usageRecordsEvents, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, BillingProfilesCreateData, BillingProfilesCreateError, BillingProfilesCreateResponse, BillingProfilesListData, BillingProfilesListError, BillingProfilesListResponse, BillingProfilesPartialUpdateData, BillingProfilesPartialUpdateError, BillingProfilesPartialUpdateResponse, BillingProfilesRetrieveData, BillingProfilesRetrieveError, BillingProfilesRetrieveResponse, BillingTermsCreateData, BillingTermsCreateError, BillingTermsCreateResponse, BillingTermsListData, BillingTermsListError, BillingTermsListResponse, BillingTermsRetrieveData, BillingTermsRetrieveError, BillingTermsRetrieveResponse, CapacityHoursListData, CapacityHoursListError, CapacityHoursListResponse, CapacityHoursRetrieveData, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ChargesListData, ChargesListError, ChargesListResponse, ChargesRetrieveData, ChargesRetrieveError, ChargesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, CommitmentsCreateData, CommitmentsCreateError, CommitmentsCreateResponse, CommitmentsHoursData, CommitmentsHoursError, CommitmentsHoursResponse, CommitmentsListData, CommitmentsListError, CommitmentsListResponse, CommitmentsRetrieveData, CommitmentsRetrieveError, CommitmentsRetrieveResponse, CostsForecastData, CostsForecastError, CostsForecastResponse, CostsIdleData, CostsIdleError, CostsIdleResponse, CostsListData, CostsListError, CostsListResponse, CostsLoansData, CostsLoansError, CostsLoansResponse, CostsUnitsData, CostsUnitsError, CostsUnitsResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, ExportsCancelData, ExportsCancelError, ExportsCancelResponse, ExportSchedulesCreateData, ExportSchedulesCreateError, ExportSchedulesCreateResponse, ExportSchedulesDestroyData, ExportSchedulesDestroyError, ExportSchedulesDestroyResponse, ExportSchedulesListData, ExportSchedulesListError, ExportSchedulesListResponse, ExportSchedulesPartialUpdateData, ExportSchedulesPartialUpdateError, ExportSchedulesPartialUpdateResponse, ExportSchedulesRetrieveData, ExportSchedulesRetrieveError, ExportSchedulesRetrieveResponse, ExportsCreateData, ExportsCreateError, ExportsCreateResponse, ExportsFileData, ExportsFileError, ExportsFileResponse, ExportsListData, ExportsListError, ExportsListResponse, ExportsRetrieveData, ExportsRetrieveError, ExportsRetrieveResponse, ExportTargetsCreateData, ExportTargetsCreateError, ExportTargetsCreateResponse, ExportTargetsDestroyData, ExportTargetsDestroyError, ExportTargetsDestroyResponse, ExportTargetsListData, ExportTargetsListError, ExportTargetsListResponse, ExportTargetsRetrieveData, ExportTargetsRetrieveError, ExportTargetsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesFapiaoData, InvoicesFapiaoError, InvoicesFapiaoResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesPdfData, InvoicesPdfError, InvoicesPdfResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PaymentsCreateData, PaymentsCreateError, PaymentsCreateResponse, PaymentsListData, PaymentsListError, PaymentsListResponse, PaymentsRetrieveData, PaymentsRetrieveError, PaymentsRetrieveResponse, PaymentsReverseData, PaymentsReverseError, PaymentsReverseResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PriceBooksCreateData, PriceBooksCreateError, PriceBooksCreateResponse, PriceBooksListData, PriceBooksListError, PriceBooksListResponse, PriceBooksRetrieveData, PriceBooksRetrieveError, PriceBooksRetrieveResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, ProposalsApproveData, ProposalsApproveError, ProposalsApproveResponse, ProposalsCreateData, ProposalsCreateError, ProposalsCreateResponse, ProposalsDropData, ProposalsDropError, ProposalsDropResponse, ProposalsListData, ProposalsListError, ProposalsListResponse, ProposalsRetrieveData, ProposalsRetrieveError, ProposalsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TaxRulesCreateData, TaxRulesCreateError, TaxRulesCreateResponse, TaxRulesListData, TaxRulesListError, TaxRulesListResponse, TaxRulesRetrieveData, TaxRulesRetrieveError, TaxRulesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageGapsListData, UsageGapsListError, UsageGapsListResponse, UsageGapsRetrieveData, UsageGapsRetrieveError, UsageGapsRetrieveResponse, UsageRecordsEventsData, UsageRecordsEventsError, UsageRecordsEventsResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
 
 /**
  * Sign out.
@@ -3113,6 +3113,24 @@ export const commitmentsRetrieveOptions = (options: Options<CommitmentsRetrieveD
     queryKey: commitmentsRetrieveQueryKey(options)
 });
 
+export const commitmentsHoursQueryKey = (options: Options<CommitmentsHoursData>) => createQueryKey('commitmentsHours', options);
+
+/**
+ * How much of it was used so far, and how much was not.
+ */
+export const commitmentsHoursOptions = (options: Options<CommitmentsHoursData>) => queryOptions<CommitmentsHoursResponse, CommitmentsHoursError, CommitmentsHoursResponse, ReturnType<typeof commitmentsHoursQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await commitmentsHours({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: commitmentsHoursQueryKey(options)
+});
+
 export const usageRecordsListQueryKey = (options?: Options<UsageRecordsListData>) => createQueryKey('usageRecordsList', options);
 
 /**
@@ -3195,6 +3213,24 @@ export const usageRecordsRetrieveOptions = (options: Options<UsageRecordsRetriev
         return data;
     },
     queryKey: usageRecordsRetrieveQueryKey(options)
+});
+
+export const usageRecordsEventsQueryKey = (options: Options<UsageRecordsEventsData>) => createQueryKey('usageRecordsEvents', options);
+
+/**
+ * The changes of state that it rests on, oldest first: who, when, why, and when it was at the site.
+ */
+export const usageRecordsEventsOptions = (options: Options<UsageRecordsEventsData>) => queryOptions<UsageRecordsEventsResponse, UsageRecordsEventsError, UsageRecordsEventsResponse, ReturnType<typeof usageRecordsEventsQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await usageRecordsEvents({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: usageRecordsEventsQueryKey(options)
 });
 
 export const usageGapsListQueryKey = (options?: Options<UsageGapsListData>) => createQueryKey('usageGapsList', options);
@@ -3328,6 +3364,216 @@ export const capacityHoursRetrieveOptions = (options: Options<CapacityHoursRetri
     },
     queryKey: capacityHoursRetrieveQueryKey(options)
 });
+
+export const costsListQueryKey = (options?: Options<CostsListData>) => createQueryKey('costsList', options);
+
+/**
+ * Costs by one or two dimensions over time: the greatest of each currency, and the rest together.
+ */
+export const costsListOptions = (options?: Options<CostsListData>) => queryOptions<CostsListResponse, CostsListError, CostsListResponse, ReturnType<typeof costsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await costsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: costsListQueryKey(options)
+});
+
+export const costsListInfiniteQueryKey = (options?: Options<CostsListData>): QueryKey<Options<CostsListData>> => createQueryKey('costsList', options, true);
+
+/**
+ * Costs by one or two dimensions over time: the greatest of each currency, and the rest together.
+ */
+export const costsListInfiniteOptions = (options?: Options<CostsListData>) => {
+    const opts = infiniteQueryOptions<CostsListResponse, CostsListError, InfiniteData<CostsListResponse>, QueryKey<Options<CostsListData>>, string | Pick<QueryKey<Options<CostsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CostsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    start: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await costsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: costsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const costsForecastQueryKey = (options?: Options<CostsForecastData>) => createQueryKey('costsForecast', options);
+
+/**
+ * What the month will come to, by what was spent and by the last whole days.
+ */
+export const costsForecastOptions = (options?: Options<CostsForecastData>) => queryOptions<CostsForecastResponse, CostsForecastError, CostsForecastResponse, ReturnType<typeof costsForecastQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await costsForecast({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: costsForecastQueryKey(options)
+});
+
+export const costsIdleQueryKey = (options?: Options<CostsIdleData>) => createQueryKey('costsIdle', options);
+
+/**
+ * What stood idle, at list prices, and which tenants bear it by one of two rules.
+ */
+export const costsIdleOptions = (options?: Options<CostsIdleData>) => queryOptions<CostsIdleResponse, CostsIdleError, CostsIdleResponse, ReturnType<typeof costsIdleQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await costsIdle({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: costsIdleQueryKey(options)
+});
+
+export const costsIdleInfiniteQueryKey = (options?: Options<CostsIdleData>): QueryKey<Options<CostsIdleData>> => createQueryKey('costsIdle', options, true);
+
+/**
+ * What stood idle, at list prices, and which tenants bear it by one of two rules.
+ */
+export const costsIdleInfiniteOptions = (options?: Options<CostsIdleData>) => {
+    const opts = infiniteQueryOptions<CostsIdleResponse, CostsIdleError, InfiniteData<CostsIdleResponse>, QueryKey<Options<CostsIdleData>>, string | Pick<QueryKey<Options<CostsIdleData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CostsIdleData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    start: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await costsIdle({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: costsIdleInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const costsLoansQueryKey = (options?: Options<CostsLoansData>) => createQueryKey('costsLoans', options);
+
+/**
+ * Who used more than was promised, and whose unused promise that was. The last 31 days, if nothing is said.
+ */
+export const costsLoansOptions = (options?: Options<CostsLoansData>) => queryOptions<CostsLoansResponse, CostsLoansError, CostsLoansResponse, ReturnType<typeof costsLoansQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await costsLoans({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: costsLoansQueryKey(options)
+});
+
+export const costsLoansInfiniteQueryKey = (options?: Options<CostsLoansData>): QueryKey<Options<CostsLoansData>> => createQueryKey('costsLoans', options, true);
+
+/**
+ * Who used more than was promised, and whose unused promise that was. The last 31 days, if nothing is said.
+ */
+export const costsLoansInfiniteOptions = (options?: Options<CostsLoansData>) => {
+    const opts = infiniteQueryOptions<CostsLoansResponse, CostsLoansError, InfiniteData<CostsLoansResponse>, QueryKey<Options<CostsLoansData>>, string | Pick<QueryKey<Options<CostsLoansData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CostsLoansData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    start: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await costsLoans({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: costsLoansInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const costsUnitsQueryKey = (options?: Options<CostsUnitsData>) => createQueryKey('costsUnits', options);
+
+/**
+ * What an hour of a card cost, with reservations spread; and an hour of a busy one.
+ */
+export const costsUnitsOptions = (options?: Options<CostsUnitsData>) => queryOptions<CostsUnitsResponse, CostsUnitsError, CostsUnitsResponse, ReturnType<typeof costsUnitsQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await costsUnits({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: costsUnitsQueryKey(options)
+});
+
+export const costsUnitsInfiniteQueryKey = (options?: Options<CostsUnitsData>): QueryKey<Options<CostsUnitsData>> => createQueryKey('costsUnits', options, true);
+
+/**
+ * What an hour of a card cost, with reservations spread; and an hour of a busy one.
+ */
+export const costsUnitsInfiniteOptions = (options?: Options<CostsUnitsData>) => {
+    const opts = infiniteQueryOptions<CostsUnitsResponse, CostsUnitsError, InfiniteData<CostsUnitsResponse>, QueryKey<Options<CostsUnitsData>>, string | Pick<QueryKey<Options<CostsUnitsData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<CostsUnitsData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    start: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await costsUnits({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: costsUnitsInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
 
 export const chargesListQueryKey = (options?: Options<ChargesListData>) => createQueryKey('chargesList', options);
 
@@ -3512,6 +3758,341 @@ export const proposalsDropMutation = (options?: Partial<Options<ProposalsDropDat
     return mutationOptions;
 };
 
+export const exportsListQueryKey = (options?: Options<ExportsListData>) => createQueryKey('exportsList', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportsListOptions = (options?: Options<ExportsListData>) => queryOptions<ExportsListResponse, ExportsListError, ExportsListResponse, ReturnType<typeof exportsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportsListQueryKey(options)
+});
+
+export const exportsListInfiniteQueryKey = (options?: Options<ExportsListData>): QueryKey<Options<ExportsListData>> => createQueryKey('exportsList', options, true);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportsListInfiniteOptions = (options?: Options<ExportsListData>) => {
+    const opts = infiniteQueryOptions<ExportsListResponse, ExportsListError, InfiniteData<ExportsListResponse>, QueryKey<Options<ExportsListData>>, string | Pick<QueryKey<Options<ExportsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ExportsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await exportsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: exportsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * The ledger's charges of a month as it stands now, in a file or many. A worker makes it.
+ */
+export const exportsCreateMutation = (options?: Partial<Options<ExportsCreateData>>): UseMutationOptions<ExportsCreateResponse, ExportsCreateError, Options<ExportsCreateData>> => {
+    const mutationOptions: UseMutationOptions<ExportsCreateResponse, ExportsCreateError, Options<ExportsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const exportsRetrieveQueryKey = (options: Options<ExportsRetrieveData>) => createQueryKey('exportsRetrieve', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportsRetrieveOptions = (options: Options<ExportsRetrieveData>) => queryOptions<ExportsRetrieveResponse, ExportsRetrieveError, ExportsRetrieveResponse, ReturnType<typeof exportsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportsRetrieveQueryKey(options)
+});
+
+/**
+ * Stop making it.
+ */
+export const exportsCancelMutation = (options?: Partial<Options<ExportsCancelData>>): UseMutationOptions<ExportsCancelResponse, ExportsCancelError, Options<ExportsCancelData>> => {
+    const mutationOptions: UseMutationOptions<ExportsCancelResponse, ExportsCancelError, Options<ExportsCancelData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportsCancel({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const exportsFileQueryKey = (options: Options<ExportsFileData>) => createQueryKey('exportsFile', options);
+
+/**
+ * One file of an export that is done and was not sent elsewhere, as it was written.
+ */
+export const exportsFileOptions = (options: Options<ExportsFileData>) => queryOptions<ExportsFileResponse, ExportsFileError, ExportsFileResponse, ReturnType<typeof exportsFileQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportsFile({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportsFileQueryKey(options)
+});
+
+export const exportTargetsListQueryKey = (options?: Options<ExportTargetsListData>) => createQueryKey('exportTargetsList', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportTargetsListOptions = (options?: Options<ExportTargetsListData>) => queryOptions<ExportTargetsListResponse, ExportTargetsListError, ExportTargetsListResponse, ReturnType<typeof exportTargetsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportTargetsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportTargetsListQueryKey(options)
+});
+
+export const exportTargetsListInfiniteQueryKey = (options?: Options<ExportTargetsListData>): QueryKey<Options<ExportTargetsListData>> => createQueryKey('exportTargetsList', options, true);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportTargetsListInfiniteOptions = (options?: Options<ExportTargetsListData>) => {
+    const opts = infiniteQueryOptions<ExportTargetsListResponse, ExportTargetsListError, InfiniteData<ExportTargetsListResponse>, QueryKey<Options<ExportTargetsListData>>, string | Pick<QueryKey<Options<ExportTargetsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ExportTargetsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await exportTargetsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: exportTargetsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * A bucket that exports can go to.
+ */
+export const exportTargetsCreateMutation = (options?: Partial<Options<ExportTargetsCreateData>>): UseMutationOptions<ExportTargetsCreateResponse, ExportTargetsCreateError, Options<ExportTargetsCreateData>> => {
+    const mutationOptions: UseMutationOptions<ExportTargetsCreateResponse, ExportTargetsCreateError, Options<ExportTargetsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportTargetsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+/**
+ * Forget it and its keys. Refused while schedules or exports use it.
+ */
+export const exportTargetsDestroyMutation = (options?: Partial<Options<ExportTargetsDestroyData>>): UseMutationOptions<ExportTargetsDestroyResponse, ExportTargetsDestroyError, Options<ExportTargetsDestroyData>> => {
+    const mutationOptions: UseMutationOptions<ExportTargetsDestroyResponse, ExportTargetsDestroyError, Options<ExportTargetsDestroyData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportTargetsDestroy({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const exportTargetsRetrieveQueryKey = (options: Options<ExportTargetsRetrieveData>) => createQueryKey('exportTargetsRetrieve', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportTargetsRetrieveOptions = (options: Options<ExportTargetsRetrieveData>) => queryOptions<ExportTargetsRetrieveResponse, ExportTargetsRetrieveError, ExportTargetsRetrieveResponse, ReturnType<typeof exportTargetsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportTargetsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportTargetsRetrieveQueryKey(options)
+});
+
+export const exportSchedulesListQueryKey = (options?: Options<ExportSchedulesListData>) => createQueryKey('exportSchedulesList', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesListOptions = (options?: Options<ExportSchedulesListData>) => queryOptions<ExportSchedulesListResponse, ExportSchedulesListError, ExportSchedulesListResponse, ReturnType<typeof exportSchedulesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportSchedulesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportSchedulesListQueryKey(options)
+});
+
+export const exportSchedulesListInfiniteQueryKey = (options?: Options<ExportSchedulesListData>): QueryKey<Options<ExportSchedulesListData>> => createQueryKey('exportSchedulesList', options, true);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesListInfiniteOptions = (options?: Options<ExportSchedulesListData>) => {
+    const opts = infiniteQueryOptions<ExportSchedulesListResponse, ExportSchedulesListError, InfiniteData<ExportSchedulesListResponse>, QueryKey<Options<ExportSchedulesListData>>, string | Pick<QueryKey<Options<ExportSchedulesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<ExportSchedulesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await exportSchedulesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: exportSchedulesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * Export by itself each day or week the month that runs, or each month the one before.
+ */
+export const exportSchedulesCreateMutation = (options?: Partial<Options<ExportSchedulesCreateData>>): UseMutationOptions<ExportSchedulesCreateResponse, ExportSchedulesCreateError, Options<ExportSchedulesCreateData>> => {
+    const mutationOptions: UseMutationOptions<ExportSchedulesCreateResponse, ExportSchedulesCreateError, Options<ExportSchedulesCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportSchedulesCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesDestroyMutation = (options?: Partial<Options<ExportSchedulesDestroyData>>): UseMutationOptions<ExportSchedulesDestroyResponse, ExportSchedulesDestroyError, Options<ExportSchedulesDestroyData>> => {
+    const mutationOptions: UseMutationOptions<ExportSchedulesDestroyResponse, ExportSchedulesDestroyError, Options<ExportSchedulesDestroyData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportSchedulesDestroy({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const exportSchedulesRetrieveQueryKey = (options: Options<ExportSchedulesRetrieveData>) => createQueryKey('exportSchedulesRetrieve', options);
+
+/**
+ * What belongs to a tenant, or to the platform when it names none.
+ */
+export const exportSchedulesRetrieveOptions = (options: Options<ExportSchedulesRetrieveData>) => queryOptions<ExportSchedulesRetrieveResponse, ExportSchedulesRetrieveError, ExportSchedulesRetrieveResponse, ReturnType<typeof exportSchedulesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await exportSchedulesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: exportSchedulesRetrieveQueryKey(options)
+});
+
+/**
+ * Pause it, or let it go on.
+ */
+export const exportSchedulesPartialUpdateMutation = (options?: Partial<Options<ExportSchedulesPartialUpdateData>>): UseMutationOptions<ExportSchedulesPartialUpdateResponse, ExportSchedulesPartialUpdateError, Options<ExportSchedulesPartialUpdateData>> => {
+    const mutationOptions: UseMutationOptions<ExportSchedulesPartialUpdateResponse, ExportSchedulesPartialUpdateError, Options<ExportSchedulesPartialUpdateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await exportSchedulesPartialUpdate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
 export const invoicesListQueryKey = (options?: Options<InvoicesListData>) => createQueryKey('invoicesList', options);
 
 /**
@@ -3630,6 +4211,24 @@ export const invoicesExportOptions = (options: Options<InvoicesExportData>) => q
     queryKey: invoicesExportQueryKey(options)
 });
 
+export const invoicesFapiaoQueryKey = (options: Options<InvoicesFapiaoData>) => createQueryKey('invoicesFapiao', options);
+
+/**
+ * What a fapiao (发票) for an issued invoice is to say, as the forms of tax offices name it. See the docs.
+ */
+export const invoicesFapiaoOptions = (options: Options<InvoicesFapiaoData>) => queryOptions<InvoicesFapiaoResponse, InvoicesFapiaoError, InvoicesFapiaoResponse, ReturnType<typeof invoicesFapiaoQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await invoicesFapiao({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: invoicesFapiaoQueryKey(options)
+});
+
 /**
  * Number it, round what is to be paid, and fix it for good.
  */
@@ -3693,4 +4292,222 @@ export const invoicesLinesInfiniteOptions = (options: Options<InvoicesLinesData>
         queryKey: invoicesLinesInfiniteQueryKey(options)
     });
     return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const invoicesPdfQueryKey = (options: Options<InvoicesPdfData>) => createQueryKey('invoicesPdf', options);
+
+/**
+ * The invoice on paper, in English or 中文. What is issued comes out the same each time, to the byte.
+ */
+export const invoicesPdfOptions = (options: Options<InvoicesPdfData>) => queryOptions<InvoicesPdfResponse, InvoicesPdfError, InvoicesPdfResponse, ReturnType<typeof invoicesPdfQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await invoicesPdf({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: invoicesPdfQueryKey(options)
+});
+
+export const billingProfilesListQueryKey = (options?: Options<BillingProfilesListData>) => createQueryKey('billingProfilesList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingProfilesListOptions = (options?: Options<BillingProfilesListData>) => queryOptions<BillingProfilesListResponse, BillingProfilesListError, BillingProfilesListResponse, ReturnType<typeof billingProfilesListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await billingProfilesList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: billingProfilesListQueryKey(options)
+});
+
+export const billingProfilesListInfiniteQueryKey = (options?: Options<BillingProfilesListData>): QueryKey<Options<BillingProfilesListData>> => createQueryKey('billingProfilesList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingProfilesListInfiniteOptions = (options?: Options<BillingProfilesListData>) => {
+    const opts = infiniteQueryOptions<BillingProfilesListResponse, BillingProfilesListError, InfiniteData<BillingProfilesListResponse>, QueryKey<Options<BillingProfilesListData>>, string | Pick<QueryKey<Options<BillingProfilesListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<BillingProfilesListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await billingProfilesList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: billingProfilesListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * Whom a tenant's invoices are made out to from now on.
+ */
+export const billingProfilesCreateMutation = (options?: Partial<Options<BillingProfilesCreateData>>): UseMutationOptions<BillingProfilesCreateResponse, BillingProfilesCreateError, Options<BillingProfilesCreateData>> => {
+    const mutationOptions: UseMutationOptions<BillingProfilesCreateResponse, BillingProfilesCreateError, Options<BillingProfilesCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await billingProfilesCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const billingProfilesRetrieveQueryKey = (options: Options<BillingProfilesRetrieveData>) => createQueryKey('billingProfilesRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const billingProfilesRetrieveOptions = (options: Options<BillingProfilesRetrieveData>) => queryOptions<BillingProfilesRetrieveResponse, BillingProfilesRetrieveError, BillingProfilesRetrieveResponse, ReturnType<typeof billingProfilesRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await billingProfilesRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: billingProfilesRetrieveQueryKey(options)
+});
+
+/**
+ * What is issued already stays as it is.
+ */
+export const billingProfilesPartialUpdateMutation = (options?: Partial<Options<BillingProfilesPartialUpdateData>>): UseMutationOptions<BillingProfilesPartialUpdateResponse, BillingProfilesPartialUpdateError, Options<BillingProfilesPartialUpdateData>> => {
+    const mutationOptions: UseMutationOptions<BillingProfilesPartialUpdateResponse, BillingProfilesPartialUpdateError, Options<BillingProfilesPartialUpdateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await billingProfilesPartialUpdate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const paymentsListQueryKey = (options?: Options<PaymentsListData>) => createQueryKey('paymentsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const paymentsListOptions = (options?: Options<PaymentsListData>) => queryOptions<PaymentsListResponse, PaymentsListError, PaymentsListResponse, ReturnType<typeof paymentsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await paymentsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: paymentsListQueryKey(options)
+});
+
+export const paymentsListInfiniteQueryKey = (options?: Options<PaymentsListData>): QueryKey<Options<PaymentsListData>> => createQueryKey('paymentsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const paymentsListInfiniteOptions = (options?: Options<PaymentsListData>) => {
+    const opts = infiniteQueryOptions<PaymentsListResponse, PaymentsListError, InfiniteData<PaymentsListResponse>, QueryKey<Options<PaymentsListData>>, string | Pick<QueryKey<Options<PaymentsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<PaymentsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await paymentsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: paymentsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+/**
+ * What came in for an issued invoice, or a part of it. The rest of it makes the invoice paid.
+ */
+export const paymentsCreateMutation = (options?: Partial<Options<PaymentsCreateData>>): UseMutationOptions<PaymentsCreateResponse, PaymentsCreateError, Options<PaymentsCreateData>> => {
+    const mutationOptions: UseMutationOptions<PaymentsCreateResponse, PaymentsCreateError, Options<PaymentsCreateData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await paymentsCreate({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const paymentsRetrieveQueryKey = (options: Options<PaymentsRetrieveData>) => createQueryKey('paymentsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const paymentsRetrieveOptions = (options: Options<PaymentsRetrieveData>) => queryOptions<PaymentsRetrieveResponse, PaymentsRetrieveError, PaymentsRetrieveResponse, ReturnType<typeof paymentsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await paymentsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: paymentsRetrieveQueryKey(options)
+});
+
+/**
+ * It did not come in, or went back: the invoice asks for it again.
+ */
+export const paymentsReverseMutation = (options?: Partial<Options<PaymentsReverseData>>): UseMutationOptions<PaymentsReverseResponse, PaymentsReverseError, Options<PaymentsReverseData>> => {
+    const mutationOptions: UseMutationOptions<PaymentsReverseResponse, PaymentsReverseError, Options<PaymentsReverseData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await paymentsReverse({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
 };
