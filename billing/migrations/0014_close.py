@@ -54,7 +54,7 @@ DROP FUNCTION billing_month_fixed();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0015_exports'),
+        ('billing', '0013_exports'),
     ]
 
     operations = [
