@@ -92,3 +92,9 @@ class OverCapacity(DomainError):
     """The database refused a grant: a device, a node or a quota would hold more than it has."""
 
     status, code, title = 409, "over-capacity", "There is not that much free any more"
+
+
+class OverBudget(DomainError):
+    """Work might cost more than a budget has left."""
+
+    status, code, title = 409, "over-budget", "A budget does not have that much left"

@@ -322,6 +322,7 @@ SPECTACULAR_SETTINGS = {
         "TenantState": _choices(portal_states.TenantState),
         "ClusterKind": "federation.models.sites.ClusterKind",
         "WorkloadKind": "federation.models.workloads.WorkloadKind",
+        "CreditKind": "billing.models.wallets.Credit.Kind",
         "JoinTokenState": ["open", "used"],
         "LayoutState": "federation.models.layouts.LayoutState",
         "NodePower": ["on", "off", "unknown"],

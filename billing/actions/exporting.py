@@ -5,7 +5,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,13 +21,14 @@ from billing.exports.focus.charges import InvalidCharge, Party
 from billing.exports.focus.export import MANIFEST, Layout, Manifest, SnapshotMoved, export
 from billing.exports.focus.formats import Format
 from billing.exports.ledger.query import Place, Whole
+from billing.exports.ledger.reference import taken_at
 from billing.exports.ledger.snapshots import Reading, snapshots
 from billing.exports.targets import Target, Within
 from billing.exports.targets.folder import Folder
 from billing.exports.targets.s3 import S3
 from billing.exports.targets.s3 import Place as Bucket
 from billing.exports.xlsx import TooLong
-from billing.models import Charge, Export, ExportTarget
+from billing.models import Charge, Export, ExportTarget, InvoicedCharge
 from billing.models.exports import XLSX
 from billing.periods import month_of
 from billing.policy import Policy
@@ -54,10 +56,7 @@ def make(pk: UUID | str, *, policy: Policy, folder: Path, seconds: float = AT_ON
     row = Export.objects.select_related("target").get(pk=pk)
     if row.state == ExportState.QUEUED:
         with transaction.atomic():
-            expected = Charge.objects.filter(billing_period_start=row.period_start)
-            if row.tenant_id is not None:
-                expected = expected.filter(tenant_id=row.tenant_id)
-            move(row, ExportState.RUNNING, by=SYSTEM, expected_rows=expected.count())
+            move(row, ExportState.RUNNING, by=SYSTEM, expected_rows=_expected(row))
     if row.state != ExportState.RUNNING:
         Export.objects.settle(pk, token, check_in=None)
         return False
@@ -83,6 +82,15 @@ def make(pk: UUID | str, *, policy: Policy, folder: Path, seconds: float = AT_ON
                 move(row, ExportState.DONE, by=SYSTEM, files=files, finished_at=now,
                      expires_at=now + timedelta(days=KEPT_DAYS))  # fmt: skip
     return False
+
+
+def _expected(row: Export) -> int:
+    """About how many rows there will be: each charge once, and twice more where a credit note took it back."""
+    charges = Charge.objects.filter(billing_period_start=row.period_start)
+    notes = InvoicedCharge.objects.filter(invoice__period_start=row.period_start, sign=-1)
+    if row.tenant_id is not None:
+        charges, notes = charges.filter(tenant_id=row.tenant_id), notes.filter(invoice__tenant_id=row.tenant_id)
+    return charges.count() + 2 * notes.count()
 
 
 def _failed(row: Export, token: UUID, reason: str, message: str) -> bool:
@@ -123,45 +131,19 @@ def hub_of(policy: Policy) -> Party:
     return Party("hub", policy.issuer.name or "Aquifer")
 
 
+Note = Callable[[str, Manifest, Reading], None]
+
+
 def _made(row: Export, token: UUID, policy: Policy, target: Target, seconds: float) -> list[dict[str, Any]]:
     """All files, once they are there. Raises OutOfTime."""
     deadline = time.monotonic() + seconds
-    if row.format == XLSX:
-        return [workbooks.write(row.kind, whole_of(row), target, made_at=row.created_at)]
-    layout = Layout(Format(row.format), rows_per_chunk=ROWS_PER_CHUNK, bytes_per_chunk=256 * 1024 * 1024)
-    files: list[dict[str, Any]] = []
-    manifests: dict[str, str] = {}
-    for snapshot, reading in snapshots(row.kind, whole_of(row), hub_of(policy)):
-        name = snapshot.dataset.name
-        if reading is not None:
-            kept = row.places.get(name, {})
-            reading.places = {int(n): Place(UUID(t), UUID(c), rows) for n, (t, c, rows) in kept.items()}
-        inside = Within(target, f"{name}/")
-        manifest = export(snapshot, layout, inside, _noter(row, token, name, reading, deadline))
-        manifests[f"{name}/{MANIFEST}"] = hashlib.sha256(manifest.as_json()).hexdigest()
-        files += [
-            {"name": f"{name}/{c.name}", "rows": c.rows, "bytes": c.bytes, "sha256": c.sha256} for c in manifest.chunks
-        ]
-        files.append({"name": f"{name}/{MANIFEST}", "rows": 0, "bytes": len(manifest.as_json()),
-                      "sha256": manifests[f"{name}/{MANIFEST}"]})  # fmt: skip
-    whole = json.dumps({"kind": row.kind, "ledger": row.seq, "manifests": manifests}, indent=1).encode() + b"\n"
-    with target.create(WHOLE) as out:
-        out.write(whole)
-    files.append({"name": WHOLE, "rows": 0, "bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest()})
-    Export.objects.filter(pk=row.pk, lease_token=token).update(
-        rows=sum(f["rows"] for f in files), bytes=sum(f["bytes"] for f in files)
-    )
-    return files
+    places = {
+        name: {int(n): Place(UUID(t), UUID(c), rows) for n, (t, c, rows) in kept.items()}
+        for name, kept in row.places.items()
+    }
 
-
-def _noter(
-    row: Export, token: UUID, name: str, reading: Reading | None, deadline: float
-) -> Callable[[Manifest], None] | None:
-    """After each chunk: how far it is, and where reading goes on. Raises OutOfTime; the lease may be lost by then."""
-    if reading is None:
-        return None
-
-    def note(manifest: Manifest) -> None:
+    def note(name: str, manifest: Manifest, reading: Reading) -> None:
+        """After each chunk: how far it is, and where reading goes on. The lease may be lost by then."""
         if reading.place is not None:
             p = reading.place
             kept = {**row.places.get(name, {}), str(manifest.rows): [str(p.tenant_id), str(p.charge_id), p.rows]}
@@ -172,7 +154,55 @@ def _noter(
         if not alive or time.monotonic() >= deadline:
             raise OutOfTime
 
-    return note
+    files = _files(row.kind, row.format, whole_of(row), target, policy, row.created_at, places, note)
+    Export.objects.filter(pk=row.pk, lease_token=token).update(
+        rows=sum(f["rows"] for f in files), bytes=sum(f["bytes"] for f in files)
+    )
+    return files
+
+
+def written(
+    kind: str, form: str, whole: Whole, target: Target, *, policy: Policy, note: Callable[[str, int], None]
+) -> list[dict[str, Any]]:
+    """A whole export at once, for who waits for it. `note` hears of each chunk."""
+
+    def heard(name: str, manifest: Manifest, _: Reading) -> None:
+        note(name, manifest.rows)
+
+    return _files(kind, form, whole, target, policy, taken_at(whole), {}, heard)
+
+
+def _files(
+    kind: str, form: str, whole: Whole, target: Target, policy: Policy, made_at: datetime,
+    places: dict[str, dict[int, Place]], note: Note,
+) -> list[dict[str, Any]]:  # fmt: skip
+    if form == XLSX:
+        return [workbooks.write(kind, whole, target, made_at=made_at)]
+    layout = Layout(Format(form), rows_per_chunk=ROWS_PER_CHUNK, bytes_per_chunk=256 * 1024 * 1024)
+    files: list[dict[str, Any]] = []
+    manifests: dict[str, str] = {}
+    for snapshot, reading in snapshots(kind, whole, hub_of(policy)):
+        name = snapshot.dataset.name
+        if reading is not None:
+            reading.places = places.get(name, {})
+        hear = None if reading is None else partial(_heard, note, name, reading)
+        manifest = export(snapshot, layout, Within(target, f"{name}/"), hear)
+        data = manifest.as_json()
+        manifests[f"{name}/{MANIFEST}"] = hashlib.sha256(data).hexdigest()
+        files += [_file(f"{name}/{c.name}", c.rows, c.bytes, c.sha256) for c in manifest.chunks]
+        files.append(_file(f"{name}/{MANIFEST}", 0, len(data), manifests[f"{name}/{MANIFEST}"]))
+    last = json.dumps({"kind": kind, "ledger": whole.seq, "manifests": manifests}, indent=1).encode() + b"\n"
+    with target.create(WHOLE) as out:
+        out.write(last)
+    return [*files, _file(WHOLE, 0, len(last), hashlib.sha256(last).hexdigest())]
+
+
+def _heard(note: Note, name: str, reading: Reading, manifest: Manifest) -> None:
+    note(name, manifest, reading)
+
+
+def _file(name: str, rows: int, size: int, sha256: str) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "bytes": size, "sha256": sha256}
 
 
 def expire(*, folder: Path, limit: int = 100) -> int:

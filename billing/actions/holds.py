@@ -7,7 +7,6 @@ budgets until that ends, so of many who submit at once each sees what the others
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -23,16 +22,9 @@ from billing.rating.estimates import worst_case
 from billing.rating.money import less
 from federation.models import Workload
 from portal.audit import Actor
-from portal.errors import Conflict
+from portal.errors import OverBudget
 
 UNMETERED_SECONDS = 600
-
-
-class OverBudget(Conflict):
-    """Work might cost more than a budget has left."""
-
-    code: ClassVar[str] = "over-budget"
-    title: ClassVar[str] = "A budget does not have that much left"
 
 
 def let_in(*, by: Actor, work: Workload, ids: Sequence[UUID]) -> None:

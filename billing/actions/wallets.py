@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from billing.actions import ledger
@@ -119,12 +119,20 @@ def _uses(wallet: Wallet, invoice: Invoice, found: Drain, posted: LedgerTransact
     taken: list[tuple[UUID | None, Decimal]] = [*found.taken]
     if found.overdrawn > ZERO:
         taken.append((None, found.overdrawn))
-    return [
-        CreditUse(
-            wallet=wallet, credit_id=credit, reason=Reason.INVOICE, amount=amount, invoice=invoice, posted_in=posted
-        )
-        for credit, amount in taken
-    ]
+    return [_use(wallet, credit, amount, Reason.INVOICE, invoice, posted) for credit, amount in taken]
+
+
+def _use(
+    wallet: Wallet,
+    credit_id: UUID | None,
+    amount: Decimal,
+    reason: str,
+    invoice: Invoice | None = None,
+    posted_in: LedgerTransaction | None = None,
+) -> CreditUse:
+    return CreditUse(
+        wallet=wallet, credit_id=credit_id, amount=amount, reason=reason, invoice=invoice, posted_in=posted_in
+    )
 
 
 def give_back(by: Actor, invoice: Invoice) -> Decimal:
@@ -135,22 +143,21 @@ def give_back(by: Actor, invoice: Invoice) -> Decimal:
     wallet, paid_in = uses[0].wallet, uses[0].posted_in
     assert paid_in is not None, "what pays an invoice is posted"
     posted = ledger.reverse(by=by, what=paid_in, memo=f"Cancels {invoice.number}")
-    back: list[tuple[UUID | None, Decimal]] = [(use.credit_id, use.amount) for use in uses if use.credit_id is not None]
+    rows = [_use(wallet, use.credit_id, -use.amount, Reason.RESTORED, invoice, posted) for use in uses]
     on_overdraft = sum((use.amount for use in uses if use.credit_id is None), ZERO)
-    still = min(on_overdraft, _overdrawn(wallet))
-    if still > ZERO:
-        back.append((None, still))
-    CreditUse.objects.bulk_create(
-        CreditUse(
-            wallet=wallet, credit_id=credit, reason=Reason.RESTORED, amount=-amount, invoice=invoice, posted_in=posted
-        )
-        for credit, amount in back
-    )
-    if on_overdraft > still:  # made good since, by money that came in: that is there again, as a credit of its own
-        Credit.objects.create(
-            wallet=wallet, kind=Credit.Kind.RETURNED, amount=on_overdraft - still, by=by.actor_name, posted_in=posted,
-            note=f"Returned from {invoice.number}",
-        )  # fmt: skip
+    # As far as it was made good since, those credits get it back first.
+    made_good = max(on_overdraft - _overdrawn(wallet), ZERO)
+    of_credits = CreditUse.objects.filter(wallet=wallet, reason=Reason.OVERDRAFT, credit__isnull=False)
+    newest_first = of_credits.values_list("credit_id").annotate(good=Sum("amount"), last=Max("id")).order_by("-last")
+    for credit_id, good, _ in newest_first if made_good > ZERO else ():
+        again = min(made_good, good)
+        if again > ZERO:
+            made_good -= again
+            rows += [
+                _use(wallet, credit_id, -again, Reason.OVERDRAFT),
+                _use(wallet, None, again, Reason.OVERDRAFT),
+            ]
+    CreditUse.objects.bulk_create(rows)  # in one statement, after which the database looks at the sums
     audit.record(by=by, what="wallet.restore", target=wallet, detail={"invoice": str(invoice.pk)})
     events.publish(Wallet.topic, wallet.pk, wallet.tenant_id)
     return sum((use.amount for use in uses), ZERO)
@@ -194,12 +201,6 @@ def expire(*, tenant_id: UUID, by: Actor = SYSTEM) -> int:
         )  # fmt: skip
         events.publish(Wallet.topic, wallet.pk, tenant_id)
     return len(expired)
-
-
-def paid_of(invoice: Invoice) -> Decimal:
-    """What the wallet has paid of an invoice and not got back."""
-    found: Decimal = CreditUse.objects.filter(invoice=invoice).aggregate(paid=Sum("amount", default=ZERO))["paid"]
-    return found
 
 
 def _lock(tenant_id: UUID) -> None:

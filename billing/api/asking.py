@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from billing.api.filters import MONTH, period_named
 from billing.models import Charge
 from portal.permissions import scope_of
 
@@ -18,7 +19,18 @@ class BetweenSerializer(serializers.Serializer[Any]):
     start = serializers.DateTimeField(required=False, help_text="From when; left out: from the first charge.")
     end = serializers.DateTimeField(required=False, help_text="Until when, exclusive; left out: to the last.")
 
+    period = serializers.RegexField(
+        MONTH, required=False, help_text="A month of the billing time zone, as 2026-11, in place of both."
+    )
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if label := attrs.pop("period", ""):
+            if attrs.keys() & {"start", "end"}:
+                raise serializers.ValidationError(
+                    {"period": "Name a month, or from when until when."}, code="period-and-edges"
+                )
+            named = period_named(label)
+            attrs |= {"start": named.start, "end": named.end}
         start, end = attrs.get("start"), attrs.get("end")
         if start and end and end <= start:
             raise serializers.ValidationError({"end": "This has to be after `start`."}, code="ends-before-it-begins")

@@ -111,9 +111,12 @@ def _hour(at: datetime) -> datetime:
 
 class LoansQuerySerializer(BetweenSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        is_month = "period" in attrs
         attrs = super().validate(attrs)
         for name, at in attrs.items():
-            if at != _hour(at):
+            if is_month:  # where months begin at half an hour, that hour is in both
+                attrs[name] = _hour(at) if name == "start" else _hour(at + timedelta(minutes=59, seconds=59))
+            elif at != _hour(at):
                 raise serializers.ValidationError({name: "Promises are compared by the hour."}, code="not-an-hour")
         end = attrs.setdefault("end", _hour(timezone.now()) + timedelta(hours=1))
         start = attrs.setdefault("start", end - timedelta(days=31))

@@ -70,7 +70,8 @@ class Migration(migrations.Migration):
             name='Credit',
             fields=[
                 ('id', models.UUIDField(default=portal.models.base.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('top-up', 'Top Up'), ('grant', 'Grant'), ('returned', 'Returned')], max_length=8)),
+                ('version', models.PositiveIntegerField(default=1)),
+                ('kind', models.CharField(choices=[('top-up', 'Top Up'), ('grant', 'Grant')], max_length=8)),
                 ('amount', models.DecimalField(decimal_places=2, max_digits=20)),
                 ('expires_at', models.DateTimeField(null=True)),
                 ('note', models.CharField(blank=True, default='', max_length=200)),

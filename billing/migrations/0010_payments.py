@@ -1,6 +1,6 @@
 """Invoices are paid, and what was cancelled is called void. Profiles of whom they are made out to.
 
-The walls follow: an invoice is paid when its payments add up to it, void when none are left, and payments stay.
+The walls follow: an invoice is paid when its payments, and what a wallet paid, add up to it, void when none are left, and payments stay.
 """
 
 from importlib import import_module
@@ -32,8 +32,11 @@ BEGIN
     END IF;
     RETURN NEW;
   ELSIF to_jsonb(NEW) - life = to_jsonb(OLD) - life
-      AND (OLD.state, NEW.state) IN (('issued', 'paid'), ('issued', 'void'), ('paid', 'issued')) THEN
-    SELECT coalesce(sum(amount), 0) INTO paid FROM billing_payment WHERE invoice_id = NEW.id;
+      AND (OLD.state, NEW.state) IN (('issued', 'paid'), ('issued', 'void'), ('paid', 'issued'), ('paid', 'void')) THEN
+    SELECT coalesce(sum(amount), 0) INTO paid FROM (
+      SELECT amount FROM billing_payment WHERE invoice_id = NEW.id
+      UNION ALL SELECT amount FROM billing_credituse WHERE invoice_id = NEW.id  -- what a wallet paid, less what it got back
+    ) came;
     IF (CASE NEW.state WHEN 'paid' THEN paid <> NEW.total WHEN 'void' THEN paid <> 0 ELSE paid = NEW.total END) THEN
       RAISE EXCEPTION 'an invoice of % with payments of % cannot be %', NEW.total, paid, NEW.state
         USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_is_as_paid';

@@ -5,27 +5,30 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q, Sum
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from billing.models.invoices import Invoice
 from billing.models.ledger import LedgerTransaction
 from portal.models import Tenant
-from portal.models.base import Row, ScopedQuerySet, uuid7
+from portal.models.base import Row, ScopedQuerySet
 
 
 class WalletQuerySet(ScopedQuerySet["Wallet"]):
     def with_balance(self) -> "WalletQuerySet":
         """`balance`: what is in it, below zero as far as it is overdrawn."""
-        given = _sum(Credit.objects.filter(wallet=models.OuterRef("pk")).values("wallet"), "amount")
-        used = _sum(CreditUse.objects.filter(wallet=models.OuterRef("pk")).values("wallet"), "amount")
-        return self.annotate(balance=given - used)
+        given = _sum(Credit.objects.filter(wallet=models.OuterRef("pk")).values("wallet"))
+        return self.annotate(balance=given - used_by("wallet"))
 
 
-def _sum(rows: Any, of: str) -> models.functions.Coalesce:
-    money = models.DecimalField(max_digits=38, decimal_places=2)
-    return models.functions.Coalesce(
-        models.Subquery(rows.order_by().annotate(total=Sum(of)).values("total")), Decimal(0), output_field=money
-    )
+def used_by(whose: str) -> Coalesce:
+    """What was taken for the wallet, credit or invoice at hand, less what was given back."""
+    return _sum(CreditUse.objects.filter(**{whose: models.OuterRef("pk")}).values(whose))
+
+
+def _sum(rows: Any) -> Coalesce:
+    money: Any = models.DecimalField(max_digits=38, decimal_places=2)
+    total = rows.order_by().annotate(total=Sum("amount")).values("total")
+    return Coalesce(models.Subquery(total), Decimal(0), output_field=money)
 
 
 class Wallet(Row):
@@ -56,25 +59,22 @@ class Wallet(Row):
 class CreditQuerySet(ScopedQuerySet["Credit"]):
     def with_left(self) -> Any:
         """`left`: what of each is not used up."""
-        used = _sum(CreditUse.objects.filter(credit=models.OuterRef("pk")).values("credit"), "amount")
-        return self.annotate(left=F("amount") - used)
+        return self.annotate(left=F("amount") - used_by("credit"))
 
     def in_order(self) -> Any:
         """As it is used: what expires first goes first, then the oldest."""
         return self.order_by(F("expires_at").asc(nulls_last=True), "created_at", "id")
 
 
-class Credit(models.Model):
+class Credit(Row):
     """Money that came into a wallet. Never changed; what became of it is in `CreditUse`."""
 
     class Kind(models.TextChoices):
         TOP_UP = "top-up"  # paid in
         GRANT = "grant"  # given
-        RETURNED = "returned"  # from a cancelled invoice, whose overdraft was made good since
 
     scope_paths: ClassVar = {"tenant": "wallet__tenant_id"}
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="credits")
     kind = models.CharField(max_length=8, choices=Kind.choices)
     amount = models.DecimalField(max_digits=20, decimal_places=2)
@@ -82,7 +82,6 @@ class Credit(models.Model):
     note = models.CharField(max_length=200, blank=True, default="")
     by = models.CharField(max_length=150)
     posted_in = models.OneToOneField(LedgerTransaction, on_delete=models.PROTECT, related_name="credit")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects: ClassVar = CreditQuerySet.as_manager()
 

@@ -181,7 +181,25 @@ class CountsSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
 
 
-class WorkloadViewSet(OutputMixin, ReadViewSet):
+class AskingMixin:
+    """What sends work, or asks about work before it is sent: the body is the same."""
+
+    def asked(
+        self: Any, serializer: type[NewWorkloadSerializer] = NewWorkloadSerializer
+    ) -> tuple[Project, Pool, dict[str, Any]]:
+        """Whose it is, where it may run, and what is wanted."""
+        data = self.valid(serializer)
+        project = project_here(self.user, data.pop("project"))
+        self.require(project)
+        pool = Pool.objects.filter(pk=data.pop("pool")).first()
+        if pool is None:
+            raise NotFound("There is no such pool.")
+        if image := data.pop("catalogue_image", None):
+            data = catalogue.chosen(catalogue.for_project(project, image), data)
+        return project, pool, data
+
+
+class WorkloadViewSet(AskingMixin, OutputMixin, ReadViewSet):
     queryset = Workload.objects.select_related("tenant", "project", "pool")
     serializer_class = WorkloadSerializer
     filterset_class = WorkloadFilter
@@ -195,41 +213,27 @@ class WorkloadViewSet(OutputMixin, ReadViewSet):
 
     @extend_schema(request=NewWorkloadSerializer, responses={201: WorkloadSerializer})
     def create(self, request: Request) -> Response:
-        project, pool, data = self._asked()
+        project, pool, data = self.asked()
         return self.created(lambda: workloads.submit(by=self.user, project=project, pool=pool, **data))
 
     @extend_schema(request=NewWorkloadSerializer, responses=PreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """What would become of this work if it were sent now, behind all that waits. Nothing is made."""
-        project, pool, data = self._asked()
+        project, pool, data = self.asked()
         return Response(preview(pool, workloads.draft(by=self.user, project=project, pool=pool, **data)))
 
     @extend_schema(request=NewWorkloadsSerializer, responses={201: MadeSerializer})
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Queue many that differ by a number alone: in their name, and in the variable AQUIFER_ARRAY_INDEX."""
-        project, pool, data = self._asked(NewWorkloadsSerializer)
+        project, pool, data = self.asked(NewWorkloadsSerializer)
 
         def make() -> Response:
             ids = arrays.submit_many(by=self.user, project=project, pool=pool, **data)
             return Response({"count": len(ids), "ids": ids}, 201)
 
         return once(request, make)
-
-    def _asked(
-        self, serializer: type[NewWorkloadSerializer] = NewWorkloadSerializer
-    ) -> tuple[Project, Pool, dict[str, Any]]:
-        """Whose it is, where it may run, and what is wanted."""
-        data = self.valid(serializer)
-        project = project_here(self.user, data.pop("project"))
-        self.require(project)
-        pool = Pool.objects.filter(pk=data.pop("pool")).first()
-        if pool is None:
-            raise NotFound("There is no such pool.")
-        if image := data.pop("catalogue_image", None):
-            data = catalogue.chosen(catalogue.for_project(project, image), data)
-        return project, pool, data
 
     def _do(self, verb: str, act: Any) -> Response:
         workload = self.get_object()

@@ -1,5 +1,5 @@
 /** Each pretended card by itself, and cards added up by model. */
-import type { Accelerator, CardPlace, ModelSummary } from "../src/api/__generated__";
+import type { Accelerator, CardPlace, Layout, ModelSummary } from "../src/api/__generated__";
 import { clusters, type MockCluster, type MockNode, MODELS, placeOf } from "./fleet.ts";
 import { workloads } from "./work.ts";
 
@@ -25,7 +25,7 @@ function deviceAt(cluster: MockCluster, node: MockNode, at: number): Accelerator
     parent: isPart ? other : null, counted_at: role === 3 ? other : null, counted_place: role === 3 ? whereIs(other) : null, serial: "", pci: "", present_parts: node.cards.filter((card) => card[8] === 2 && card[9] === id).length,
     held_milli: held, held_memory_mib: Math.round((memory * held) / 1000), foreign_milli: foreign, foreign_memory_mib: Math.round((memory * foreign) / 1000),
     figures: busy === null ? null : { busy_percent: busy, memory_used_mib: used, power_watts: null, temperature_celsius: null, at: cluster.row.figures_at ?? cluster.row.created_at },
-    layout: null, // the mock has no agent that could cut a card
+    layout: wishOf(id),
     holders: held ? [{ workload: workloads[0]?.id, name: workloads[0]?.name, tenant_name: workloads[0]?.tenant_name, milli: held }] : [],
   };
 }
@@ -67,4 +67,26 @@ export function summary(clusterId: string | null): ModelSummary[] {
         row.foreign_milli += foreign;
       }
   return [...found.values()];
+}
+
+/** What cards of the mock can be cut into: the H100s can, and what is wished of them stays a wish. */
+const H100_PARTS = { "1g.10gb": 7, "1g.20gb": 4, "2g.20gb": 3, "3g.40gb": 2, "4g.40gb": 1, "7g.80gb": 1 };
+const wishes = new Map<string, Pick<Layout, "wanted" | "generation" | "state" | "reason" | "message">>();
+
+function wishOf(id: string): Accelerator["layout"] {
+  const wish = wishes.get(id);
+  return wish?.wanted ? { wanted: wish.wanted, state: wish.state || "waiting", reason: wish.reason, message: wish.message } : null;
+}
+
+export function layoutOf(id: string): Layout {
+  const card = deviceOf(id);
+  const isNone = card?.model !== "H100";
+  return { possible: isNone ? {} : H100_PARTS, parts: card?.present_parts ? { "1g.10gb": card.present_parts } : {}, ...(wishes.get(id) ?? { wanted: null, generation: 0, state: null, reason: "", message: "" }) };
+}
+
+/** Parts of 4g and 3g beside two of 1g do not fit; all else waits for an agent that never comes. */
+export function cut(id: string, wanted: Record<string, number>): Layout {
+  const isRefused = (wanted["4g.40gb"] ?? 0) > 0;
+  wishes.set(id, { wanted, generation: layoutOf(id).generation + 1, state: isRefused ? "refused" : "waiting", reason: isRefused ? "DoesNotFit" : "", message: "" });
+  return layoutOf(id);
 }

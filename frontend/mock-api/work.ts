@@ -118,7 +118,7 @@ export const invoices: Invoice[] = tenants.slice(0, 2).map((tenant, at) => ({
   ...row(), number: at ? "2026-10-0001" : null, state: at ? "issued" : "draft", reason: "", message: "", state_since: ago(5000), tenant: tenant.id, tenant_name: tenant.name,
   period: at ? "2026-10" : "2026-11", period_start: "2026-10-31T16:00:00Z", period_end: "2026-11-30T16:00:00Z", currency: "CNY", total: "48213.504166666666667",
   payable: "48213.50", has_unrated: at === 0, refers_to: null, credit_note: null, issued_at: at ? ago(5000) : null, actions: at ? ["cancel", "pay"] : ["issue"],
-  due_on: at ? "2026-11-20" : null, is_overdue: at === 1, paid: "0.00", issuer: { name: at ? "Hub" : "", tax_id: "", address: "", bank: "" },
+  due_on: at ? "2026-11-20" : null, is_overdue: at === 1, paid: "0.00", from_wallet: "0.00", issuer: { name: at ? "Hub" : "", tax_id: "", address: "", bank: "" },
   bill_to: { legal_name: at ? tenant.name : "", tax_id: "", address: "", phone: "", bank: "", bank_account: "", email: "" },
 }));
 

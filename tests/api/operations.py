@@ -36,6 +36,7 @@ _AT = {
     "workloads_retry": "workloads failed",
     "invoices_cancel": "invoices issued",
     "invoices_fapiao": "invoices issued",
+    "months_archive": "months closed",
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
     "accelerators_cut": "accelerators to cut",
@@ -86,6 +87,9 @@ _BODY: dict[str, Make] = {
     "workloads_create": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
+    "estimates_create": lambda w: {
+        "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
+    },
     "workloads_preview": lambda w: {
         "project": str(w.estate.project.pk), "pool": str(w.estate.pool.pk), "name": "new", "accelerators": 1,
     },
@@ -115,6 +119,12 @@ _BODY: dict[str, Make] = {
         "period_start": "2026-11-01T00:00:00Z", "period_end": "2026-11-02T00:00:00Z",
     },
     "allocations_restart": lambda w: {"is_hard": True},
+    "budgets_create": lambda w: {
+        "tenant": str(w.tenant.pk), "project": str(w.things["projects"].pk), "limit": "500",
+    },
+    "budgets_partial_update": lambda w: {"limit": "700", "on_exhausted": "stop"},
+    "wallets_partial_update": lambda w: {"overdraft": "50"},
+    "credits_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "top-up", "amount": "100"},
     "exports_create": lambda w: {"tenant": str(w.tenant.pk), "kind": "focus-1.4", "format": "csv", "period": "2026-11"},
     "export_targets_create": lambda w: {
         "tenant": str(w.tenant.pk), "slug": "other", "endpoint": "https://10.0.0.9", "bucket": "finance",
@@ -133,6 +143,7 @@ _BODY: dict[str, Make] = {
         "reference": "B-2",
     },
     "payments_reverse": lambda w: {"message": "Bounced"},
+    "months_close": lambda w: {"accept": ["unrated-usage", "open-gaps"]},
     "accelerators_cut": lambda w: {"profiles": {"1g.10gb": 7}},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip

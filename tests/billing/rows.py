@@ -93,6 +93,9 @@ class Estate:
         move(allocation, A.ACTIVE, by=SYSTEM, started_at=start, proof_at=proof)
         return allocation
 
+    def prove(self, allocation: Allocation, proof: datetime) -> None:
+        Allocation.objects.filter(pk=allocation.pk).update(proof_at=proof)
+
     @transaction.atomic
     def end(self, allocation: Allocation, end: datetime) -> Allocation:
         move(allocation, A.STOPPING, by=SYSTEM, ended_at=end, proof_at=end)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing.actions import budgets, spending
-from billing.actions.holds import OverBudget
+from billing import tasks
+from billing.actions import budgets, spending, wallets
 from billing.actions.prices import Terms
 from billing.models import Budget, BudgetAlert, BudgetHold
 from billing.periods import month_of
@@ -17,7 +17,7 @@ from federation.actions import arrays, workloads
 from federation.models import Workload
 from federation.states import WorkloadState as W
 from portal.audit import SYSTEM
-from portal.errors import Conflict
+from portal.errors import Conflict, OverBudget
 from portal.models import AuditEntry, OutboxEvent
 from tests.billing.invoicing import meter
 from tests.billing.rows import Estate
@@ -344,3 +344,32 @@ def test_a_price_of_another_currency_is_not_drawn_on_this_budget(estate: Estate,
 
 def test_months_are_those_of_the_billing_time_zone() -> None:
     assert month_of(datetime(2026, 10, 31, 16, 0, tzinfo=UTC), policy().zone).label == "2026-11"
+
+
+def test_the_sweeps_settle_stop_and_expire(estate: Estate, early: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("portal.hints.send", lambda *message: sent.append(message))
+    start = early - timedelta(hours=4)
+    work = submit(estate, max_seconds=4 * HOUR)
+    Workload.objects.filter(pk=work.pk).update(state=W.RUNNING)
+    run = estate.running(start, start + timedelta(minutes=60), workload=work)
+    meter()
+    mine = budget(estate, "50", on_exhausted="stop")
+    estate.prove(run, start + timedelta(minutes=300))
+    meter()
+    sent.clear()
+    tasks.sweep_budgets()
+    assert sent == [("billing.tasks.settle_budgets", str(estate.tenant.pk))]
+    tasks.settle_budgets(str(estate.tenant.pk))
+    mine.refresh_from_db()
+    work.refresh_from_db()
+    assert (mine.spent, work.state) == (50, W.SUSPENDED)
+    credit = wallets.add(
+        by=SYSTEM, tenant=estate.tenant, currency="CNY", kind="grant", amount=Decimal(3),
+        expires_at=early + timedelta(days=1),
+    )  # fmt: skip
+    tasks.sweep_wallets()
+    assert not credit.uses.exists()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: early + timedelta(days=2))
+    tasks.sweep_wallets()
+    assert credit.uses.get().amount == 3

@@ -88,6 +88,21 @@ def test_a_day_is_one_of_the_billing_time_zone(books: Books) -> None:
     assert [p["start"] for p in hours["series"][0]["points"]] == ["2026-11-10T02:00:00Z", "2026-11-11T03:00:00Z"]
 
 
+def test_the_greatest_come_first_and_all_others_are_one_series_with_one_point_a_step(books: Books) -> None:
+    every = sorted((Decimal(s["total"]) for s in books.ask(by="project", top=50)["series"]), reverse=True)
+    assert len(every) >= 4
+    found = books.ask(by="project", top=2)["series"]
+    assert [Decimal(s["total"]) for s in found] == [*every[:2], sum(every[2:])]
+    assert [(len(s["keys"]), len(s["points"])) for s in found] == [(1, 1), (1, 1), (0, 1)]
+
+
+def test_a_month_is_named_as_well_as_told_by_its_edges(books: Books) -> None:
+    named = books.finance.get("/api/v1/costs", {"period": "2026-11", "step": "day"}).json()
+    assert named == books.ask(step="day")
+    assert books.finance.get("/api/v1/costs", {"period": "2026-10"}).json()["series"] == []
+    assert books.finance.get("/api/v1/costs", {"period": "2026-13"}).status_code == 422
+
+
 def test_a_department_is_that_of_the_project_and_what_has_none_says_so(books: Books) -> None:
     alpha = books.estates[0]
     research = tenants.add_department(by=SYSTEM, tenant=alpha.tenant, slug="research", name="Research")
@@ -138,6 +153,7 @@ def test_a_tenant_sees_its_own_and_names_are_kept_when_all_is_gone(books: Books)
         ({"step": "day", "start": ""}, "invalid"),
         ({"step": "hour", "end": "2030-01-01T00:00:00Z"}, "too-many-steps"),
         ({"end": NOVEMBER.start.isoformat()}, "ends-before-it-begins"),
+        ({"period": "2026-11"}, "period-and-edges"),
         ({"measure": "guessed"}, "invalid_choice"),
         ({"top": "51"}, "max_value"),
     ],

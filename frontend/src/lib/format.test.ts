@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatMemory, formatMilli, formatMilliShort, formatMoney, formatRate, formatThroughput, hundredth } from "./format";
+import { formatMemory, formatMilli, formatMilliShort, formatMoney, formatRate, formatSpeed, hundredth } from "./format";
 
 test("thousandths stay exact, headlines are short", () => {
   expect(formatMilli(1_250, "en")).toBe("1.25");
@@ -19,14 +19,14 @@ test("money keeps every digit it came with", () => {
   expect(formatMoney("9007199254740993.01", "USD", "en")).toBe("$9,007,199,254,740,993.01");
 });
 
-test("a throughput has the largest unit that leaves a number", () => {
-  expect(formatThroughput(0, "en")).toBe("0 KiB/s");
-  expect(formatThroughput(1536, "en")).toBe("1.5 MiB/s");
-  expect(formatThroughput(3 * 1024 * 1024, "zh-Hans")).toBe("3 GiB/s");
-});
-
 test("a rate in per cent, there and back without a float", () => {
   expect(formatRate("0.060000", "en")).toBe("6%");
   expect(formatRate("0.065000", "en")).toBe("6.5%");
   expect(["6", "6.5", "13", "0.25", "100", "0"].map(hundredth)).toEqual(["0.06", "0.065", "0.13", "0.0025", "1.00", "0.00"]);
+});
+
+test("a rate has the largest unit that leaves a number", () => {
+  expect(formatSpeed(0, "en")).toBe("0 KiB/s");
+  expect(formatSpeed(1536, "en")).toBe("1.5 MiB/s");
+  expect(formatSpeed(3 * 1024 * 1024, "zh-Hans")).toBe("3 GiB/s");
 });

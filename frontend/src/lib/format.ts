@@ -4,7 +4,7 @@ export function formatMilli(milli: number, locale: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 3 }).format(milli / 1000);
 }
 
-export function formatThroughput(kibps: number, locale: string): string {
+export function formatSpeed(kibps: number, locale: string): string {
   const [value, unit] = kibps < 1024 ? [kibps, "KiB/s"] : kibps < 1024 * 1024 ? [kibps / 1024, "MiB/s"] : [kibps / 1048576, "GiB/s"];
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
 }

@@ -48,6 +48,8 @@ export const pb = {
     /** One of `pages/billing/tabs.tsx`. */
     tab?: string;
     period?: string;
+    by?: string;
+    measure?: string;
     project?: string;
     flavor?: string;
     site?: string;

@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { messages as chinese } from "~/locales/zh-Hans/messages.po";
-import { REASONS } from "./reasons";
+import { hintOf, REASONS } from "./reasons";
 
 const BACK_END = join(import.meta.dirname, "../../..");
 
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
-const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed", "NodePower", "WantedPower", "StartedAt", "ExitCode", "NoSuchKey", "ContentLength", "UploadId", "PartNumber", "Upgrade"]);
+const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed", "NodePower", "WantedPower", "StartedAt", "ExitCode", "NoSuchKey", "ContentLength", "UploadId", "PartNumber", "Upgrade", "PassingAgentDriver", "ExportFormat", "CreditKind", "InstanceType", "LineItems", "CardHours"]);
 
 /** Its files speak the words of a site too: there a reason of ours is what a word of theirs leads to, or what is said. */
 const SITES = /drivers.(kubernetes|docker|redfish)/;
@@ -73,4 +73,11 @@ test("every reason has its words in Chinese", () => {
     return !isThere(headline.id) || !isThere(hint?.id);
   });
   expect(missing.map(([reason]) => reason)).toEqual([]);
+});
+
+test("who asks for the wrong kind of work is not told to ask for less", () => {
+  expect(hintOf("NeverFits", "form")?.message).toContain("another kind");
+  expect(hintOf("NeverFits", "cpu")).toBe(REASONS.NeverFits?.hint);
+  expect(hintOf("NeverFits")).toBe(REASONS.NeverFits?.hint);
+  expect(hintOf("Submitted", "form")).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, Proposal, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Month, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -63,6 +63,14 @@ export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
   void: word(msg`Void`, "ended"),
 };
 
+export const MONTH_STATES: Record<Month["state"], StateWord> = {
+  open: word(msg`Open`, "good"),
+  charging: word(msg`Charging what is metered`, "busy"),
+  issuing: word(msg`Issuing drafts`, "busy"),
+  settled: word(msg`Writing the archive`, "busy"),
+  closed: word(msg`Closed`, "ended"),
+};
+
 export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
   open: word(msg`Open`, "waiting"),
   approved: word(msg`Approved`, "good"),
@@ -77,6 +85,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   node: NODE_STATES,
   tenant: TENANT_STATES,
   invoice: INVOICE_STATES,
+  month: MONTH_STATES,
   proposal: PROPOSAL_STATES,
 };
 
@@ -120,6 +129,13 @@ export const HEALTHS: Record<Accelerator["health"], StateWord> = {
   unknown: word(msg`Health unknown`, "warning"),
 };
 
+/** Of a machine, as its controller says. */
+export const POWERS: Record<NodePower, StateWord> = {
+  on: word(msg`Switched on`, "good"),
+  off: word(msg`Switched off`, "ended"),
+  unknown: word(msg`Power unknown`, "waiting"),
+};
+
 export const WORKLOAD_KINDS: Record<Workload["kind"], MessageDescriptor> = {
   training: msg`Training`,
   inference: msg`Inference`,
@@ -143,6 +159,7 @@ export const VERBS: Record<string, MessageDescriptor> = {
   release: msg`Release`,
   issue: msg`Issue`,
   reverse: msg`Reverse`,
+  close: msg`Close the month`,
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,

@@ -53,29 +53,7 @@ export function QueryTable<Row>({ query, columns, rowKey, label, empty, detail }
       {rows.length === 0 ? (
         empty
       ) : (
-        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
-        <div className="aq-scroll" role="region" aria-label={label} tabIndex={0}>
-          <Table>
-            <Table.Thead>
-              <Table.Tr>
-                {columns.map((column) => <Table.Th key={column.key} ta={column.align}>{column.header}</Table.Th>)}
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {rows.map((row) => {
-                const more = detail?.(row);
-                return (
-                  <Fragment key={rowKey(row)}>
-                    <Table.Tr>
-                      {columns.map((column) => <Table.Td key={column.key} ta={column.align}>{column.cell(row)}</Table.Td>)}
-                    </Table.Tr>
-                    {more && <Table.Tr className="aq-detail"><Table.Td colSpan={columns.length}>{more}</Table.Td></Table.Tr>}
-                  </Fragment>
-                );
-              })}
-            </Table.Tbody>
-          </Table>
-        </div>
+        <Rows rows={rows} columns={columns} rowKey={rowKey} label={label} detail={detail} />
       )}
       <Group gap="md">
         {query.hasNextPage && (
@@ -91,7 +69,36 @@ export function QueryTable<Row>({ query, columns, rowKey, label, empty, detail }
   );
 }
 
-function Loading({ label }: { label: string }) {
+/** Rows that are there: a table that scrolls sideways where there is no room. */
+export function Rows<Row>({ rows, columns, rowKey, label, detail }: Pick<Props<Row>, "columns" | "rowKey" | "label" | "detail"> & { rows: Row[] }) {
+  return (
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
+    <div className="aq-scroll" role="region" aria-label={label} tabIndex={0}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            {columns.map((column) => <Table.Th key={column.key} ta={column.align}>{column.header}</Table.Th>)}
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {rows.map((row) => {
+            const more = detail?.(row);
+            return (
+              <Fragment key={rowKey(row)}>
+                <Table.Tr>
+                  {columns.map((column) => <Table.Td key={column.key} ta={column.align}>{column.cell(row)}</Table.Td>)}
+                </Table.Tr>
+                {more && <Table.Tr className="aq-detail"><Table.Td colSpan={columns.length}>{more}</Table.Td></Table.Tr>}
+              </Fragment>
+            );
+          })}
+        </Table.Tbody>
+      </Table>
+    </div>
+  );
+}
+
+export function Loading({ label }: { label: string }) {
   return (
     <div aria-busy aria-label={label} role="status">
       {[1, 2, 3, 4, 5].map((line) => <Skeleton key={line} height={22} my={10} />)}

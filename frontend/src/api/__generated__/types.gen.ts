@@ -90,6 +90,8 @@ export type AcceleratorModel = {
     version: number;
 };
 
+export type AcceptEnum = 'unrated-usage' | 'open-gaps';
+
 export type AddedRequest = {
     /**
      * A node of this pool; so many more like it, empty.
@@ -484,6 +486,61 @@ export type BootRequest = {
     boot_from?: BootFromEnum;
 };
 
+/**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type Budget = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    /**
+     * The month, in the billing time zone.
+     */
+    readonly period: string;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlert>;
+    settled_at: string | null;
+    ended_at: string | null;
+    readonly created_at: string;
+    version: number;
+    /**
+     * `change` is a PATCH.
+     */
+    readonly actions: Array<string>;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlert = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
+    readonly created_at: string;
+};
+
 export type ByEnum = 'model' | 'site' | 'tenant';
 
 /**
@@ -661,6 +718,13 @@ export type Check = {
     expires_at: string | null;
 };
 
+export type CloseRequest = {
+    /**
+     * What it is closed over.
+     */
+    accept?: Array<AcceptEnum>;
+};
+
 export type Cluster = {
     readonly id: string;
     site: string;
@@ -794,6 +858,28 @@ export type Counts = {
 };
 
 /**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type Credit = {
+    readonly id: string;
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    readonly created_at: string;
+    version: number;
+};
+
+export type CreditKind = 'top-up' | 'grant';
+
+/**
  * All parts that the card is to have: `{"1g.10gb": 7}`. None: the whole card.
  */
 export type CutRequest = {
@@ -897,6 +983,25 @@ export type DraftRequest = {
     period: string;
 };
 
+/**
+ * A budget that the work would draw on.
+ */
+export type DrawnOn = {
+    budget: string;
+    tenant_name: string;
+    /**
+     * Null: it is for all of the tenant.
+     */
+    project_name: string | null;
+    limit: string;
+    left: string;
+    /**
+     * What the work would reserve of it.
+     */
+    cost: string;
+    is_enough: boolean;
+};
+
 export type DriverEnum = 'docker' | 'kubernetes' | 'kvm' | 'redfish';
 
 export type EnrolRequest = {
@@ -931,6 +1036,30 @@ export type Estate = {
     idle_held: number;
     largest_free_block: number;
     observed_at: string | null;
+};
+
+/**
+ * At the dearest place and price that the work may meet this month. `worst_case` is until its time limit, with its
+ * retries, or else until the month ends.
+ */
+export type Estimate = {
+    currency: string;
+    /**
+     * False: nothing has a price yet.
+     */
+    is_priced: boolean;
+    per_hour: string;
+    has_time_limit: boolean;
+    /**
+     * How long it may run this month, at most.
+     */
+    seconds: number;
+    worst_case: string;
+    /**
+     * The month, in the billing time zone.
+     */
+    period: string;
+    budgets: Array<DrawnOn>;
 };
 
 export type EveryEnum = 'day' | 'week' | 'month';
@@ -1639,6 +1768,49 @@ export type Money = {
 };
 
 /**
+ * `in_the_way` says what hinders its closing: `month-not-over`, `earlier-month-open`, and, which can be accepted,
+ * `unrated-usage` and `open-gaps`. `archive_sha256` is of the archive as it was when the month was closed.
+ */
+export type Month = {
+    readonly id: string;
+    label: string;
+    period_start: string;
+    period_end: string;
+    state: MonthStateEnum;
+    reason: string;
+    message: string;
+    readonly state_since: string;
+    drafts: number;
+    /**
+     * Charges without a price.
+     */
+    unrated: number;
+    /**
+     * Usage records that are not charged yet.
+     */
+    uncharged: number;
+    /**
+     * Open ones, until its end.
+     */
+    gaps: number;
+    readonly in_the_way: Array<string>;
+    /**
+     * What was in the way, and is closed over.
+     */
+    accepted: Array<string>;
+    asked_by: string;
+    ledger_seq: number | null;
+    closed_at: string | null;
+    archive_sha256: string;
+    archive_bytes: number;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type MonthStateEnum = 'open' | 'charging' | 'issuing' | 'settled' | 'closed';
+
+/**
  * One workload from a node to another, in the order they can be carried out; the new place is free before the old
  * one is given up.
  */
@@ -1701,6 +1873,31 @@ export type NewBillingTermRequest = {
     valid_from?: string | null;
 };
 
+export type NewBudgetRequest = {
+    tenant: string;
+    /**
+     * Empty: all of the tenant.
+     */
+    project?: string | null;
+    /**
+     * For each month.
+     */
+    limit: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
+};
+
 export type NewClusterRequest = {
     site: string;
     slug: string;
@@ -1740,6 +1937,24 @@ export type NewCommitmentRequest = {
  */
 export type NewConnectionRequest = {
     [key: string]: unknown;
+};
+
+export type NewCreditRequest = {
+    tenant: string;
+    /**
+     * Paid in, or given.
+     */
+    kind: CreditKind;
+    amount: string;
+    /**
+     * Empty: that of the installation.
+     */
+    currency?: string;
+    /**
+     * Empty: never.
+     */
+    expires_at?: string | null;
+    note?: string;
 };
 
 export type NewDepartmentRequest = {
@@ -1797,7 +2012,7 @@ export type NewExportTargetRequest = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
 };
@@ -2261,6 +2476,8 @@ export type Objective = {
     description: string;
 };
 
+export type OnExhaustedEnum = 'refuse' | 'stop';
+
 export type OneTimeRequest = {
     token: string;
 };
@@ -2343,6 +2560,12 @@ export type PaginatedBillingTermList = {
     results: Array<BillingTerm>;
 };
 
+export type PaginatedBudgetList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Budget>;
+};
+
 export type PaginatedCapacityHourList = {
     next: string | null;
     previous: string | null;
@@ -2365,6 +2588,12 @@ export type PaginatedCommitmentList = {
     next: string | null;
     previous: string | null;
     results: Array<Commitment>;
+};
+
+export type PaginatedCreditList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Credit>;
 };
 
 export type PaginatedDepartmentList = {
@@ -2427,6 +2656,12 @@ export type PaginatedMembershipList = {
     results: Array<Membership>;
 };
 
+export type PaginatedMonthList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Month>;
+};
+
 export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
@@ -2473,6 +2708,12 @@ export type PaginatedQuotaList = {
     next: string | null;
     previous: string | null;
     results: Array<Quota>;
+};
+
+export type PaginatedSettlementList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Settlement>;
 };
 
 export type PaginatedSiteList = {
@@ -2523,6 +2764,12 @@ export type PaginatedUserList = {
     results: Array<User>;
 };
 
+export type PaginatedWalletList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Wallet>;
+};
+
 export type PaginatedWorkloadList = {
     next: string | null;
     previous: string | null;
@@ -2534,6 +2781,19 @@ export type PartitionsWanted = {
         [key: string]: number;
     };
     generation: number;
+};
+
+export type PatchedBudgetChangeRequest = {
+    limit?: string;
+    on_exhausted?: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once. Empty: until the month ends.
+     */
+    horizon_hours?: number | null;
+    /**
+     * Alerts, in per cent of the limit. Left out: 50, 80, 100.
+     */
+    thresholds?: Array<number>;
 };
 
 export type PatchedExportScheduleChangeRequest = {
@@ -2624,6 +2884,13 @@ export type PatchedTemplateChangeRequest = {
     };
 };
 
+export type PatchedWalletChangeRequest = {
+    /**
+     * How far below zero it may go.
+     */
+    overdraft?: string;
+};
+
 /**
  * `reverses` is the payment that this one takes back; `posted_in` the transaction of the ledger.
  */
@@ -2696,6 +2963,25 @@ export type Pool = {
     queue_order: QueueOrderEnum;
     readonly created_at: string;
     version: number;
+};
+
+/**
+ * All `net` of a side and currency add up to zero.
+ */
+export type Position = {
+    side: string;
+    /**
+     * Of departments: whose.
+     */
+    tenant: string | null;
+    /**
+     * Empty: the hub, or the tenant's centre.
+     */
+    party: string;
+    currency: string;
+    owes: string;
+    is_owed: string;
+    net: string;
 };
 
 export type Power = {
@@ -3044,6 +3330,25 @@ export type Session = {
     csrf: string;
 };
 
+/**
+ * `debtor` owes `amount` to `creditor`. Between sites both are slugs, and empty for the hub; between departments a
+ * department's slug, and empty for the tenant's centre. `period` is the month of usage, `month` that which was closed.
+ */
+export type Settlement = {
+    readonly id: string;
+    month: string;
+    side: SideEnum;
+    tenant: string;
+    tenant_name: string;
+    debtor: string;
+    creditor: string;
+    period: string;
+    currency: string;
+    amount: string;
+    readonly created_at: string;
+    version: number;
+};
+
 export type SeverityEnum = 'error' | 'warning' | 'info';
 
 export type Share = {
@@ -3074,6 +3379,8 @@ export type ShownConnection = {
     expires_at: string | null;
     replaced_at: string;
 };
+
+export type SideEnum = 'site' | 'department';
 
 export type Site = {
     readonly id: string;
@@ -3464,6 +3771,26 @@ export type VolumeRequest = {
 };
 
 /**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type Wallet = {
+    readonly id: string;
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
+    readonly created_at: string;
+    version: number;
+};
+
+/**
  * What somebody wants the card to be cut into, and what became of it.
  */
 export type WantedParts = {
@@ -3776,6 +4103,50 @@ export type BillingTermWritable = {
 };
 
 /**
+ * `spent` is what the month has cost so far, `held` what work that was let in may still cost at worst, and `left`
+ * what new work may cost. Without a project it is for all of the tenant.
+ */
+export type BudgetWritable = {
+    tenant: string;
+    tenant_name: string;
+    project: string | null;
+    project_name: string | null;
+    currency: string;
+    /**
+     * For each month.
+     */
+    limit: string;
+    on_exhausted: OnExhaustedEnum;
+    /**
+     * What work without a time limit reserves at once; empty: until the month ends.
+     */
+    horizon_hours: number | null;
+    /**
+     * Alerts, in per cent.
+     */
+    thresholds: Array<number>;
+    spent: string;
+    held: string;
+    left: string;
+    alerts: Array<BudgetAlertWritable>;
+    settled_at: string | null;
+    ended_at: string | null;
+    version: number;
+};
+
+/**
+ * This month's spending reached `threshold` per cent of the limit of then.
+ */
+export type BudgetAlertWritable = {
+    /**
+     * Per cent.
+     */
+    threshold: number;
+    spent: string;
+    limit: string;
+};
+
+/**
  * `capacity` = `work` + `reserved` + `idle`, in milli-seconds (seconds x 1/1000 of a card).
  */
 export type CapacityHourWritable = {
@@ -3972,6 +4343,24 @@ export type ConnectionRequestWritable = {
      * The name in its certificate, if another one.
      */
     tls_server_name?: string;
+};
+
+/**
+ * Money that came into a wallet: paid in, or given. `left` is not used up yet;
+ * what expires first is used first, then the oldest.
+ */
+export type CreditWritable = {
+    wallet: string;
+    tenant: string;
+    tenant_name: string;
+    kind: CreditKind;
+    currency: string;
+    amount: string;
+    left: string;
+    expires_at: string | null;
+    note: string;
+    by: string;
+    version: number;
 };
 
 export type DepartmentWritable = {
@@ -4253,6 +4642,42 @@ export type MembershipWritable = {
     version: number;
 };
 
+/**
+ * `in_the_way` says what hinders its closing: `month-not-over`, `earlier-month-open`, and, which can be accepted,
+ * `unrated-usage` and `open-gaps`. `archive_sha256` is of the archive as it was when the month was closed.
+ */
+export type MonthWritable = {
+    label: string;
+    period_start: string;
+    period_end: string;
+    state: MonthStateEnum;
+    reason: string;
+    message: string;
+    drafts: number;
+    /**
+     * Charges without a price.
+     */
+    unrated: number;
+    /**
+     * Usage records that are not charged yet.
+     */
+    uncharged: number;
+    /**
+     * Open ones, until its end.
+     */
+    gaps: number;
+    /**
+     * What was in the way, and is closed over.
+     */
+    accepted: Array<string>;
+    asked_by: string;
+    ledger_seq: number | null;
+    closed_at: string | null;
+    archive_sha256: string;
+    archive_bytes: number;
+    version: number;
+};
+
 export type NewClusterRequestWritable = {
     site: string;
     slug: string;
@@ -4341,7 +4766,7 @@ export type NewExportTargetRequestWritable = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
     access_key: string;
@@ -4422,6 +4847,12 @@ export type PaginatedBillingTermListWritable = {
     results: Array<BillingTermWritable>;
 };
 
+export type PaginatedBudgetListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BudgetWritable>;
+};
+
 export type PaginatedCapacityHourListWritable = {
     next: string | null;
     previous: string | null;
@@ -4444,6 +4875,12 @@ export type PaginatedCommitmentListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<CommitmentWritable>;
+};
+
+export type PaginatedCreditListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<CreditWritable>;
 };
 
 export type PaginatedDepartmentListWritable = {
@@ -4506,6 +4943,12 @@ export type PaginatedMembershipListWritable = {
     results: Array<MembershipWritable>;
 };
 
+export type PaginatedMonthListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<MonthWritable>;
+};
+
 export type PaginatedNodeListWritable = {
     next: string | null;
     previous: string | null;
@@ -4554,6 +4997,12 @@ export type PaginatedQuotaListWritable = {
     results: Array<QuotaWritable>;
 };
 
+export type PaginatedSettlementListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<SettlementWritable>;
+};
+
 export type PaginatedSiteListWritable = {
     next: string | null;
     previous: string | null;
@@ -4600,6 +5049,12 @@ export type PaginatedUserListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<UserWritable>;
+};
+
+export type PaginatedWalletListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<WalletWritable>;
 };
 
 export type PaginatedWorkloadListWritable = {
@@ -4735,6 +5190,23 @@ export type QuotaWritable = {
      * Share of what is left over.
      */
     weight: number;
+    version: number;
+};
+
+/**
+ * `debtor` owes `amount` to `creditor`. Between sites both are slugs, and empty for the hub; between departments a
+ * department's slug, and empty for the tenant's centre. `period` is the month of usage, `month` that which was closed.
+ */
+export type SettlementWritable = {
+    month: string;
+    side: SideEnum;
+    tenant: string;
+    tenant_name: string;
+    debtor: string;
+    creditor: string;
+    period: string;
+    currency: string;
+    amount: string;
     version: number;
 };
 
@@ -5009,6 +5481,24 @@ export type UserWritable = {
     email: string | string;
     language: UserLanguageEnum;
     is_active: boolean;
+    version: number;
+};
+
+/**
+ * One for each tenant and currency, made by the first credit. It pays invoices as they are issued.
+ */
+export type WalletWritable = {
+    tenant: string;
+    tenant_name: string;
+    currency: string;
+    /**
+     * Below zero as far as it is overdrawn.
+     */
+    balance: string;
+    /**
+     * How far below zero it may go.
+     */
+    overdraft: string;
     version: number;
 };
 
@@ -9114,6 +9604,10 @@ export type CostsListData = {
         end?: string;
         flavor?: string;
         measure?: 'billed' | 'effective' | 'list';
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         site?: string;
         /**
@@ -9186,6 +9680,10 @@ export type CostsIdleData = {
         end?: string;
         flavor?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * Spread in proportion to what tenants used there in that time, or to their quotas as they are now.
          */
         rule?: 'use' | 'quota';
@@ -9222,6 +9720,10 @@ export type CostsLoansData = {
          */
         end?: string;
         /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
+        /**
          * From when; left out: from the first charge.
          */
         start?: string;
@@ -9253,6 +9755,10 @@ export type CostsUnitsData = {
          * Until when, exclusive; left out: to the last.
          */
         end?: string;
+        /**
+         * A month of the billing time zone, as 2026-11, in place of both.
+         */
+        period?: string;
         project?: string;
         /**
          * From when; left out: from the first charge.
@@ -10184,6 +10690,367 @@ export type InvoicesPdfResponses = {
 
 export type InvoicesPdfResponse = InvoicesPdfResponses[keyof InvoicesPdfResponses];
 
+export type BudgetsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        is_open?: boolean;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        on_exhausted?: 'refuse' | 'stop';
+        project?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsListError = BudgetsListErrors[keyof BudgetsListErrors];
+
+export type BudgetsListResponses = {
+    200: PaginatedBudgetList;
+};
+
+export type BudgetsListResponse = BudgetsListResponses[keyof BudgetsListResponses];
+
+export type BudgetsCreateData = {
+    body: NewBudgetRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/budgets';
+};
+
+export type BudgetsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsCreateError = BudgetsCreateErrors[keyof BudgetsCreateErrors];
+
+export type BudgetsCreateResponses = {
+    201: Budget;
+};
+
+export type BudgetsCreateResponse = BudgetsCreateResponses[keyof BudgetsCreateResponses];
+
+export type BudgetsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsRetrieveError = BudgetsRetrieveErrors[keyof BudgetsRetrieveErrors];
+
+export type BudgetsRetrieveResponses = {
+    200: Budget;
+};
+
+export type BudgetsRetrieveResponse = BudgetsRetrieveResponses[keyof BudgetsRetrieveResponses];
+
+export type BudgetsPartialUpdateData = {
+    body?: PatchedBudgetChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}';
+};
+
+export type BudgetsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsPartialUpdateError = BudgetsPartialUpdateErrors[keyof BudgetsPartialUpdateErrors];
+
+export type BudgetsPartialUpdateResponses = {
+    200: Budget;
+};
+
+export type BudgetsPartialUpdateResponse = BudgetsPartialUpdateResponses[keyof BudgetsPartialUpdateResponses];
+
+export type BudgetsEndData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/budgets/{id}/end';
+};
+
+export type BudgetsEndErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsEndError = BudgetsEndErrors[keyof BudgetsEndErrors];
+
+export type BudgetsEndResponses = {
+    202: Budget;
+};
+
+export type BudgetsEndResponse = BudgetsEndResponses[keyof BudgetsEndResponses];
+
+export type EstimatesCreateData = {
+    body: NewWorkloadRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/estimates';
+};
+
+export type EstimatesCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type EstimatesCreateError = EstimatesCreateErrors[keyof EstimatesCreateErrors];
+
+export type EstimatesCreateResponses = {
+    201: Estimate;
+};
+
+export type EstimatesCreateResponse = EstimatesCreateResponses[keyof EstimatesCreateResponses];
+
+export type WalletsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+    };
+    url: '/api/v1/wallets';
+};
+
+export type WalletsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsListError = WalletsListErrors[keyof WalletsListErrors];
+
+export type WalletsListResponses = {
+    200: PaginatedWalletList;
+};
+
+export type WalletsListResponse = WalletsListResponses[keyof WalletsListResponses];
+
+export type WalletsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsRetrieveError = WalletsRetrieveErrors[keyof WalletsRetrieveErrors];
+
+export type WalletsRetrieveResponses = {
+    200: Wallet;
+};
+
+export type WalletsRetrieveResponse = WalletsRetrieveResponses[keyof WalletsRetrieveResponses];
+
+export type WalletsPartialUpdateData = {
+    body?: PatchedWalletChangeRequest;
+    headers: {
+        /**
+         * The version read.
+         */
+        'If-Match': string;
+    };
+    path: {
+        /**
+         * A UUID string identifying this wallet.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/wallets/{id}';
+};
+
+export type WalletsPartialUpdateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type WalletsPartialUpdateError = WalletsPartialUpdateErrors[keyof WalletsPartialUpdateErrors];
+
+export type WalletsPartialUpdateResponses = {
+    200: Wallet;
+};
+
+export type WalletsPartialUpdateResponse = WalletsPartialUpdateResponses[keyof WalletsPartialUpdateResponses];
+
+export type CreditsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        kind?: 'grant' | 'top-up';
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        tenant?: string;
+        wallet?: string;
+    };
+    url: '/api/v1/credits';
+};
+
+export type CreditsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsListError = CreditsListErrors[keyof CreditsListErrors];
+
+export type CreditsListResponses = {
+    200: PaginatedCreditList;
+};
+
+export type CreditsListResponse = CreditsListResponses[keyof CreditsListResponses];
+
+export type CreditsCreateData = {
+    body: NewCreditRequest;
+    headers?: {
+        /**
+         * Repeat safely with the same key.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/credits';
+};
+
+export type CreditsCreateErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsCreateError = CreditsCreateErrors[keyof CreditsCreateErrors];
+
+export type CreditsCreateResponses = {
+    201: Credit;
+};
+
+export type CreditsCreateResponse = CreditsCreateResponses[keyof CreditsCreateResponses];
+
+export type CreditsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this credit.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/credits/{id}';
+};
+
+export type CreditsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type CreditsRetrieveError = CreditsRetrieveErrors[keyof CreditsRetrieveErrors];
+
+export type CreditsRetrieveResponses = {
+    200: Credit;
+};
+
+export type CreditsRetrieveResponse = CreditsRetrieveResponses[keyof CreditsRetrieveResponses];
+
 export type BillingProfilesListData = {
     body?: never;
     path?: never;
@@ -10420,3 +11287,290 @@ export type PaymentsReverseResponses = {
 };
 
 export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];
+
+export type MonthsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        label?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: Array<'charging' | 'closed' | 'issuing' | 'open' | 'settled'>;
+    };
+    url: '/api/v1/months';
+};
+
+export type MonthsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsListError = MonthsListErrors[keyof MonthsListErrors];
+
+export type MonthsListResponses = {
+    200: PaginatedMonthList;
+};
+
+export type MonthsListResponse = MonthsListResponses[keyof MonthsListResponses];
+
+export type MonthsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}';
+};
+
+export type MonthsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsRetrieveError = MonthsRetrieveErrors[keyof MonthsRetrieveErrors];
+
+export type MonthsRetrieveResponses = {
+    200: Month;
+};
+
+export type MonthsRetrieveResponse = MonthsRetrieveResponses[keyof MonthsRetrieveResponses];
+
+export type MonthsArchiveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}/archive.json';
+};
+
+export type MonthsArchiveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsArchiveError = MonthsArchiveErrors[keyof MonthsArchiveErrors];
+
+export type MonthsArchiveResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type MonthsArchiveResponse = MonthsArchiveResponses[keyof MonthsArchiveResponses];
+
+export type MonthsCloseData = {
+    body?: CloseRequest;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}/close';
+};
+
+export type MonthsCloseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsCloseError = MonthsCloseErrors[keyof MonthsCloseErrors];
+
+export type MonthsCloseResponses = {
+    202: Month;
+};
+
+export type MonthsCloseResponse = MonthsCloseResponses[keyof MonthsCloseResponses];
+
+export type SettlementsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements';
+};
+
+export type SettlementsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsListError = SettlementsListErrors[keyof SettlementsListErrors];
+
+export type SettlementsListResponses = {
+    200: PaginatedSettlementList;
+};
+
+export type SettlementsListResponse = SettlementsListResponses[keyof SettlementsListResponses];
+
+export type SettlementsExportData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/export.csv';
+};
+
+export type SettlementsExportErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsExportError = SettlementsExportErrors[keyof SettlementsExportErrors];
+
+export type SettlementsExportResponses = {
+    200: string;
+};
+
+export type SettlementsExportResponse = SettlementsExportResponses[keyof SettlementsExportResponses];
+
+export type SettlementsPositionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/positions';
+};
+
+export type SettlementsPositionsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsPositionsError = SettlementsPositionsErrors[keyof SettlementsPositionsErrors];
+
+export type SettlementsPositionsResponses = {
+    200: Array<Position>;
+};
+
+export type SettlementsPositionsResponse = SettlementsPositionsResponses[keyof SettlementsPositionsResponses];
+
+export type SettlementsWorkbookData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/export.xlsx';
+};
+
+export type SettlementsWorkbookErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsWorkbookError = SettlementsWorkbookErrors[keyof SettlementsWorkbookErrors];
+
+export type SettlementsWorkbookResponses = {
+    200: Blob | File;
+};
+
+export type SettlementsWorkbookResponse = SettlementsWorkbookResponses[keyof SettlementsWorkbookResponses];
+
+export type SettlementsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this settlement line.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/settlements/{id}';
+};
+
+export type SettlementsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsRetrieveError = SettlementsRetrieveErrors[keyof SettlementsRetrieveErrors];
+
+export type SettlementsRetrieveResponses = {
+    200: Settlement;
+};
+
+export type SettlementsRetrieveResponse = SettlementsRetrieveResponses[keyof SettlementsRetrieveResponses];

@@ -31,7 +31,7 @@ export function CapacityChart({ hours }: { hours: Sum[] }) {
     const parts = [
       { name: work, color: colour("--aq-bar-busy"), of: (sum: Sum) => sum.work, decal: { symbol: "none" } },
       { name: reserved, color: colour("--aq-bar-held"), of: (sum: Sum) => sum.reserved, decal: { symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: Math.PI / 4 } },
-      { name: idle, color: colour("--aq-bar-idle"), of: (sum: Sum) => sum.idle, decal: { symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [1, 3] } },
+      { name: idle, color: colour("--aq-surface"), of: (sum: Sum) => sum.idle, decal: { symbol: "rect", symbolSize: 1, dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: -Math.PI / 4, color: colour("--aq-bar-idle") } },
     ];
     const moment = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
     chart.setOption({

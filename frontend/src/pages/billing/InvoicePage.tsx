@@ -20,6 +20,7 @@ import { Empty, PageHead, Panel } from "~/ui/Panel";
 import { useInvoiceName } from "./invoice-name";
 import { NewPayment } from "./NewPayment";
 import { Payments } from "./Payments";
+import { ChargesOf, Opener, useOpen } from "./Proof";
 import { INVOICE_VERBS } from "./verbs";
 
 /** Whose it is; what no project has says what it is instead. */
@@ -46,6 +47,7 @@ function Due({ invoice }: { invoice: InvoiceWithTotals }) {
 export function InvoicePage() {
   const { t, i18n } = useLingui();
   const name = useInvoiceName();
+  const { isOpen, toggle } = useOpen();
   const { id } = useParams({ from: "/inside/billing/invoices/$id" });
   const [isPaying, pay] = useDisclosure(false);
   const query = useQuery(invoicesRetrieveOptions({ path: { id } }));
@@ -61,11 +63,7 @@ export function InvoicePage() {
     { key: "quantity", header: t`Hours`, align: "right", cell: (row) => Number(row.quantity).toLocaleString(i18n.locale, { maximumFractionDigits: 4 }) },
     { key: "price", header: t`Price`, align: "right", cell: (row) => (row.unit_price === null ? !row.is_rated && <Trans>no price</Trans> : money(row.unit_price)) },
     { key: "cost", header: t`Cost`, align: "right", cell: (row) => <span className="aq-nowrap">{money(row.cost)}</span> },
-    {
-      key: "proof",
-      header: t`Proof`,
-      cell: (row) => row.project && <AppLink path={pb.billing({ tab: "usage", period: invoice.period, project: row.project, flavor: row.flavor, site: row.site })}><Trans>usage behind it</Trans></AppLink>,
-    },
+    { key: "proof", header: t`Proof`, cell: (row) => <Opener isOpen={isOpen(row.id)} onToggle={() => toggle(row.id)}><Trans>charges</Trans></Opener> },
   ];
   return (
     <Stack>
@@ -95,13 +93,14 @@ export function InvoicePage() {
             [t`Exact sum`, money(invoice.total)],
             [t`Due on`, <Due key="due" invoice={invoice} />],
             [t`Paid`, money(invoice.paid)],
+            [t`Paid from the wallet`, money(invoice.from_wallet)],
           ]}
         />
       </Panel>
       {isPaying && <NewPayment invoice={invoice} onClose={pay.close} />}
       {invoice.state !== "draft" && !invoice.refers_to && <Panel title={<Trans>Payments</Trans>}><Payments invoice={invoice.id} /></Panel>}
       <Panel title={<Trans>Lines</Trans>}>
-        <QueryTable query={lines} columns={columns} rowKey={(row) => row.id} label={t`Lines`} empty={<Empty title={<Trans>No lines yet</Trans>}><Trans>They appear as usage is metered.</Trans></Empty>} />
+        <QueryTable query={lines} columns={columns} rowKey={(row) => row.id} label={t`Lines`} detail={(row) => isOpen(row.id) && <ChargesOf line={row.id} />} empty={<Empty title={<Trans>No lines yet</Trans>}><Trans>They appear as usage is metered.</Trans></Empty>} />
       </Panel>
     </Stack>
   );

@@ -60,28 +60,28 @@ export function NewPrice({ start = {}, onClose }: { start?: Partial<PriceDraft>;
     <FormDialog
       title={<Trans>Set a price</Trans>}
       verb={<Trans>Set the price</Trans>}
-      size="lg"
+      size="xl"
       onSubmit={form.onSubmit((draft) => create.mutate({ body: priceRequest(draft, books), headers: { "Idempotency-Key": key } }))}
       isPending={create.isPending}
       error={create.error}
       onClose={onClose}
     >
       <Text size="sm" c="dimmed"><Trans>The price that holds when this one begins ends there. What was asked for until then stays as it was.</Trans></Text>
-      <div className="aq-fields">
+      <div className="aq-fields aq-fields-small">
         <Select label={t`Price book`} allowDeselect={false} data={bookChoices} {...form.getInputProps("book")} value={book?.slug ?? null} />
         <Select label={t`What is counted`} allowDeselect={false} data={some(METERS).filter(({ value }) => value !== "reservation")} {...form.getInputProps("meter")} />
         <Select label={t`Flavor`} searchable {...(needsFlavor(values.meter) ? {} : any)} data={flavors} {...choice("flavor")} />
         <Select label={t`Tenant`} searchable clearable placeholder={t`everybody`} data={tenants} {...choice("tenant")} />
       </div>
       <div className="aq-fields">
-        <TextInput label={book ? t`Price of an hour, ${book.currency}` : t`Price of an hour`} withAsterisk inputMode="decimal" placeholder="12.50" {...form.getInputProps("price")} />
+        <TextInput label={book ? t`Price of an hour, ${book.currency}` : t`Price of an hour`} description={t`of a whole card or core; of a GiB; of a kWh`} inputMode="decimal" placeholder="12.50" {...form.getInputProps("price")} />
         <TextInput type="datetime-local" label={t`From`} description={t`empty: now`} {...form.getInputProps("from")} />
         <TextInput type="datetime-local" label={t`Until`} description={t`empty: until another begins`} {...form.getInputProps("to")} />
       </div>
       <TierFields form={form} />
       <Fold label={<Trans>Only for some, and least amounts</Trans>} startsOpen={hasMore} hasError={["tenantClass", "site", "slicingMode", "serviceClass", "minimum_seconds", "step_seconds"].some((field) => field in form.errors)}>
         <Stack>
-          <div className="aq-fields">
+          <div className="aq-fields aq-fields-small">
             <Select label={t`Class of tenant`} {...any} data={some(TENANT_CLASSES)} {...choice("tenantClass")} />
             <Select label={t`Site`} searchable {...any} data={sites} {...choice("site")} />
             <Select label={t`Handed out`} {...any} data={some(MODES)} {...choice("slicingMode")} />

@@ -17,7 +17,7 @@ export function useTenants() {
 export function useBooks() {
   const can = useCan();
   const books = useQuery({ ...priceBooksListOptions(all), enabled: can("price.edit") }).data?.results ?? [];
-  return { books, choices: books.map(({ slug, name, currency }) => ({ value: slug, label: `${name} (${currency})` })) };
+  return { books, choices: books.map(({ slug, name, currency }) => ({ value: slug, label: name.includes(currency) ? name : `${name} (${currency})` })) };
 }
 
 export function useFlavors(): string[] {

@@ -1,9 +1,11 @@
 /** The devices of one node: how each is handed out, who holds it, and where it counts if not here. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Skeleton, Table, Text } from "@mantine/core";
+import { Button, Skeleton, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import type { Accelerator, CardPlace } from "~/api/__generated__";
 import { acceleratorsListOptions } from "~/api/__generated__/@tanstack/react-query.gen";
+import { useCan } from "~/api/session";
 import { formatMemory, formatMilli, formatPercent } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
 import { REASONS } from "~/lib/reasons";
@@ -13,10 +15,13 @@ import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
 import { StateMark } from "~/ui/StateMark";
 import { type Device, nested } from "./figures";
+import { Partitions } from "./Partitions";
+import { partsText } from "./parts";
 
 export function NodeDevices({ node, name }: { node: string; name: string }) {
   const { t } = useLingui();
   const devices = useQuery(acceleratorsListOptions({ query: { node, is_present: true, limit: 200 } }));
+  const [cutting, cut] = useState<{ id: string; label: string }>();
   if (devices.isError && !devices.data) return <ProblemAlert error={devices.error} retry={() => void devices.refetch()} />;
   if (!devices.data) return <Skeleton height={80} />;
   if (devices.data.results.length === 0) return <Text size="sm" c="dimmed"><Trans>No accelerators here.</Trans></Text>;
@@ -35,18 +40,20 @@ export function NodeDevices({ node, name }: { node: string; name: string }) {
             <Table.Th ta="right">{t`Busy`}</Table.Th>
           </Table.Tr>
         </Table.Thead>
-        <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} />)}</Table.Tbody>
+        <Table.Tbody>{nested(devices.data.results).map((device) => <DeviceRow key={device.card.id} {...device} onParts={cut} />)}</Table.Tbody>
       </Table>
       {devices.data.results.some((card) => !card.is_identified && card.counted_at === null) && (
         <Text size="xs" c="dimmed" mt={6}><Trans>Counted only: the site says how many there are; which of them a pod got is known to its node alone.</Trans></Text>
       )}
+      {cutting && <Partitions card={cutting} onClose={() => cut(undefined)} />}
       {devices.data.next && <Text size="xs" c="dimmed"><Trans>The first 200 are shown.</Trans></Text>}
     </div>
   );
 }
 
-function DeviceRow({ card, label, isInside }: Device) {
-  const { i18n } = useLingui();
+function DeviceRow({ card, label, isInside, onParts }: Device & { onParts: (card: { id: string; label: string }) => void }) {
+  const { t, i18n } = useLingui();
+  const can = useCan();
   const isOffered = card.counted_at === null && card.present_parts === 0;
   const health = HEALTHS[card.health];
   return (
@@ -59,7 +66,12 @@ function DeviceRow({ card, label, isInside }: Device) {
         <span className="aq-nowrap">{card.model}</span>
         <Text size="xs" c="dimmed" className="aq-nowrap">{formatMemory(card.memory_mib, i18n.locale)}</Text>
       </Table.Td>
-      <Table.Td><How card={card} /></Table.Td>
+      <Table.Td>
+        <How card={card} />
+        {card.parent === null && card.counted_at === null && can("accelerator.partition") && (
+          <Button size="compact-xs" variant="subtle" px={0} aria-label={t`Parts of ${label}`} onClick={() => onParts({ id: card.id, label: `${card.node_name} ${label}` })}><Trans>Parts</Trans></Button>
+        )}
+      </Table.Td>
       <Table.Td><StateMark tone={health.tone} label={i18n._(health.label)} /></Table.Td>
       <Table.Td ta="right">
         {isOffered ? formatMilli(card.held_milli, i18n.locale) : "–"}
@@ -97,7 +109,7 @@ function How({ card }: { card: Accelerator }) {
 function Wanted({ card }: { card: Accelerator }) {
   const { i18n } = useLingui();
   if (!card.layout || card.layout.state === "applied") return null;
-  const parts = Object.entries(card.layout.wanted).map(([profile, count]) => `${count} × ${profile}`).join(", ");
+  const parts = partsText(card.layout.wanted);
   const reason = REASONS[card.layout.reason];
   return (
     <Text size="xs" c={card.layout.state === "refused" ? "red" : "dimmed"} maw={260} title={card.layout.message}>

@@ -17,6 +17,7 @@ import { Amount } from "./Amount";
 import { NodeCards } from "./ClusterCards";
 import { NodeDevices } from "./NodeDevices";
 import { Guests, Nesting } from "./Nesting";
+import { NodePower } from "./NodePower";
 import { NODE_VERBS } from "./verbs";
 
 export function NodesTable({ cluster: id }: { cluster: string }) {
@@ -111,6 +112,7 @@ function Inside({ node }: { node: Node }) {
     <>
       <Guests node={node} />
       <NodeDevices node={node.id} name={node.name} />
+      <NodePower node={node} />
     </>
   );
 }

@@ -4,7 +4,7 @@ import { Skeleton, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useSyncExternalStore } from "react";
 import type { Allocation } from "~/api/__generated__";
-import { formatMemory, formatMilli, formatPercent, formatThroughput } from "~/lib/format";
+import { formatMemory, formatMilli, formatPercent, formatSpeed } from "~/lib/format";
 import { fleet } from "~/map/fleet";
 import { fleetQuery } from "~/pages/overview/queries";
 import { useLoadedFleet } from "~/map/useLoadedFleet";
@@ -61,8 +61,8 @@ export function LiveFigures({ allocations }: { allocations: Allocation[] }) {
           {allocation.node_name}: {allocation.used_cpu_milli == null ? "–" : <Trans>{formatMilli(allocation.used_cpu_milli, i18n.locale)} of {formatMilli(allocation.cpu_milli, i18n.locale)} cores used</Trans>}
           {" · "}
           {allocation.used_memory_mib == null ? "–" : <Trans>{formatMemory(allocation.used_memory_mib, i18n.locale)} of {formatMemory(allocation.memory_mib, i18n.locale)} memory used</Trans>}
-          {allocation.used_disk_read_kibps != null && <>{" · "}<Trans>disk {formatThroughput(allocation.used_disk_read_kibps, i18n.locale)} read, {formatThroughput(allocation.used_disk_write_kibps ?? 0, i18n.locale)} written</Trans></>}
-          {allocation.used_net_in_kibps != null && <>{" · "}<Trans>network {formatThroughput(allocation.used_net_in_kibps, i18n.locale)} in, {formatThroughput(allocation.used_net_out_kibps ?? 0, i18n.locale)} out</Trans></>}
+          {allocation.used_disk_read_kibps != null && <>{" · "}<Trans>disk {formatSpeed(allocation.used_disk_read_kibps, i18n.locale)} read, {formatSpeed(allocation.used_disk_write_kibps ?? 0, i18n.locale)} written</Trans></>}
+          {allocation.used_net_in_kibps != null && <>{" · "}<Trans>network {formatSpeed(allocation.used_net_in_kibps, i18n.locale)} in, {formatSpeed(allocation.used_net_out_kibps ?? 0, i18n.locale)} out</Trans></>}
           {" · "}
           <Age at={allocation.proof_at} size="xs" staleAfterSeconds={60} />
         </Text>

@@ -6,7 +6,7 @@ import type { Workload } from "~/api/__generated__";
 import { workloadsExplanationOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { useCan } from "~/api/session";
 import { pb } from "~/lib/path-builder";
-import { PLAIN_REASONS, REASONS } from "~/lib/reasons";
+import { hintOf, PLAIN_REASONS } from "~/lib/reasons";
 import { WORKLOAD_STATES } from "~/lib/words";
 import { AppLink } from "~/parts/AppLink";
 import { useReason, useStateWord } from "~/parts/words";
@@ -21,11 +21,11 @@ export function Why({ workload }: { workload: Workload }) {
   const word = useStateWord();
   const reason = useReason();
   const explanation = useQuery(workloadsExplanationOptions({ path: { id: workload.id } }));
-  const hint = REASONS[workload.reason]?.hint;
   const decision = explanation.data;
   const isQueued = workload.state === "queued";
   // A refusal of an earlier time says nothing about what has been placed or ended since.
   const refused = decision?.outcome === "refused" && isQueued ? decision : undefined;
+  const hint = hintOf(workload.reason, refused?.miss?.filter);
   return (
     <Panel
       title={<StateMark tone={WORKLOAD_STATES[workload.state].tone} label={word("workload", workload.state)} />}

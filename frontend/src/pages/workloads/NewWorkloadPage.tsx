@@ -3,27 +3,32 @@ import { Button, Checkbox, Group, MultiSelect, NumberInput, Select, Stack, Text,
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { lazy, useEffect, useState } from "react";
-import { acceleratorModelsListOptions, imagesListOptions, poolsListOptions, projectsListOptions, templatesListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { acceleratorModelsListOptions, estimatesCreateMutation, imagesListOptions, poolsListOptions, projectsListOptions, templatesListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { useCan } from "~/api/session";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
 import { WORKLOAD_KINDS } from "~/lib/words";
 import { LinkButton, splitPath } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { useWord } from "~/parts/words";
+import { asTemplate, type Work } from "~/pages/catalogue/template-draft";
 import { Fold } from "~/ui/Fold";
 import { PageHead, Panel } from "~/ui/Panel";
+import { Cost } from "./Cost";
 import { MachineFields } from "./MachineFields";
 import { Preview } from "./Preview";
 import { badLine, DEFAULTS, type Draft, draftErrors, fromTemplate, isContainer, isOfMore, isPort, toBody } from "./draft";
 import { badLabel, isOfTerms } from "./terms";
 
+const TemplateForm = lazy(() => import("~/pages/catalogue/TemplateForm").then((module) => ({ default: module.TemplateForm })));
 const PlacementFields = lazy(() => import("./PlacementFields").then((module) => ({ default: module.PlacementFields })));
 const MoreFields = lazy(() => import("./MoreFields").then((module) => ({ default: module.MoreFields })));
 
 export function NewWorkloadPage() {
   const { t } = useLingui();
   const word = useWord();
+  const can = useCan();
   const navigate = useNavigate();
   const search = useSearch({ strict: false });
   const [key] = useState(freshKey);
@@ -67,8 +72,10 @@ export function NewWorkloadPage() {
     onError: (error) => form.setErrors(draftErrors(error)),
   });
   const preview = useMutation({ ...workloadsPreviewMutation(), onError: (error) => form.setErrors(draftErrors(error)) });
+  const estimate = useMutation(estimatesCreateMutation());
   // An answer is about what was asked, not about what has been typed since.
   const [asked, setAsked] = useState("");
+  const [kept, keep] = useState<Work>();
   const errors = Object.keys(form.errors);
   const first = (found: { id: string }[] | undefined) => (found?.length === 1 ? found[0]?.id : undefined);
   const draft = { ...form.values, project: form.values.project || first(projects.data?.results) || "", pool: form.values.pool || first(pools.data?.results) || "" };
@@ -90,6 +97,7 @@ export function NewWorkloadPage() {
     const named = { ...draft, name: draft.name.trim() || t`Try` };
     setAsked(JSON.stringify(toBody(draft)));
     preview.mutate({ body: toBody(named) });
+    estimate.mutate({ body: toBody(named) });
   };
   return (
     <Stack maw={760}>
@@ -137,10 +145,16 @@ export function NewWorkloadPage() {
             </Fold>
             <Fold label={t`More: variables, ports, storage, secrets`} hasError={errors.some(isOfMore)}><MoreFields form={form} /></Fold>
             {preview.error && <ProblemAlert error={preview.error} />}
-            {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}
+            {asked === JSON.stringify(toBody(draft)) && (
+              <>
+                {preview.data && <Preview found={preview.data} />}
+                {estimate.data && <Cost found={estimate.data} />}
+              </>
+            )}
             <Group justify="space-between">
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>
+                {can("catalogue.edit") && <Button variant="default" onClick={() => keep(asTemplate(toBody(draft)))}><Trans>Save as a template</Trans></Button>}
                 <Button variant="default" loading={preview.isPending} onClick={tryOut}><Trans>Would it run now?</Trans></Button>
                 <LinkButton path={pb.workloads()} variant="default"><Trans>Back</Trans></LinkButton>
                 <Button type="submit" loading={create.isPending}><Trans>Submit</Trans></Button>
@@ -148,6 +162,7 @@ export function NewWorkloadPage() {
             </Group>
           </Stack>
         </form>
+        {kept && <Suspense fallback={null}><TemplateForm work={kept} onClose={() => keep(undefined)} /></Suspense>}
       </Panel>
     </Stack>
   );
