@@ -35,6 +35,9 @@ class MonthSerializer(serializers.ModelSerializer[Month]):
     unrated = serializers.IntegerField(help_text="Charges without a price.")
     uncharged = serializers.IntegerField(help_text="Usage records that are not charged yet.")
     gaps = serializers.IntegerField(help_text="Open ones, until its end.")
+    accepted = serializers.ListField(
+        child=serializers.CharField(), help_text="What was in the way, and is closed over."
+    )
     in_the_way = serializers.SerializerMethodField()
     actions = serializers.SerializerMethodField()
 
@@ -45,7 +48,6 @@ class MonthSerializer(serializers.ModelSerializer[Month]):
             "unrated", "uncharged", "gaps", "in_the_way", "accepted", "asked_by", "ledger_seq", "closed_at",
             "archive_sha256", "archive_bytes", "created_at", "version", "actions",
         ]  # fmt: skip
-        extra_kwargs = {"accepted": {"help_text": "What was in the way, and closed over."}}
 
     def get_in_the_way(self, found: Month) -> list[str]:
         return months.in_the_way(found)

@@ -73,7 +73,7 @@ def _multiply(rows: int) -> None:
     """Copies of the usage there is, until there are so many charges."""
     ids: list[UUID] = list(Charge.objects.filter(category="usage").values_list("pk", flat=True))
     times = max(0, -(-(rows - Charge.objects.count()) // len(ids)))
-    names = [field.column for field in Charge._meta.concrete_fields]
+    names = [str(field.column) for field in Charge._meta.concrete_fields]
     anew = {"id": "md5(c.id::text || k)::uuid", "position": "c.position + 1000000 * k"}
     values = [anew.get(name, f'c."{name}"') for name in names]
     sql = _COPY.format(columns=", ".join(f'"{n}"' for n in names), values=", ".join(values))

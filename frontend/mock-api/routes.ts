@@ -9,7 +9,7 @@ import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
 import { sensorsOf, switched } from "./sensors.ts";
 import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
-import { books, capacity, commitments, gaps, hoursOf, make, proposals, taxes, terms } from "./money.ts";
+import { books, capacity, commitments, gaps, hoursOf, make, months, positions, proposals, settlements, taxes, terms } from "./money.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -29,10 +29,10 @@ export interface Answer {
 }
 
 const PERMISSIONS =
-  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet"
+  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet month"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue month.close price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -105,6 +105,8 @@ const TABLES: Record<string, () => readonly object[]> = {
   budgets: () => budgets,
   wallets: () => wallets,
   credits: () => credits,
+  months: () => months,
+  settlements: () => settlements,
   tokens: () => tokens,
   images: () => images,
   templates: () => templates.filter((each) => !each.is_archived),
@@ -234,6 +236,7 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     const told = costsOf(id, query);
     return told ? { status: 200, body: told } : problem(404, "not-found", "There is no such thing here");
   }
+  if (noun === "settlements" && id === "positions") return { status: 200, body: positions };
   if (noun === "placement-policies") return { status: 200, body: policies };
   if (noun === "queue-orders") return { status: 200, body: orders };
   if (noun === "estimates") return { status: 200, body: estimated(body) };

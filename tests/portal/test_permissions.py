@@ -79,12 +79,12 @@ EXPECTED = {
     "export.view": "AFof",
     "export.edit": "AFof",
     "invoice.issue": "AF",
+    "month.view": "AVF",
+    "month.close": "AF",
     "budget.view": "AVFof",
     "budget.edit": "AFo",
     "wallet.view": "AVFof",
     "wallet.edit": "AF",
-    "month.view": "AVF",
-    "month.close": "AF",
 }
 
 

@@ -1795,9 +1795,9 @@ export type Month = {
     gaps: number;
     readonly in_the_way: Array<string>;
     /**
-     * What was in the way, and closed over.
+     * What was in the way, and is closed over.
      */
-    accepted: unknown;
+    accepted: Array<string>;
     asked_by: string;
     ledger_seq: number | null;
     closed_at: string | null;
@@ -4667,9 +4667,9 @@ export type MonthWritable = {
      */
     gaps: number;
     /**
-     * What was in the way, and closed over.
+     * What was in the way, and is closed over.
      */
-    accepted: unknown;
+    accepted: Array<string>;
     asked_by: string;
     ledger_seq: number | null;
     closed_at: string | null;
