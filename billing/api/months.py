@@ -57,8 +57,10 @@ class MonthSerializer(serializers.ModelSerializer[Month]):
 
 
 class CloseSerializer(serializers.Serializer[Any]):
-    accept = serializers.MultipleChoiceField(
-        choices=[(code, code) for code in months.ACCEPTABLE], required=False, help_text="What it is closed over."
+    accept = serializers.ListField(
+        child=serializers.ChoiceField([(code, code) for code in months.ACCEPTABLE]),
+        required=False,
+        help_text="What it is closed over.",
     )
 
 

@@ -2,6 +2,7 @@
 import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, NodePower, Overview, Session } from "../src/api/__generated__";
 import { images, makeTemplate, templates } from "./catalogue.ts";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
+import { charges, costsOf, eventsOf } from "./costs.ts";
 import { cut, deviceOf, devicesOn, layoutOf, summary } from "./devices.ts";
 import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
@@ -90,6 +91,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   allocations: () => allocations,
   prices: () => prices,
   "usage-records": () => usage,
+  charges,
   invoices: () => invoices,
   "price-books": () => books,
   "tax-rules": () => taxes,
@@ -226,6 +228,10 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     return refused.length > 0 ? invalid(refused) : { status: 200, body: tried(body) };
   }
   if (noun === "settlements" && id === "positions") return { status: 200, body: positions };
+  if (noun === "costs") {
+    const told = costsOf(id, query);
+    return told ? { status: 200, body: told } : problem(404, "not-found", "There is no such thing here");
+  }
   if (noun === "placement-policies") return { status: 200, body: policies };
   if (noun === "queue-orders") return { status: 200, body: orders };
   if (noun === "workloads" && id === "preview") return { status: 200, body: previewed(body) };
@@ -251,6 +257,7 @@ function look(noun: string, row: Row, part: string | undefined, query: URLSearch
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
   if (noun === "nodes" && part === "sensors") return { status: 200, body: sensorsOf(String(row.id)) };
+  if (noun === "usage-records" && part === "events") return { status: 200, body: eventsOf() };
   if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");

@@ -2012,7 +2012,7 @@ export type NewExportTargetRequest = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
 };
@@ -4766,7 +4766,7 @@ export type NewExportTargetRequestWritable = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
     access_key: string;
