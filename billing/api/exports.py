@@ -203,7 +203,7 @@ class NewExportTargetSerializer(serializers.Serializer[Any]):
     endpoint = serializers.CharField(max_length=2000, help_text="https://host, of S3 or of what speaks it.")
     bucket = serializers.RegexField(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     prefix = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9/_.=-]*$", max_length=199, required=False)
-    region = serializers.RegexField(r"^[a-z0-9-]+$", max_length=63, required=False, default="us-east-1")
+    region = serializers.RegexField(r"^[a-z0-9][a-z0-9-]*$", max_length=63, required=False, default="us-east-1")
     path_style = serializers.BooleanField(required=False, default=True)
     access_key = serializers.CharField(max_length=200, write_only=True)
     secret_key = serializers.CharField(max_length=200, write_only=True)

@@ -88,6 +88,14 @@ def test_a_day_is_one_of_the_billing_time_zone(books: Books) -> None:
     assert [p["start"] for p in hours["series"][0]["points"]] == ["2026-11-10T02:00:00Z", "2026-11-11T03:00:00Z"]
 
 
+def test_the_greatest_come_first_and_all_others_are_one_series_with_one_point_a_step(books: Books) -> None:
+    every = sorted((Decimal(s["total"]) for s in books.ask(by="project", top=50)["series"]), reverse=True)
+    assert len(every) >= 4
+    found = books.ask(by="project", top=2)["series"]
+    assert [Decimal(s["total"]) for s in found] == [*every[:2], sum(every[2:])]
+    assert [(len(s["keys"]), len(s["points"])) for s in found] == [(1, 1), (1, 1), (0, 1)]
+
+
 def test_a_month_is_named_as_well_as_told_by_its_edges(books: Books) -> None:
     named = books.finance.get("/api/v1/costs", {"period": "2026-11", "step": "day"}).json()
     assert named == books.ask(step="day")

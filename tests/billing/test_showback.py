@@ -111,6 +111,13 @@ def test_days_of_idle_cost_add_up_to_the_whole(finance: Any) -> None:
     assert sum(Decimal(part["cost"]) for part in parts) == yard.cost
 
 
+def test_only_use_of_that_time_bears_its_idle_cost(finance: Any) -> None:
+    Yard()  # Alpha used in the first hour, Beta in the second
+    first = ask(finance, "idle", start=at(0).isoformat(), end=at(60).isoformat())
+    second = ask(finance, "idle", start=at(60).isoformat(), end=at(120).isoformat())
+    assert [[share["tenant_name"] for share in part["shares"]] for part in (first, second)] == [["Alpha"], ["Beta"]]
+
+
 def test_by_quota_it_is_borne_by_those_who_were_promised(finance: Any) -> None:
     yard = Yard()
     Quota.objects.filter(tenant=yard.estate.tenant).update(nominal_milli=1000)
@@ -320,6 +327,10 @@ def test_reservations_to_come_are_added_and_tax_is_not() -> None:
     commitments.buy(
         by=SYSTEM, tenant=estate.tenant, flavor=estate.flavor, held_milli=2000, unit_price=Decimal(3), currency="CNY",
         start=start, end=start + timedelta(days=30),
+    )  # fmt: skip
+    commitments.buy(
+        by=SYSTEM, tenant=estate.tenant, flavor=estate.flavor, held_milli=9000, unit_price=Decimal(7), currency="CNY",
+        start=NOVEMBER.end, end=NOVEMBER.end + timedelta(days=1),
     )  # fmt: skip
     now = datetime(2026, 11, 10, 16, tzinfo=UTC)
     (found,) = foretold(now)

@@ -34,15 +34,6 @@ export const TIER_SCOPES: Record<TierScopeEnum, MessageDescriptor> = {
   user: msg`by user`,
 };
 
-/** What hinders the closing of a month. */
-export const IN_THE_WAY: Record<string, MessageDescriptor> = {
-  "month-not-over": msg`The month is not over`,
-  "earlier-month-open": msg`An earlier month is not closed`,
-  "unrated-usage": msg`Usage has no price`,
-  "open-gaps": msg`Sites are silent about work that ran`,
-};
-export const ACCEPTABLE = ["unrated-usage", "open-gaps"] as const;
-
 export const ON_EXHAUSTED: Record<OnExhaustedEnum, MessageDescriptor> = {
   refuse: msg`new work is refused`,
   stop: msg`new work is refused, and old work suspended`,
@@ -52,3 +43,12 @@ export const CREDIT_KINDS: Record<CreditKind, MessageDescriptor> = {
   "top-up": msg`paid in`,
   grant: msg`granted`,
 };
+
+/** What hinders the closing of a month. */
+export const IN_THE_WAY: Record<string, MessageDescriptor> = {
+  "month-not-over": msg`The month is not over`,
+  "earlier-month-open": msg`An earlier month is not closed`,
+  "unrated-usage": msg`Usage has no price`,
+  "open-gaps": msg`Sites are silent about work that ran`,
+};
+export const ACCEPTABLE = ["unrated-usage", "open-gaps"] as const;

@@ -40,7 +40,7 @@ export function Budgets() {
         </>
       ),
     },
-    { key: "month", header: t`Month`, cell: (row) => row.period },
+    { key: "month", header: t`Month`, cell: (row) => <span className="aq-nowrap">{row.period}</span> },
     { key: "bar", header: t`Spent`, cell: (row) => <BudgetBar budget={row} /> },
     { key: "left", header: t`Left`, align: "right", cell: (row) => <span className="aq-nowrap">{formatMoneyShort(row.left, row.currency, i18n.locale)}</span> },
     { key: "alerts", header: t`Reached`, cell: (row) => <Reached budget={row} /> },

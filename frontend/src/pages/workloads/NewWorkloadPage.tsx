@@ -155,7 +155,7 @@ export function NewWorkloadPage() {
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>
                 {can("catalogue.edit") && <Button variant="default" onClick={() => keep(asTemplate(toBody(draft)))}><Trans>Save as a template</Trans></Button>}
-                <Button variant="default" loading={preview.isPending} onClick={tryOut}><Trans>Would it run now, and at what cost?</Trans></Button>
+                <Button variant="default" loading={preview.isPending} onClick={tryOut}><Trans>Would it run now?</Trans></Button>
                 <LinkButton path={pb.workloads()} variant="default"><Trans>Back</Trans></LinkButton>
                 <Button type="submit" loading={create.isPending}><Trans>Submit</Trans></Button>
               </Group>
