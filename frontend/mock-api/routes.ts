@@ -102,6 +102,7 @@ const TABLES: Record<string, () => readonly object[]> = {
   "usage-gaps": () => gaps,
   "capacity-hours": () => capacity,
   payments: () => [],
+  "billing-profiles": () => [],
   budgets: () => budgets,
   wallets: () => wallets,
   credits: () => credits,

@@ -1,4 +1,4 @@
-/** By which book, and as which class, each tenant pays from an instant on. */
+/** By which book, and as which class, each tenant pays from an instant on; and whom its invoices are made out to. */
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Checkbox, Group, Select, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
@@ -21,6 +21,7 @@ import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { useWord } from "~/parts/words";
 import { Empty } from "~/ui/Panel";
 import { useBooks, useTenants } from "./choices";
+import { Profiles } from "./Profiles";
 
 const query = { ...billingTermsListInfiniteOptions({ query: { limit: 100 } }), ...byCursor };
 
@@ -53,6 +54,7 @@ export function Terms() {
         empty={<Empty title={<Trans>No terms yet</Trans>}><Trans>Every tenant pays by the default book, as external.</Trans></Empty>}
       />
       {isSetting && <NewTerm onClose={close} />}
+      <Profiles />
     </>
   );
 }
