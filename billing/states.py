@@ -33,6 +33,24 @@ PROPOSAL_ARROWS = {
 }
 
 
+class MonthState(StrEnum):
+    OPEN = "open"
+    CHARGING = "charging"
+    ISSUING = "issuing"
+    SETTLED = "settled"
+    CLOSED = "closed"
+
+
+# All by actions/closing.py, once finance has asked for it.
+MONTH_ARROWS = {
+    MonthState.OPEN: frozenset({MonthState.CHARGING}),  # finance
+    MonthState.CHARGING: frozenset({MonthState.ISSUING, MonthState.OPEN}),  # all is charged; or something is in the way
+    MonthState.ISSUING: frozenset({MonthState.SETTLED}),  # all drafts are issued, and the settlement is posted
+    MonthState.SETTLED: frozenset({MonthState.CLOSED}),  # the archive is written
+    MonthState.CLOSED: frozenset(),
+}
+
+
 class ExportState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"

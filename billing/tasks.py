@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from billing import capacity, gaps, metering
-from billing.actions import drafts, exporting, exports, spending, wallets
+from billing.actions import closing, drafts, exporting, exports, months, spending, wallets
 from billing.models import Export
 from billing.policy import policy
 from portal import hints
@@ -38,6 +38,20 @@ def sweep_invoices() -> None:
 @shared_task
 def refresh_drafts(tenant_id: str) -> None:
     drafts.refresh(tenant_id=UUID(tenant_id), policy=policy())
+
+
+@shared_task
+def sweep_months() -> None:
+    months.ensure(policy=policy())
+    for month_id in closing.under_way():
+        hints.send("billing.tasks.close_month", str(month_id))
+
+
+# A step may read a whole month, and holds no lease: it may be cut off anywhere, and two of it do no harm.
+@shared_task(soft_time_limit=1800, time_limit=1860)
+def close_month(month_id: str) -> None:
+    if closing.run(month_id=UUID(month_id), policy=policy(), seconds=30):
+        hints.send("billing.tasks.close_month", month_id)
 
 
 @shared_task

@@ -33,6 +33,7 @@ app.conf.beat_schedule = {
     "sweep_gaps": {"task": "billing.tasks.sweep_gaps", "schedule": 60.0, "options": {"expires": 60}},
     "sweep_capacity": {"task": "billing.tasks.sweep_capacity", "schedule": 120.0, "options": {"expires": 120}},
     "sweep_invoices": {"task": "billing.tasks.sweep_invoices", "schedule": 10.0, "options": {"expires": 10}},
+    "sweep_months": {"task": "billing.tasks.sweep_months", "schedule": 60.0, "options": {"expires": 60}},
     "sweep_exports": {"task": "billing.tasks.sweep_exports", "schedule": 5.0, "options": {"expires": 5}},
     "sweep_budgets": {"task": "billing.tasks.sweep_budgets", "schedule": 15.0, "options": {"expires": 15}},
     "sweep_wallets": {"task": "billing.tasks.sweep_wallets", "schedule": 300.0, "options": {"expires": 300}},

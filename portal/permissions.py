@@ -92,6 +92,8 @@ TABLE: dict[str, frozenset[Role]] = {
         "export.view": _FINANCE,  # what leaves is for those who answer for it
         "export.edit": _FINANCE,
         "invoice.issue": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
+        "month.view": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE, _R.PLATFORM_VIEWER},
+        "month.close": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE},
         "budget.view": _MONEY,
         "budget.edit": {_R.PLATFORM_ADMIN, _R.PLATFORM_FINANCE, _R.TENANT_OWNER},  # owners: those of projects
         "wallet.view": _MONEY,

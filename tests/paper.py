@@ -3,9 +3,23 @@
 import io
 import re
 from decimal import Decimal
+from typing import Any
+from zipfile import ZipFile
 
 import pypdfium2
 from pypdfium2 import raw
+
+
+def text_of(answer: Any) -> str:
+    """What an answer of the API says, also when it is a PDF or a workbook."""
+    content: bytes = answer.getvalue()
+    kind = answer.headers.get("Content-Type", "")
+    if kind == "application/pdf":
+        return Read(content).text.replace("\n", "")
+    if "spreadsheetml" in kind:
+        with ZipFile(io.BytesIO(content)) as parts:
+            return "\n".join(parts.read(name).decode() for name in parts.namelist())
+    return content.decode()
 
 
 class Read:

@@ -24,6 +24,7 @@ from billing.models import (
     ChargeCategory,
     Invoice,
     LedgerTransaction,
+    Month,
     PriceVersion,
     TransactionKind,
     UsageRecord,
@@ -33,7 +34,7 @@ from billing.policy import Policy
 from billing.rating import RULE_VERSION, ZERO, Meter, PriceWindow, product
 from billing.rating.charges import Rated, pricing_of, unit_of
 from billing.rating.money import plus
-from billing.states import InvoiceState
+from billing.states import InvoiceState, MonthState
 from portal.audit import SYSTEM, Actor
 from portal.models import Tenant
 
@@ -47,7 +48,7 @@ def closed_before(now: datetime) -> datetime:
 
 
 # That may be for a charge: whether one is, is found by rating.
-_PRICES = PriceVersion.objects.filter(
+PRICES = PriceVersion.objects.filter(
     Q(tenant=None) | Q(tenant_id=OuterRef("tenant_id")),
     Q(valid_to=None) | Q(valid_to__gt=OuterRef("period_start")),
     flavor_id=OuterRef("flavor_id"), meter=OuterRef("meter"), currency=OuterRef("currency"),
@@ -101,7 +102,7 @@ def rate_again(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM) -> int:
     unrated = (
         Charge.objects.live()
         .filter(tenant_id=tenant_id, category=ChargeCategory.USAGE, price_version_id=None)
-        .filter(Exists(_PRICES))
+        .filter(Exists(PRICES))
         .order_by("period_start", "id")[:AT_ONCE]
     )
     found = list(unrated)
@@ -170,12 +171,13 @@ _COPIED = [
 
 
 class Calendar:
-    """The months of a tenant, and which of them it was asked to pay already."""
+    """The months of a tenant, and which of them it was asked to pay already, or are closed."""
 
     def __init__(self, tenant_id: UUID, policy: Policy) -> None:
         self._zone = policy.zone
         asked = Invoice.objects.filter(tenant_id=tenant_id).exclude(state=InvoiceState.DRAFT)
-        self.invoiced = set(asked.values_list("period_start", flat=True))
+        closed = Month.objects.filter(state=MonthState.CLOSED)
+        self.invoiced = {*asked.values_list("period_start", flat=True), *closed.values_list("period_start", flat=True)}
 
     def of(self, at: datetime) -> Period:
         return month_of(at, self._zone)

@@ -75,7 +75,7 @@ def refresh(*, tenant_id: UUID, policy: Policy) -> None:
         *existing.values_list("period_start", flat=True),
     }
     for period in sorted({month_of(at, policy.zone) for at in instants}, key=lambda p: p.start):
-        for currency in sorted(_currencies(tenant_id, period, policy)):
+        for currency in sorted(currencies_of(tenant_id, period, policy)):
             rebuild(SYSTEM, tenant_id, period, policy, currency)
     Mark.objects.filter(pk=mark.pk).update(at=Now())
 
@@ -133,7 +133,7 @@ def rebuild(by: Actor, tenant_id: UUID, period: Period, policy: Policy, currency
     return invoice
 
 
-def _currencies(tenant_id: UUID, period: Period, policy: Policy) -> set[str]:
+def currencies_of(tenant_id: UUID, period: Period, policy: Policy) -> set[str]:
     here = Charge.objects.filter(tenant_id=tenant_id, billing_period_start=period.start)
     return {
         *here.order_by().values_list("currency", flat=True).distinct(),

@@ -33,6 +33,12 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
     drafts.catch_up(tenant_id=invoice.tenant_id, policy=policy, until=period.end, period=period)
     drafts.rebuild(by, invoice.tenant_id, period, policy, invoice.currency)
     invoice.refresh_from_db()
+    fix(by, invoice, policy)
+    return invoice
+
+
+def fix(by: Actor, invoice: Invoice, policy: Policy) -> None:
+    """Issue a draft as it stands. The caller holds it and its tenant, and has just rebuilt it."""
     lines = list(invoice.lines.order_by("position"))
     if not lines:
         raise Conflict("There is nothing on this draft to ask for.")
@@ -55,7 +61,6 @@ def issue(*, by: Actor, invoice: Invoice, policy: Policy) -> Invoice:
     )  # fmt: skip
     if payable > 0 and wallets.pay(by, invoice, payable) == payable:
         move(invoice, InvoiceState.PAID, by=by, reason="PaidFromWallet")
-    return invoice
 
 
 @transaction.atomic

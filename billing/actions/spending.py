@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Min, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing.actions import charges
@@ -60,10 +61,12 @@ def lock(tenant_id: UUID) -> None:
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
 
 
-def due() -> list[UUID]:
+def due(limit: int = 500) -> list[UUID]:
     """Tenants that have budgets, those not looked at for longest first."""
-    rows = Budget.objects.filter(ended_at=None).order_by(F("settled_at").asc(nulls_first=True))
-    return list(dict.fromkeys(rows.values_list("tenant_id", flat=True)))
+    tenants = Budget.objects.filter(ended_at=None).order_by().values("tenant_id").annotate(
+        at=Min(Coalesce("settled_at", "created_at"))
+    )  # fmt: skip
+    return list(tenants.order_by("at", "tenant_id").values_list("tenant_id", flat=True)[:limit])
 
 
 @transaction.atomic

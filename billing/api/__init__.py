@@ -9,10 +9,12 @@ from billing.api.costs import CostsViewSet
 from billing.api.exports import ExportScheduleViewSet, ExportTargetViewSet, ExportViewSet
 from billing.api.invoices import InvoiceViewSet
 from billing.api.metering import CapacityHourViewSet, UsageGapViewSet
+from billing.api.months import MonthViewSet
 from billing.api.payments import PaymentViewSet
 from billing.api.prices import PriceViewSet
 from billing.api.profiles import BillingProfileViewSet
 from billing.api.proposals import ProposalViewSet
+from billing.api.settlements import SettlementViewSet
 from billing.api.usage import UsageRecordViewSet
 from billing.api.wallets import CreditViewSet, WalletViewSet
 
@@ -39,3 +41,5 @@ def routes(router: Any) -> None:
     router.register("credits", CreditViewSet, "credits")
     router.register("billing-profiles", BillingProfileViewSet, "billing_profiles")
     router.register("payments", PaymentViewSet, "payments")
+    router.register("months", MonthViewSet, "months")
+    router.register("settlements", SettlementViewSet, "settlements")

@@ -35,12 +35,24 @@ class PdfRenderer(JSONRenderer):
 PDF_RENDERERS: Any = [JSONRenderer, PdfRenderer]
 
 
-class PdfResponse(HttpResponse):
-    def __init__(self, content: bytes, name: str) -> None:
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX_SCHEMA: Any = {(200, XLSX): OpenApiTypes.BINARY}
+
+
+class XlsxRenderer(JSONRenderer):
+    """As that of CSV."""
+
+    media_type = XLSX
+    format = "xlsx"
+
+
+XLSX_RENDERERS: Any = [JSONRenderer, XlsxRenderer]
+
+
+class FileResponse(HttpResponse):
+    def __init__(self, content: bytes, name: str, content_type: str) -> None:
         super().__init__(
-            content,
-            content_type="application/pdf",
-            headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
+            content, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
         )
 
 
@@ -52,6 +64,17 @@ class PiecesResponse(StreamingHttpResponse):
         pieces: Any = iter(self.streaming_content)  # type: ignore[arg-type]  # made from a plain iterator
         while (piece := await following(pieces, None)) is not None:
             yield piece
+
+
+class JsonPieces(PiecesResponse):
+    """A JSON document that is too large to be held, with its hash."""
+
+    def __init__(self, pieces: Iterator[bytes], name: str, sha256: str) -> None:
+        super().__init__(
+            pieces,
+            content_type="application/json",
+            headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-SHA256": sha256},
+        )
 
 
 class CsvResponse(PiecesResponse):

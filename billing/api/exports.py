@@ -170,7 +170,7 @@ class ExportViewSet(OwnedViewSet):
             raise Conflict("The files of this export are at its target.")
         # Only what was written down: the name is never a path of the caller's making.
         if name not in {file["name"] for file in export.files}:
-            raise NotFound("This export has no such file.")
+            raise Invalid.field("name", "This export has no such file.", "no-such-file")
         path: Path = settings.EXPORTS_DIR / str(export.pk) / name
         if not path.is_file():
             raise NotFound("The file is not on this machine any more.")
@@ -202,8 +202,8 @@ class NewExportTargetSerializer(serializers.Serializer[Any]):
     slug = serializers.CharField(max_length=63, validators=[slug_rule])
     endpoint = serializers.CharField(max_length=2000, help_text="https://host, of S3 or of what speaks it.")
     bucket = serializers.RegexField(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    prefix = serializers.RegexField(r"^[A-Za-z0-9/_.=-]*$", max_length=199, default="", allow_blank=True)
-    region = serializers.RegexField(r"^[a-z0-9-]+$", max_length=63, required=False, default="us-east-1")
+    prefix = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9/_.=-]*$", max_length=199, required=False)
+    region = serializers.RegexField(r"^[a-z0-9][a-z0-9-]*$", max_length=63, required=False, default="us-east-1")
     path_style = serializers.BooleanField(required=False, default=True)
     access_key = serializers.CharField(max_length=200, write_only=True)
     secret_key = serializers.CharField(max_length=200, write_only=True)

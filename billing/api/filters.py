@@ -10,7 +10,7 @@ from billing.policy import policy
 from portal.errors import Invalid
 
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
-_month_rule = RegexValidator(MONTH, "Write a month as 2026-11.", code="not-a-month")
+MONTH_RULE = RegexValidator(MONTH, "Write a month as 2026-11.", code="not-a-month")
 
 
 def period_named(label: str) -> Period:
@@ -23,5 +23,5 @@ def period_named(label: str) -> Period:
 
 def month_filter(method: str) -> Any:
     return django_filters.CharFilter(
-        method=method, validators=[_month_rule], help_text="A month of the billing time zone, as 2026-11."
+        method=method, validators=[MONTH_RULE], help_text="A month of the billing time zone, as 2026-11."
     )

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import drafts, invoices
-from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, PdfResponse
+from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, FileResponse
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine, Payment
@@ -253,7 +253,8 @@ class InvoiceViewSet(ReadViewSet):
         except ValueError as error:
             raise Invalid.field("language", "There is en, and zh.", "unknown-language") from error
         content = pdf.write(bills.bill_of(invoice, policy()), language)
-        return PdfResponse(content, invoice.number or f"draft-{invoice.period}-{invoice.pk}")
+        name = invoice.number or f"draft-{invoice.period}-{invoice.pk}"
+        return FileResponse(content, f"{name}.pdf", "application/pdf")
 
     @extend_schema(responses=OpenApiTypes.OBJECT, filters=False)
     @action(detail=True, methods=["get"], url_path=r"fapiao\.json", pagination_class=None)

@@ -66,10 +66,10 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         rules = policy()
         last_month = month_of(month_of(timezone.now(), rules.zone).start - timedelta(days=1), rules.zone)
         with Clock() as filling:
-            made = _fill(tenants, events, skus, last_month, rules)
+            made = fill(tenants, events, skus, last_month, rules)
         queries = [0]
         with Clock() as clock, _counted(queries):
-            issued = _close(made, last_month, rules)
+            issued = close_month(made, last_month, rules)
         with Clock() as proving:
             broken = list(ledger.verify())
         ours = Charge.objects.filter(tenant_id__in=made)
@@ -97,7 +97,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def _close(tenants: list[Any], period: Period, rules: Policy) -> int:
+def close_month(tenants: list[Any], period: Period, rules: Policy) -> int:
     issued = 0
     for tenant in Tenant.objects.filter(pk__in=tenants).order_by("pk"):
         invoice = drafts.draft(by=SYSTEM, tenant=tenant, period=period, policy=rules)
@@ -116,7 +116,7 @@ def _counted(queries: list[int]) -> Iterator[None]:
         yield
 
 
-def _fill(tenants: int, events: int, skus: int, period: Period, rules: Policy) -> list[Any]:
+def fill(tenants: int, events: int, skus: int, period: Period, rules: Policy) -> list[Any]:
     made = Tenant.objects.bulk_create(Tenant(slug=f"bench-{n}", name=f"Institute {n}") for n in range(tenants))
     projects = Project.objects.bulk_create(
         Project(tenant=tenant, slug=f"p{n}", name=f"Project {n}") for tenant in made for n in range(_PROJECTS)

@@ -1,4 +1,4 @@
-"""How fast rows of FOCUS are written, and in how much memory. No database is asked: the rows are made up as they go."""
+"""How fast rows of FOCUS are written, and in how much memory: made up as they go, or read from a ledger."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from billing.bench import charges
+from billing.bench import charges, ledger
 from billing.exports.focus.cost_and_usage import COST_AND_USAGE_1_2, COST_AND_USAGE_1_4
 from billing.exports.focus.export import Layout, Snapshot, export
 from billing.exports.focus.formats import Format
@@ -21,11 +21,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=[form.value for form in Format], default="parquet")
     parser.add_argument("--focus", choices=["1.2", "1.4"], default="1.4", help="version of FOCUS (1.4)")
     parser.add_argument("--rows-per-chunk", type=int, default=1_000_000)
+    parser.add_argument("--from-ledger", action="store_true", help="rows of a ledger, in a database made for it")
     parser.add_argument("--folder", type=Path, help="where to write; needs room (a folder for temporary files)")
 
 
 def run(options: dict[str, Any]) -> dict[str, Any]:
     count = options["rows"]
+    if options["from_ledger"]:
+        return ledger.run(options)
     dataset = COST_AND_USAGE_1_2 if options["focus"] == "1.2" else COST_AND_USAGE_1_4
     layout = Layout(Format(options["format"]), rows_per_chunk=options["rows_per_chunk"])
     snapshot = Snapshot(f"bench-{count}", dataset, lambda after: charges.rows(count, after))

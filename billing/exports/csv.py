@@ -38,7 +38,7 @@ def invoice_csv(invoice: Invoice) -> Iterator[str]:
         "period_end": invoice.period_end,
     }
     lines = InvoiceLine.objects.filter(invoice=invoice).order_by("position").iterator(_PIECE)
-    return _stream(
+    return stream(
         INVOICE_COLUMNS,
         ([head.get(name) if name in head else _value(line, name) for name in INVOICE_COLUMNS] for line in lines),
     )
@@ -47,14 +47,14 @@ def invoice_csv(invoice: Invoice) -> Iterator[str]:
 def usage_csv(records: Any) -> Iterator[str]:
     """Usage records, as filtered and scoped by the caller."""
     found: Iterable[UsageRecord] = records.iterator(_PIECE)
-    return _stream(USAGE_COLUMNS, ([_value(record, name) for name in USAGE_COLUMNS] for record in found))
+    return stream(USAGE_COLUMNS, ([_value(record, name) for name in USAGE_COLUMNS] for record in found))
 
 
 def _value(row: Any, column: str) -> Any:
     return getattr(row, _NAMES.get(column, column))
 
 
-def _stream(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:
+def stream(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(columns)

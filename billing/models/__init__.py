@@ -10,6 +10,7 @@ from billing.models.gaps import UsageGap
 from billing.models.invoices import Invoice, InvoicedCharge, InvoiceLine, NumberSeries
 from billing.models.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerTransaction, TransactionKind
 from billing.models.marks import Mark
+from billing.models.months import Month, SettlementLine
 from billing.models.payments import Payment
 from billing.models.prices import PriceVersion
 from billing.models.profiles import BillingProfile
@@ -21,6 +22,6 @@ __all__ = [
     "AccountKind", "BillingProfile", "BillingTerm", "Budget", "BudgetAlert", "BudgetHold", "CapacityHour", "Charge",
     "ChargeCategory", "Commitment", "Credit", "CreditUse", "Every", "Export", "ExportKind", "ExportSchedule",
     "ExportTarget", "Invoice", "InvoiceLine", "InvoicedCharge", "LedgerAccount", "LedgerEntry", "LedgerTransaction",
-    "Mark", "NumberSeries", "OnExhausted", "Payment", "PriceBook", "PriceVersion", "Proposal", "TaxRule",
-    "TenantClass", "TransactionKind", "UsageGap", "UsageRecord", "Wallet",
+    "Mark", "Month", "NumberSeries", "OnExhausted", "Payment", "PriceBook", "PriceVersion", "Proposal",
+    "SettlementLine", "TaxRule", "TenantClass", "TransactionKind", "UsageGap", "UsageRecord", "Wallet",
 ]  # fmt: skip

@@ -141,6 +141,11 @@ class Charge(models.Model):
             models.Index(fields=["allocation_id"], name="charge_allocation"),
             models.Index(fields=["reverses"], name="charge_reversed", condition=Q(reverses__isnull=False)),
             GinIndex(fields=["usage_record_ids"], name="charge_of_usage"),
+            models.Index(
+                fields=["billing_period_start"],
+                name="charge_unrated",
+                condition=Q(category="usage", price_version_id=None),
+            ),
         ]
 
     def __str__(self) -> str:

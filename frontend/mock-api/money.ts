@@ -1,5 +1,5 @@
 /** Pretended books, terms, reservations, other prices, gaps and capacity. */
-import type { BillingTerm, CapacityHour, Commitment, PriceBook, Proposal, TaxRule, UsageGap } from "../src/api/__generated__";
+import type { BillingTerm, CapacityHour, Commitment, Month, Position, PriceBook, Proposal, Settlement, TaxRule, UsageGap } from "../src/api/__generated__";
 import { MODELS } from "./fleet.ts";
 import { nextId } from "./random.ts";
 import { allocations, prices, projects, tenants } from "./work.ts";
@@ -81,3 +81,19 @@ function added<Row extends object>(rows: Row[], made: Row): Row {
   rows.unshift(made);
   return made;
 }
+
+export const months: Month[] = ["2026-11", "2026-10", "2026-09"].map((label, at) => ({
+  ...row(), label, period_start: hour(-720 * (at + 1)), period_end: hour(-720 * at), state: at === 2 ? "closed" : "open", reason: at === 2 ? "Closed" : "", message: "", state_since: hour(-100),
+  drafts: 2 - at, unrated: at === 1 ? 3 : 0, uncharged: 0, gaps: at === 0 ? 1 : 0, in_the_way: [["month-not-over", "earlier-month-open", "open-gaps"], ["unrated-usage"], []][at] ?? [], accepted: [],
+  asked_by: at === 2 ? "admin" : "", ledger_seq: at === 2 ? 812 : null, closed_at: at === 2 ? hour(-100) : null, archive_sha256: at === 2 ? "9f2c".repeat(16) : "", archive_bytes: at === 2 ? 48_120 : 0, actions: at === 2 ? [] : ["close"],
+}));
+
+export const settlements: Settlement[] = tenants.slice(0, 2).map((tenant, at) => ({
+  ...row(), month: "2026-09", side: at ? "department" : "site", tenant: tenant.id, tenant_name: tenant.name, debtor: at ? "research" : "", creditor: at ? "" : "shanghai", period: "2026-09", currency: "CNY", amount: "12057.062500000000000",
+}));
+
+export const positions: Position[] = settlements.flatMap((line) =>
+  [line.debtor, line.creditor].map((party, at) => ({
+    side: line.side, tenant: line.side === "site" ? null : line.tenant, party, currency: line.currency, owes: at ? "0" : line.amount, is_owed: at ? line.amount : "0", net: at ? line.amount : `-${line.amount}`,
+  })),
+);

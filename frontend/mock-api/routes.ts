@@ -1,5 +1,6 @@
 /** What the pretended server answers. Errors are reached by special names: `error-422`, `error-409`, `error-500`. */
 import type { ChangeRequest, Cluster, Commitment, NewConnectionRequest, NodePower, Overview, Session } from "../src/api/__generated__";
+import { budgets, credits, estimated, wallets } from "./budgets.ts";
 import { images, makeTemplate, templates } from "./catalogue.ts";
 import { addCluster, isElsewhere, reconnect, refusals, tried } from "./connections.ts";
 import { charges, costsOf, eventsOf } from "./costs.ts";
@@ -8,7 +9,7 @@ import { clusters, MODELS, siteId, siteNames } from "./fleet.ts";
 import { logChunk, notesOf } from "./inside.ts";
 import { sensorsOf, switched } from "./sensors.ts";
 import { decisionOf, orders, policies, previewed, simulated } from "./placement.ts";
-import { books, capacity, commitments, gaps, hoursOf, make, proposals, taxes, terms } from "./money.ts";
+import { books, capacity, commitments, gaps, hoursOf, make, months, positions, proposals, settlements, taxes, terms } from "./money.ts";
 import { nextId } from "./random.ts";
 import { allocations, historyOf, invoices, lines, makeWorkload, pools, prices, projects, quotas, tenants, tokens, usage, workloads } from "./work.ts";
 
@@ -28,10 +29,10 @@ export interface Answer {
 }
 
 const PERMISSIONS =
-  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice"
+  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet month"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue price.edit catalogue.edit node.power accelerator.partition".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue month.close price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -101,6 +102,11 @@ const TABLES: Record<string, () => readonly object[]> = {
   "usage-gaps": () => gaps,
   "capacity-hours": () => capacity,
   payments: () => [],
+  budgets: () => budgets,
+  wallets: () => wallets,
+  credits: () => credits,
+  months: () => months,
+  settlements: () => settlements,
   tokens: () => tokens,
   images: () => images,
   templates: () => templates.filter((each) => !each.is_archived),
@@ -114,9 +120,10 @@ function listed(rows: readonly object[], query: URLSearchParams): Answer {
   const states = query.getAll("state");
   const found = (rows as Row[]).filter((row) =>
     [...query].every(([key, value]) => {
+      if (key === "limit" || key === "cursor") return true; // of the page, even where rows have such a field
       if (key === "state") return states.includes(String(row.state));
       if (key === "since") return String(row.hour) >= value;
-      if (key === "is_open") return (row.end_at === null) === (value === "true");
+      if (key === "is_open") return ((row.end_at ?? row.ended_at ?? null) === null) === (value === "true");
       if (key === "name") return String(row.name).includes(value);
       return !(key in row) || String(row[key]) === value;
     }),
@@ -229,8 +236,10 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
     const told = costsOf(id, query);
     return told ? { status: 200, body: told } : problem(404, "not-found", "There is no such thing here");
   }
+  if (noun === "settlements" && id === "positions") return { status: 200, body: positions };
   if (noun === "placement-policies") return { status: 200, body: policies };
   if (noun === "queue-orders") return { status: 200, body: orders };
+  if (noun === "estimates") return { status: 200, body: estimated(body) };
   if (noun === "workloads" && id === "preview") return { status: 200, body: previewed(body) };
   if (noun === "workloads" && id === "counts") return { status: 200, body: counted(workloads, (each) => each.state).map(({ name, count }) => ({ state: name, count })) };
   const rows = TABLES[noun]?.() as Row[] | undefined;
@@ -253,8 +262,8 @@ export function answer({ method, path, query, body, isSignedIn }: Call): Answer 
 function look(noun: string, row: Row, part: string | undefined, query: URLSearchParams): Answer {
   if (!part) return { status: 200, body: row };
   if (noun === "invoices") return part === "lines" ? { status: 200, body: { next: null, previous: null, results: lines } } : { status: 200, body: "position,cost\n1,2\n" };
-  if (noun === "usage-records" && part === "events") return { status: 200, body: eventsOf() };
   if (noun === "nodes" && part === "sensors") return { status: 200, body: sensorsOf(String(row.id)) };
+  if (noun === "usage-records" && part === "events") return { status: 200, body: eventsOf() };
   if (noun === "commitments" && part === "hours") return { status: 200, body: hoursOf(row as unknown as Commitment) };
   const workload = workloads.find((each) => each.id === row.id);
   if (!workload) return problem(404, "not-found", "There is no such thing here");

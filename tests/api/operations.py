@@ -36,6 +36,7 @@ _AT = {
     "workloads_retry": "workloads failed",
     "invoices_cancel": "invoices issued",
     "invoices_fapiao": "invoices issued",
+    "months_archive": "months closed",
     "clusters_retire": "clusters waiting",
     "clusters_connect": "clusters direct",
     "accelerators_cut": "accelerators to cut",
@@ -142,6 +143,7 @@ _BODY: dict[str, Make] = {
         "reference": "B-2",
     },
     "payments_reverse": lambda w: {"message": "Bounced"},
+    "months_close": lambda w: {"accept": ["unrated-usage", "open-gaps"]},
     "accelerators_cut": lambda w: {"profiles": {"1g.10gb": 7}},
     "quotas_partial_update": lambda w: {"nominal_milli": 1},
 }  # fmt: skip

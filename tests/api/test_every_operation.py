@@ -24,6 +24,7 @@ from tests.api.conftest import Client, client_of, client_with
 from tests.api.operations import AGENTS, CATALOGUE, OPEN, OPERATIONS, OWN, PREFIX, UNSEEN, Operation
 from tests.api.world import World, digest_of_database
 from tests.factories import PASSWORD
+from tests.paper import text_of
 from tests.stub_driver import MACHINE_PATH
 
 pytestmark = pytest.mark.django_db
@@ -207,7 +208,7 @@ def test_another_tenants_owner_is_refused_or_sees_nothing(operation: Operation, 
         refused(operation, cast.world, {"another tenant's owner": (cast.stranger_client, {403, 404})})
         return
     answer = operation.send(cast.stranger_client, cast.world)
-    text = answer.getvalue().decode()
+    text = text_of(answer)
     assert answer.status_code in {200, 403}, text
     assert [pk for pk in cast.world.ids if pk in text] == []
 

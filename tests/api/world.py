@@ -14,18 +14,20 @@ from billing import capacity, gaps, metering
 from billing.actions import (
     books,
     budgets,
+    closing,
     commitments,
     drafts,
     exporting,
     exports,
     invoices,
+    months,
     payments,
     prices,
     profiles,
     rerating,
     wallets,
 )
-from billing.models import CapacityHour, Charge, Export, UsageGap, UsageRecord
+from billing.models import CapacityHour, Charge, Export, Month, SettlementLine, UsageGap, UsageRecord
 from billing.periods import month
 from billing.policy import policy
 from federation.actions import agents, catalogue, sites
@@ -160,6 +162,19 @@ class World:
             by=SYSTEM, tenant=self.tenant, book=prices.default_book("CNY"), start=NOVEMBER.start, end=NOVEMBER.end,
             policy=policy(),
         )  # fmt: skip
+
+        months.ensure(policy=policy(), now=NOVEMBER.end)
+        first, second = Month.objects.exclude(state="closed").order_by("period_start")[:2]
+        things["months closed"], things["months"] = self._close(first), second
+        things["settlements"] = SettlementLine.objects.filter(tenant_id=self.tenant.pk, side="site").first()
+
+    def _close(self, asked: Month) -> Month:
+        """The months are everybody's: another world, made later, finds its own usage late, and settled by the next."""
+        period, now = month(asked.label, policy().zone), NOVEMBER.end
+        months.close(by=SYSTEM, period=period, policy=policy(), accept=months.ACCEPTABLE, now=now)
+        while closing.step(month_id=asked.pk, policy=policy(), now=now):
+            pass
+        return Month.objects.get(pk=asked.pk, state="closed")
 
     def _exports(self) -> None:
         whose: dict[str, Any] = {"by": SYSTEM, "tenant": self.tenant}

@@ -92,7 +92,7 @@ def test_finance_asks_follows_and_fetches() -> None:
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
     assert answer["Content-Disposition"] == 'attachment; filename="2026-11-export.json"'
     for name in ("../secret-key", "CostAndUsage/../../x", "/etc/passwd", "CostAndUsage"):
-        assert client.get(f"{address}/file", {"name": name}).status_code == 404
+        assert client.get(f"{address}/file", {"name": name}).status_code == 422
 
 
 def test_a_tenants_finance_gets_its_own_alone() -> None:

@@ -78,6 +78,14 @@ def _redfish(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _on_emulator(request: pytest.FixtureRequest) -> Harness:
+    from tests.contracts.emulator import EmulatorHarness
+
+    site = EmulatorHarness(request.getfixturevalue("tmp_path"))
+    request.addfinalizer(site.close)
+    return site
+
+
 def _redfish_rows(request: pytest.FixtureRequest) -> Harness:
     """With the ledger that the hub keeps, on the harness's clock."""
     cluster = factories.cluster(kind="baremetal")
@@ -117,6 +125,7 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "docker-tls": _on_docker("tls"),
     "redfish": _redfish,
     "redfish-rows": _redfish_rows,
+    "redfish-emulator": _on_emulator,
 }
 
 

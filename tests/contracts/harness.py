@@ -52,6 +52,7 @@ def spec(ref: str = "work-1", *, card: int = 0, milli: int = 1000, **changes: An
 class Harness(ABC):
     """A site with one node of four cards. `now` is seconds and moves only when told."""
 
+    shows_hardware = True  # it tells what a server is made of; False: that it is there, and no more
     measures = True  # it has figures of its devices
     shares_devices = True  # a device can be had in part; False: work has whole servers
     has_containers = True  # its work really runs, or is simulated whole; False: somebody only says that it does

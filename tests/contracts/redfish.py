@@ -34,15 +34,28 @@ class RedfishHarness(Harness):
         super().__init__()
         self.ledger = ledger(lambda: self.now)
         self.hooks = HookServer()
-        self.bmcs = [Bmc(lambda: self.now, plain_tree(CARDS, uuid=_serial(i))) for i in range(CARDS)]
+        self.bmcs = self.made()
         self.is_lossy = False
         self.run_seconds: dict[str, float] = {}
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr(wire, "REQUEST_SECONDS", _WAITS)
 
+    def made(self) -> list[Bmc]:
+        return [Bmc(lambda: self.now, plain_tree(CARDS, uuid=_serial(i))) for i in range(CARDS)]
+
+    def machines(self) -> list[dict[str, str]]:
+        return [bmc.settings(name_of(i)) for i, bmc in enumerate(self.bmcs)]
+
+    def go_off(self, server: int) -> None:
+        """It switches itself off."""
+        self.bmcs[server].power, self.bmcs[server].coming = "Off", None
+
+    def whole(self, spec: WorkloadSpec) -> WorkloadSpec:
+        return _whole(spec)
+
     def driver(self, epoch: int = 1) -> "OneNode":
         settings = {
-            "machines": [bmc.settings(name_of(i)) for i, bmc in enumerate(self.bmcs)],
+            "machines": self.machines(),
             "plain_http": True,
             "off_seconds": 0,
             "hooks": self.hooks.settings("wipe", "check"),
@@ -58,8 +71,7 @@ class RedfishHarness(Harness):
             if at > self.now:
                 self.now = at
             self.driver().observe_many([lease.ref for lease in self.ledger.there()])
-            bmc = self.bmcs[int(machine.rpartition("-")[2]) - 1]
-            bmc.power, bmc.coming = "Off", None
+            self.go_off(int(machine.rpartition("-")[2]) - 1)
             self.run_seconds = {ref: s for ref, s in self.run_seconds.items() if self._machine(ref) != machine}
         self.now = until
 
@@ -112,7 +124,7 @@ class OneNode(RedfishDriver):
     def ensure(self, spec: WorkloadSpec) -> Observation:
         if spec.run_seconds is not None and spec.run_seconds < 1e9:
             self._site.run_seconds.setdefault(spec.ref, spec.run_seconds)
-        return super().ensure(_whole(spec))
+        return super().ensure(self._site.whole(spec))
 
     def inventory(self) -> Iterable[NodeSeen]:
         return [replace(node, rack="r1", labels=NODES[0]["labels"]) for node in super().inventory()

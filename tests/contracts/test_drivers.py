@@ -66,6 +66,9 @@ def test_a_site_that_answers_names_its_version(site: Harness) -> None:
 
 def test_the_inventory_is_complete_and_stays_the_same(site: Harness) -> None:
     (node,) = site.driver().inventory()
+    if not site.shows_hardware:
+        assert (node.name, node.is_ready, node.devices) == (NODE, True, ())
+        pytest.skip("needs cards, which this controller does not have: tests/baremetal/test_recorded.py has real ones")
     assert (node.name, node.cpu_milli, node.memory_mib, node.is_ready) == (NODE, 64_000, 524_288, True)
     assert [(d.index, d.uuid, d.vendor) for d in node.devices] == [(i, uuid_of(i), "nvidia") for i in range(CARDS)]
     start(site, spec())

@@ -18,9 +18,9 @@ _NOT_FOR_IT = ("django", "celery", "rest_framework", "psycopg", "channels", "por
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the Dockerfile's COPY lines make."""
     lib = tmp_path_factory.mktemp("image")
-    copies = re.findall(r"^COPY ([a-z]\S+) /opt/agent/lib/(\S+)$", DOCKERFILE.read_text(), flags=re.MULTILINE)
-    assert len(copies) == 4
-    for source, target in copies:
+    lines = re.findall(r"^COPY ([a-z][^\n]*) /opt/agent/lib/(\S+)$", DOCKERFILE.read_text(), flags=re.MULTILINE)
+    assert len(lines) == 4
+    for source, target in ((source, target) for sources, target in lines for source in sources.split()):
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, lib / target, ignore=shutil.ignore_patterns("__pycache__"))
         else:

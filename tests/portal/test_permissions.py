@@ -79,6 +79,8 @@ EXPECTED = {
     "export.view": "AFof",
     "export.edit": "AFof",
     "invoice.issue": "AF",
+    "month.view": "AVF",
+    "month.close": "AF",
     "budget.view": "AVFof",
     "budget.edit": "AFo",
     "wallet.view": "AVFof",

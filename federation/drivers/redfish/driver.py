@@ -183,6 +183,8 @@ class RedfishDriver(SiteDriver):
             try:
                 async with _line(machine, until) as line:
                     cards, whole = await figures.measured(line, seen)
+                    if not line.asked:  # it has nothing to measure: is it there at all?
+                        await line.get(tree.ROOT)
             except (Silent, Refused):
                 return None
             samples = [

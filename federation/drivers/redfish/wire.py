@@ -110,6 +110,7 @@ class Line:
     def __init__(self, to: Endpoint, until: float) -> None:
         self._to = to
         self._until = until
+        self.asked = 0
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._http = h11.Connection(h11.CLIENT)
@@ -179,6 +180,7 @@ class Line:
         return status, found
 
     async def _exchange(self, method: str, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self.asked += 1
         was_open = self._writer is not None
         for attempt in (1, 2):
             reader, writer = await self._connected()

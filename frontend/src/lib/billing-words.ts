@@ -1,7 +1,7 @@
 /** The words for what billing says in codes, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Meter, ServiceClassEnum, TenantClassEnum, TierModeEnum, TierScopeEnum } from "~/api/__generated__";
+import type { CreditKind, Meter, OnExhaustedEnum, ServiceClassEnum, TenantClassEnum, TierModeEnum, TierScopeEnum } from "~/api/__generated__";
 
 export const METERS: Record<Meter, MessageDescriptor> = {
   accelerator: msg`Cards`,
@@ -33,3 +33,22 @@ export const TIER_SCOPES: Record<TierScopeEnum, MessageDescriptor> = {
   project: msg`by project`,
   user: msg`by user`,
 };
+
+export const ON_EXHAUSTED: Record<OnExhaustedEnum, MessageDescriptor> = {
+  refuse: msg`new work is refused`,
+  stop: msg`new work is refused, and old work suspended`,
+};
+
+export const CREDIT_KINDS: Record<CreditKind, MessageDescriptor> = {
+  "top-up": msg`paid in`,
+  grant: msg`granted`,
+};
+
+/** What hinders the closing of a month. */
+export const IN_THE_WAY: Record<string, MessageDescriptor> = {
+  "month-not-over": msg`The month is not over`,
+  "earlier-month-open": msg`An earlier month is not closed`,
+  "unrated-usage": msg`Usage has no price`,
+  "open-gaps": msg`Sites are silent about work that ran`,
+};
+export const ACCEPTABLE = ["unrated-usage", "open-gaps"] as const;

@@ -36,6 +36,13 @@ export const REASONS: Record<string, ReasonWords> = {
   Checking: say(msg`The wiped server is being checked`),
   NotSupported: say(msg`The server's controller cannot do this`),
   NoInstallHook: say(msg`Nothing puts keys on this server`, msg`Start it from an image as virtual media, or have the operator set a prepare hook.`),
+  ImageAddressRefused: say(msg`The image cannot be fetched from that address`, msg`Name a file at a public or allowed https address.`),
+  ImageTooLarge: say(msg`The image is too large for this site`, msg`Take a smaller image, or have the operator allow larger ones.`),
+  ChecksumRequired: say(msg`An image that is fetched needs its checksum`, msg`Add the SHA-256 of the image to the catalogue.`),
+  ImageFormatNotSupported: say(msg`A virtual machine does not start from such an image`, msg`Take a disk: qcow2 or raw.`),
+  ImageFormatWrong: say(msg`The image is of another format than was said`, msg`Correct its format in the catalogue.`),
+  ImageChecksumWrong: say(msg`What was fetched is not the image that was meant`, msg`Compare the checksum in the catalogue with that of its publisher.`),
+  ImageNotWhole: say(msg`The image needs another file beside it`, msg`Take an image that stands alone.`),
   WholeServerOnly: say(msg`A server is leased whole only`, msg`Ask for all accelerators of one server.`),
   // Releases of the agent
   NoReleaseKey: say(msg`The machine has no key for releases`, msg`Put the operator's public key on it.`),
@@ -74,6 +81,7 @@ export const REASONS: Record<string, ReasonWords> = {
   // Ended by somebody
   CancelledByUser: say(msg`Cancelled by a user`),
   SuspendedByUser: say(msg`Suspended by a user`),
+  OverBudget: say(msg`A budget does not have that much left`, msg`It can be resumed when the budget is raised, or next month.`),
   ReleasedByUser: say(msg`Released by a user`),
   SuspendedByStaff: say(msg`Suspended by the platform's staff`),
   Moved: say(msg`Stopped to start again on another node, so that free devices come together`),
@@ -205,7 +213,16 @@ export const REASONS: Record<string, ReasonWords> = {
   Cancels: say(msg`Takes another invoice back`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
   PaidInFull: say(msg`Paid in full`),
+  // Exports
+  TargetUnavailable: say(msg`The target did not take it`, msg`Look at its address, bucket and keys, and export again.`),
+  PaidFromWallet: say(msg`Paid from the wallet`),
   PaymentReversed: say(msg`A payment was reversed`),
+  // Months
+  CloseAsked: say(msg`Its closing was asked for`),
+  MonthNotReady: say(msg`Something came up that was not accepted`),
+  Charged: say(msg`All of its usage is charged`),
+  Settled: say(msg`The settlement is posted`),
+  Closed: say(msg`Closed, with its archive`),
 };
 
 /** What helps when the nearest node was refused for what is asked of it by name, not for how much. By reason and filter. */

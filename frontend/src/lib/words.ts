@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Month, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -63,6 +63,14 @@ export const INVOICE_STATES: Record<Invoice["state"], StateWord> = {
   void: word(msg`Void`, "ended"),
 };
 
+export const MONTH_STATES: Record<Month["state"], StateWord> = {
+  open: word(msg`Open`, "good"),
+  charging: word(msg`Charging what is metered`, "busy"),
+  issuing: word(msg`Issuing drafts`, "busy"),
+  settled: word(msg`Writing the archive`, "busy"),
+  closed: word(msg`Closed`, "ended"),
+};
+
 export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> = {
   open: word(msg`Open`, "waiting"),
   approved: word(msg`Approved`, "good"),
@@ -77,6 +85,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   node: NODE_STATES,
   tenant: TENANT_STATES,
   invoice: INVOICE_STATES,
+  month: MONTH_STATES,
   proposal: PROPOSAL_STATES,
 };
 
@@ -150,6 +159,7 @@ export const VERBS: Record<string, MessageDescriptor> = {
   release: msg`Release`,
   issue: msg`Issue`,
   reverse: msg`Reverse`,
+  close: msg`Close the month`,
   revoke: msg`Revoke`,
   reinstate: msg`Reinstate`,
   connect: msg`Connect anew`,

@@ -17,6 +17,7 @@ const READS: Record<string, readonly string[]> = {
   quota: ["quotas"],
   price: ["prices"],
   invoice: ["invoices", "payments"],
+  month: ["months", "settlements"],
   token: ["tokens"],
 };
 

@@ -90,6 +90,8 @@ export type AcceleratorModel = {
     version: number;
 };
 
+export type AcceptEnum = 'unrated-usage' | 'open-gaps';
+
 export type AddedRequest = {
     /**
      * A node of this pool; so many more like it, empty.
@@ -714,6 +716,13 @@ export type Check = {
     server: string;
     fingerprint: string;
     expires_at: string | null;
+};
+
+export type CloseRequest = {
+    /**
+     * What it is closed over.
+     */
+    accept?: Array<AcceptEnum>;
 };
 
 export type Cluster = {
@@ -1759,6 +1768,49 @@ export type Money = {
 };
 
 /**
+ * `in_the_way` says what hinders its closing: `month-not-over`, `earlier-month-open`, and, which can be accepted,
+ * `unrated-usage` and `open-gaps`. `archive_sha256` is of the archive as it was when the month was closed.
+ */
+export type Month = {
+    readonly id: string;
+    label: string;
+    period_start: string;
+    period_end: string;
+    state: MonthStateEnum;
+    reason: string;
+    message: string;
+    readonly state_since: string;
+    drafts: number;
+    /**
+     * Charges without a price.
+     */
+    unrated: number;
+    /**
+     * Usage records that are not charged yet.
+     */
+    uncharged: number;
+    /**
+     * Open ones, until its end.
+     */
+    gaps: number;
+    readonly in_the_way: Array<string>;
+    /**
+     * What was in the way, and is closed over.
+     */
+    accepted: Array<string>;
+    asked_by: string;
+    ledger_seq: number | null;
+    closed_at: string | null;
+    archive_sha256: string;
+    archive_bytes: number;
+    readonly created_at: string;
+    version: number;
+    readonly actions: Array<string>;
+};
+
+export type MonthStateEnum = 'open' | 'charging' | 'issuing' | 'settled' | 'closed';
+
+/**
  * One workload from a node to another, in the order they can be carried out; the new place is free before the old
  * one is given up.
  */
@@ -1960,7 +2012,7 @@ export type NewExportTargetRequest = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
 };
@@ -2604,6 +2656,12 @@ export type PaginatedMembershipList = {
     results: Array<Membership>;
 };
 
+export type PaginatedMonthList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Month>;
+};
+
 export type PaginatedNodeList = {
     next: string | null;
     previous: string | null;
@@ -2650,6 +2708,12 @@ export type PaginatedQuotaList = {
     next: string | null;
     previous: string | null;
     results: Array<Quota>;
+};
+
+export type PaginatedSettlementList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<Settlement>;
 };
 
 export type PaginatedSiteList = {
@@ -2899,6 +2963,25 @@ export type Pool = {
     queue_order: QueueOrderEnum;
     readonly created_at: string;
     version: number;
+};
+
+/**
+ * All `net` of a side and currency add up to zero.
+ */
+export type Position = {
+    side: string;
+    /**
+     * Of departments: whose.
+     */
+    tenant: string | null;
+    /**
+     * Empty: the hub, or the tenant's centre.
+     */
+    party: string;
+    currency: string;
+    owes: string;
+    is_owed: string;
+    net: string;
 };
 
 export type Power = {
@@ -3247,6 +3330,25 @@ export type Session = {
     csrf: string;
 };
 
+/**
+ * `debtor` owes `amount` to `creditor`. Between sites both are slugs, and empty for the hub; between departments a
+ * department's slug, and empty for the tenant's centre. `period` is the month of usage, `month` that which was closed.
+ */
+export type Settlement = {
+    readonly id: string;
+    month: string;
+    side: SideEnum;
+    tenant: string;
+    tenant_name: string;
+    debtor: string;
+    creditor: string;
+    period: string;
+    currency: string;
+    amount: string;
+    readonly created_at: string;
+    version: number;
+};
+
 export type SeverityEnum = 'error' | 'warning' | 'info';
 
 export type Share = {
@@ -3277,6 +3379,8 @@ export type ShownConnection = {
     expires_at: string | null;
     replaced_at: string;
 };
+
+export type SideEnum = 'site' | 'department';
 
 export type Site = {
     readonly id: string;
@@ -4538,6 +4642,42 @@ export type MembershipWritable = {
     version: number;
 };
 
+/**
+ * `in_the_way` says what hinders its closing: `month-not-over`, `earlier-month-open`, and, which can be accepted,
+ * `unrated-usage` and `open-gaps`. `archive_sha256` is of the archive as it was when the month was closed.
+ */
+export type MonthWritable = {
+    label: string;
+    period_start: string;
+    period_end: string;
+    state: MonthStateEnum;
+    reason: string;
+    message: string;
+    drafts: number;
+    /**
+     * Charges without a price.
+     */
+    unrated: number;
+    /**
+     * Usage records that are not charged yet.
+     */
+    uncharged: number;
+    /**
+     * Open ones, until its end.
+     */
+    gaps: number;
+    /**
+     * What was in the way, and is closed over.
+     */
+    accepted: Array<string>;
+    asked_by: string;
+    ledger_seq: number | null;
+    closed_at: string | null;
+    archive_sha256: string;
+    archive_bytes: number;
+    version: number;
+};
+
 export type NewClusterRequestWritable = {
     site: string;
     slug: string;
@@ -4626,7 +4766,7 @@ export type NewExportTargetRequestWritable = {
      */
     endpoint: string;
     bucket: string;
-    prefix?: string | string;
+    prefix?: string;
     region?: string;
     path_style?: boolean;
     access_key: string;
@@ -4803,6 +4943,12 @@ export type PaginatedMembershipListWritable = {
     results: Array<MembershipWritable>;
 };
 
+export type PaginatedMonthListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<MonthWritable>;
+};
+
 export type PaginatedNodeListWritable = {
     next: string | null;
     previous: string | null;
@@ -4849,6 +4995,12 @@ export type PaginatedQuotaListWritable = {
     next: string | null;
     previous: string | null;
     results: Array<QuotaWritable>;
+};
+
+export type PaginatedSettlementListWritable = {
+    next: string | null;
+    previous: string | null;
+    results: Array<SettlementWritable>;
 };
 
 export type PaginatedSiteListWritable = {
@@ -5038,6 +5190,23 @@ export type QuotaWritable = {
      * Share of what is left over.
      */
     weight: number;
+    version: number;
+};
+
+/**
+ * `debtor` owes `amount` to `creditor`. Between sites both are slugs, and empty for the hub; between departments a
+ * department's slug, and empty for the tenant's centre. `period` is the month of usage, `month` that which was closed.
+ */
+export type SettlementWritable = {
+    month: string;
+    side: SideEnum;
+    tenant: string;
+    tenant_name: string;
+    debtor: string;
+    creditor: string;
+    period: string;
+    currency: string;
+    amount: string;
     version: number;
 };
 
@@ -11118,3 +11287,290 @@ export type PaymentsReverseResponses = {
 };
 
 export type PaymentsReverseResponse = PaymentsReverseResponses[keyof PaymentsReverseResponses];
+
+export type MonthsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        label?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        state?: Array<'charging' | 'closed' | 'issuing' | 'open' | 'settled'>;
+    };
+    url: '/api/v1/months';
+};
+
+export type MonthsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsListError = MonthsListErrors[keyof MonthsListErrors];
+
+export type MonthsListResponses = {
+    200: PaginatedMonthList;
+};
+
+export type MonthsListResponse = MonthsListResponses[keyof MonthsListResponses];
+
+export type MonthsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}';
+};
+
+export type MonthsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsRetrieveError = MonthsRetrieveErrors[keyof MonthsRetrieveErrors];
+
+export type MonthsRetrieveResponses = {
+    200: Month;
+};
+
+export type MonthsRetrieveResponse = MonthsRetrieveResponses[keyof MonthsRetrieveResponses];
+
+export type MonthsArchiveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}/archive.json';
+};
+
+export type MonthsArchiveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsArchiveError = MonthsArchiveErrors[keyof MonthsArchiveErrors];
+
+export type MonthsArchiveResponses = {
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type MonthsArchiveResponse = MonthsArchiveResponses[keyof MonthsArchiveResponses];
+
+export type MonthsCloseData = {
+    body?: CloseRequest;
+    path: {
+        /**
+         * A UUID string identifying this month.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/months/{id}/close';
+};
+
+export type MonthsCloseErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type MonthsCloseError = MonthsCloseErrors[keyof MonthsCloseErrors];
+
+export type MonthsCloseResponses = {
+    202: Month;
+};
+
+export type MonthsCloseResponse = MonthsCloseResponses[keyof MonthsCloseResponses];
+
+export type SettlementsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements';
+};
+
+export type SettlementsListErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsListError = SettlementsListErrors[keyof SettlementsListErrors];
+
+export type SettlementsListResponses = {
+    200: PaginatedSettlementList;
+};
+
+export type SettlementsListResponse = SettlementsListResponses[keyof SettlementsListResponses];
+
+export type SettlementsExportData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/export.csv';
+};
+
+export type SettlementsExportErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsExportError = SettlementsExportErrors[keyof SettlementsExportErrors];
+
+export type SettlementsExportResponses = {
+    200: string;
+};
+
+export type SettlementsExportResponse = SettlementsExportResponses[keyof SettlementsExportResponses];
+
+export type SettlementsPositionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/positions';
+};
+
+export type SettlementsPositionsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsPositionsError = SettlementsPositionsErrors[keyof SettlementsPositionsErrors];
+
+export type SettlementsPositionsResponses = {
+    200: Array<Position>;
+};
+
+export type SettlementsPositionsResponse = SettlementsPositionsResponses[keyof SettlementsPositionsResponses];
+
+export type SettlementsWorkbookData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/export.xlsx';
+};
+
+export type SettlementsWorkbookErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsWorkbookError = SettlementsWorkbookErrors[keyof SettlementsWorkbookErrors];
+
+export type SettlementsWorkbookResponses = {
+    200: Blob | File;
+};
+
+export type SettlementsWorkbookResponse = SettlementsWorkbookResponses[keyof SettlementsWorkbookResponses];
+
+export type SettlementsRetrieveData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this settlement line.
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/settlements/{id}';
+};
+
+export type SettlementsRetrieveErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsRetrieveError = SettlementsRetrieveErrors[keyof SettlementsRetrieveErrors];
+
+export type SettlementsRetrieveResponses = {
+    200: Settlement;
+};
+
+export type SettlementsRetrieveResponse = SettlementsRetrieveResponses[keyof SettlementsRetrieveResponses];

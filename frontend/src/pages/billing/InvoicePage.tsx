@@ -93,6 +93,7 @@ export function InvoicePage() {
             [t`Exact sum`, money(invoice.total)],
             [t`Due on`, <Due key="due" invoice={invoice} />],
             [t`Paid`, money(invoice.paid)],
+            [t`Paid from the wallet`, money(invoice.from_wallet)],
           ]}
         />
       </Panel>

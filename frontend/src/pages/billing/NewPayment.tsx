@@ -18,7 +18,7 @@ export function NewPayment({ invoice, onClose }: { invoice: InvoiceWithTotals; o
   const [key] = useState(freshKey);
   const [today] = useState(() => new Date().toLocaleDateString("sv")); // as 2026-11-30
   const form = useForm({
-    initialValues: { amount: stillDue(invoice.payable, invoice.paid), received_on: today, reference: "" },
+    initialValues: { amount: stillDue(invoice.payable, invoice.paid, invoice.from_wallet), received_on: today, reference: "" },
     validate: {
       amount: (value) => (/^-?\d+(\.\d{1,2})?$/.test(value.trim()) ? null : t`Write it as 1234.56`),
       received_on: (value) => (/^\d{4}-\d\d-\d\d$/.test(value) ? null : t`Choose a day`),

@@ -1,6 +1,6 @@
 /** What is still to be paid, in whole cents, exact: amounts come as text with two decimals. */
-export function stillDue(payable: string, paid: string): string {
-  const cents = toCents(payable) - toCents(paid);
+export function stillDue(payable: string, ...paid: string[]): string {
+  const cents = paid.reduce((left, amount) => left - toCents(amount), toCents(payable));
   const digits = (cents < 0n ? -cents : cents).toString().padStart(3, "0");
   return `${cents < 0n ? "-" : ""}${digits.slice(0, -2)}.${digits.slice(-2)}`;
 }

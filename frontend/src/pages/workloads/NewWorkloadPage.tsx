@@ -4,7 +4,7 @@ import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useState } from "react";
-import { acceleratorModelsListOptions, imagesListOptions, poolsListOptions, projectsListOptions, templatesListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
+import { acceleratorModelsListOptions, estimatesCreateMutation, imagesListOptions, poolsListOptions, projectsListOptions, templatesListOptions, workloadsCreateMutation, workloadsPreviewMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { useCan } from "~/api/session";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
@@ -15,6 +15,7 @@ import { useWord } from "~/parts/words";
 import { asTemplate, type Work } from "~/pages/catalogue/template-draft";
 import { Fold } from "~/ui/Fold";
 import { PageHead, Panel } from "~/ui/Panel";
+import { Cost } from "./Cost";
 import { MachineFields } from "./MachineFields";
 import { Preview } from "./Preview";
 import { badLine, DEFAULTS, type Draft, draftErrors, fromTemplate, isContainer, isOfMore, isPort, toBody } from "./draft";
@@ -71,6 +72,7 @@ export function NewWorkloadPage() {
     onError: (error) => form.setErrors(draftErrors(error)),
   });
   const preview = useMutation({ ...workloadsPreviewMutation(), onError: (error) => form.setErrors(draftErrors(error)) });
+  const estimate = useMutation(estimatesCreateMutation());
   // An answer is about what was asked, not about what has been typed since.
   const [asked, setAsked] = useState("");
   const [kept, keep] = useState<Work>();
@@ -95,6 +97,7 @@ export function NewWorkloadPage() {
     const named = { ...draft, name: draft.name.trim() || t`Try` };
     setAsked(JSON.stringify(toBody(draft)));
     preview.mutate({ body: toBody(named) });
+    estimate.mutate({ body: toBody(named) });
   };
   return (
     <Stack maw={760}>
@@ -142,7 +145,12 @@ export function NewWorkloadPage() {
             </Fold>
             <Fold label={t`More: variables, ports, storage, secrets`} hasError={errors.some(isOfMore)}><MoreFields form={form} /></Fold>
             {preview.error && <ProblemAlert error={preview.error} />}
-            {preview.data && asked === JSON.stringify(toBody(draft)) && <Preview found={preview.data} />}
+            {asked === JSON.stringify(toBody(draft)) && (
+              <>
+                {preview.data && <Preview found={preview.data} />}
+                {estimate.data && <Cost found={estimate.data} />}
+              </>
+            )}
             <Group justify="space-between">
               <Text size="sm" c="dimmed"><Trans>It is placed on the best free site; if it has to wait, it says why.</Trans></Text>
               <Group>

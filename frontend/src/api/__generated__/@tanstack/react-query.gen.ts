@@ -3,8 +3,8 @@
 import { type InfiniteData, infiniteQueryOptions, queryOptions, type UseMutationOptions } from '@tanstack/react-query';
 
 import { client } from '../client.gen';
-import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, billingProfilesCreate, billingProfilesList, billingProfilesPartialUpdate, billingProfilesRetrieve, billingTermsCreate, billingTermsList, billingTermsRetrieve, budgetsCreate, budgetsEnd, budgetsList, budgetsPartialUpdate, budgetsRetrieve, capacityHoursList, capacityHoursRetrieve, chargesList, chargesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, commitmentsCreate, commitmentsHours, commitmentsList, commitmentsRetrieve, costsForecast, costsIdle, costsList, costsLoans, costsUnits, creditsCreate, creditsList, creditsRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, estimatesCreate, exportsCancel, exportSchedulesCreate, exportSchedulesDestroy, exportSchedulesList, exportSchedulesPartialUpdate, exportSchedulesRetrieve, exportsCreate, exportsFile, exportsList, exportsRetrieve, exportTargetsCreate, exportTargetsDestroy, exportTargetsList, exportTargetsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesFapiao, invoicesIssue, invoicesLines, invoicesList, invoicesPdf, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, paymentsCreate, paymentsList, paymentsRetrieve, paymentsReverse, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, priceBooksCreate, priceBooksList, priceBooksRetrieve, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, proposalsApprove, proposalsCreate, proposalsDrop, proposalsList, proposalsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, taxRulesCreate, taxRulesList, taxRulesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageGapsList, usageGapsRetrieve, usageRecordsEvents, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, walletsList, walletsPartialUpdate, walletsRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
-import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, BillingProfilesCreateData, BillingProfilesCreateError, BillingProfilesCreateResponse, BillingProfilesListData, BillingProfilesListError, BillingProfilesListResponse, BillingProfilesPartialUpdateData, BillingProfilesPartialUpdateError, BillingProfilesPartialUpdateResponse, BillingProfilesRetrieveData, BillingProfilesRetrieveError, BillingProfilesRetrieveResponse, BillingTermsCreateData, BillingTermsCreateError, BillingTermsCreateResponse, BillingTermsListData, BillingTermsListError, BillingTermsListResponse, BillingTermsRetrieveData, BillingTermsRetrieveError, BillingTermsRetrieveResponse, BudgetsCreateData, BudgetsCreateError, BudgetsCreateResponse, BudgetsEndData, BudgetsEndError, BudgetsEndResponse, BudgetsListData, BudgetsListError, BudgetsListResponse, BudgetsPartialUpdateData, BudgetsPartialUpdateError, BudgetsPartialUpdateResponse, BudgetsRetrieveData, BudgetsRetrieveError, BudgetsRetrieveResponse, CapacityHoursListData, CapacityHoursListError, CapacityHoursListResponse, CapacityHoursRetrieveData, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ChargesListData, ChargesListError, ChargesListResponse, ChargesRetrieveData, ChargesRetrieveError, ChargesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, CommitmentsCreateData, CommitmentsCreateError, CommitmentsCreateResponse, CommitmentsHoursData, CommitmentsHoursError, CommitmentsHoursResponse, CommitmentsListData, CommitmentsListError, CommitmentsListResponse, CommitmentsRetrieveData, CommitmentsRetrieveError, CommitmentsRetrieveResponse, CostsForecastData, CostsForecastError, CostsForecastResponse, CostsIdleData, CostsIdleError, CostsIdleResponse, CostsListData, CostsListError, CostsListResponse, CostsLoansData, CostsLoansError, CostsLoansResponse, CostsUnitsData, CostsUnitsError, CostsUnitsResponse, CreditsCreateData, CreditsCreateError, CreditsCreateResponse, CreditsListData, CreditsListError, CreditsListResponse, CreditsRetrieveData, CreditsRetrieveError, CreditsRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, EstimatesCreateData, EstimatesCreateError, EstimatesCreateResponse, ExportsCancelData, ExportsCancelError, ExportsCancelResponse, ExportSchedulesCreateData, ExportSchedulesCreateError, ExportSchedulesCreateResponse, ExportSchedulesDestroyData, ExportSchedulesDestroyError, ExportSchedulesDestroyResponse, ExportSchedulesListData, ExportSchedulesListError, ExportSchedulesListResponse, ExportSchedulesPartialUpdateData, ExportSchedulesPartialUpdateError, ExportSchedulesPartialUpdateResponse, ExportSchedulesRetrieveData, ExportSchedulesRetrieveError, ExportSchedulesRetrieveResponse, ExportsCreateData, ExportsCreateError, ExportsCreateResponse, ExportsFileData, ExportsFileError, ExportsFileResponse, ExportsListData, ExportsListError, ExportsListResponse, ExportsRetrieveData, ExportsRetrieveError, ExportsRetrieveResponse, ExportTargetsCreateData, ExportTargetsCreateError, ExportTargetsCreateResponse, ExportTargetsDestroyData, ExportTargetsDestroyError, ExportTargetsDestroyResponse, ExportTargetsListData, ExportTargetsListError, ExportTargetsListResponse, ExportTargetsRetrieveData, ExportTargetsRetrieveError, ExportTargetsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesFapiaoData, InvoicesFapiaoError, InvoicesFapiaoResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesPdfData, InvoicesPdfError, InvoicesPdfResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PaymentsCreateData, PaymentsCreateError, PaymentsCreateResponse, PaymentsListData, PaymentsListError, PaymentsListResponse, PaymentsRetrieveData, PaymentsRetrieveError, PaymentsRetrieveResponse, PaymentsReverseData, PaymentsReverseError, PaymentsReverseResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PriceBooksCreateData, PriceBooksCreateError, PriceBooksCreateResponse, PriceBooksListData, PriceBooksListError, PriceBooksListResponse, PriceBooksRetrieveData, PriceBooksRetrieveError, PriceBooksRetrieveResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, ProposalsApproveData, ProposalsApproveError, ProposalsApproveResponse, ProposalsCreateData, ProposalsCreateError, ProposalsCreateResponse, ProposalsDropData, ProposalsDropError, ProposalsDropResponse, ProposalsListData, ProposalsListError, ProposalsListResponse, ProposalsRetrieveData, ProposalsRetrieveError, ProposalsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TaxRulesCreateData, TaxRulesCreateError, TaxRulesCreateResponse, TaxRulesListData, TaxRulesListError, TaxRulesListResponse, TaxRulesRetrieveData, TaxRulesRetrieveError, TaxRulesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageGapsListData, UsageGapsListError, UsageGapsListResponse, UsageGapsRetrieveData, UsageGapsRetrieveError, UsageGapsRetrieveResponse, UsageRecordsEventsData, UsageRecordsEventsError, UsageRecordsEventsResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WalletsListData, WalletsListError, WalletsListResponse, WalletsPartialUpdateData, WalletsPartialUpdateError, WalletsPartialUpdateResponse, WalletsRetrieveData, WalletsRetrieveError, WalletsRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
+import { acceleratorModelsList, acceleratorModelsRetrieve, acceleratorsCut, acceleratorsLayout, acceleratorsList, acceleratorsMap, acceleratorsRetrieve, acceleratorsSummary, agentEnrolPost, agentManifestGet, agentReleasesGet, agentSyncPost, allocationsList, allocationsPause, allocationsRelease, allocationsRestart, allocationsRetrieve, allocationsScreen, allocationsUnpause, auditEntriesList, auditEntriesRetrieve, billingProfilesCreate, billingProfilesList, billingProfilesPartialUpdate, billingProfilesRetrieve, billingTermsCreate, billingTermsList, billingTermsRetrieve, budgetsCreate, budgetsEnd, budgetsList, budgetsPartialUpdate, budgetsRetrieve, capacityHoursList, capacityHoursRetrieve, chargesList, chargesRetrieve, clustersCheckConnection, clustersConnect, clustersCreate, clustersDrain, clustersList, clustersPause, clustersResume, clustersRetire, clustersRetrieve, commitmentsCreate, commitmentsHours, commitmentsList, commitmentsRetrieve, costsForecast, costsIdle, costsList, costsLoans, costsUnits, creditsCreate, creditsList, creditsRetrieve, departmentsCreate, departmentsList, departmentsPartialUpdate, departmentsRetrieve, estimatesCreate, exportsCancel, exportSchedulesCreate, exportSchedulesDestroy, exportSchedulesList, exportSchedulesPartialUpdate, exportSchedulesRetrieve, exportsCreate, exportsFile, exportsList, exportsRetrieve, exportTargetsCreate, exportTargetsDestroy, exportTargetsList, exportTargetsRetrieve, flavorsList, flavorsRetrieve, imagesCreate, imagesList, imagesPartialUpdate, imagesPlaces, imagesRetrieve, invoicesCancel, invoicesDraft, invoicesExport, invoicesFapiao, invoicesIssue, invoicesLines, invoicesList, invoicesPdf, invoicesRetrieve, joinTokensCreate, joinTokensDestroy, joinTokensList, joinTokensRetrieve, membershipsCreate, membershipsDestroy, membershipsList, membershipsRetrieve, monthsArchive, monthsClose, monthsList, monthsRetrieve, nodesDrain, nodesList, nodesPower, nodesRetrieve, nodesSensors, nodesUndrain, type Options, overviewGet, paymentsCreate, paymentsList, paymentsRetrieve, paymentsReverse, placementPoliciesGet, poolsApplyDefragmentation, poolsCreate, poolsDefragmentation, poolsList, poolsPartialUpdate, poolsRetrieve, poolsSimulate, priceBooksCreate, priceBooksList, priceBooksRetrieve, pricesCreate, pricesList, pricesRetrieve, projectsCreate, projectsList, projectsPartialUpdate, projectsRetrieve, proposalsApprove, proposalsCreate, proposalsDrop, proposalsList, proposalsRetrieve, queueOrdersGet, quotasCreate, quotasList, quotasPartialUpdate, quotasRetrieve, sessionDelete, sessionGet, sessionLanguagePost, sessionOneTimePost, sessionPost, settlementsExport, settlementsList, settlementsPositions, settlementsRetrieve, settlementsWorkbook, sitesCreate, sitesList, sitesPartialUpdate, sitesRetrieve, taxRulesCreate, taxRulesList, taxRulesRetrieve, templatesCreate, templatesList, templatesPartialUpdate, templatesRetrieve, tenantsCreate, tenantsList, tenantsPartialUpdate, tenantsReinstate, tenantsRetrieve, tenantsSuspend, tokensCreate, tokensList, tokensRetrieve, tokensRevoke, usageGapsList, usageGapsRetrieve, usageRecordsEvents, usageRecordsExport, usageRecordsList, usageRecordsRetrieve, usersCreate, usersDisable, usersList, usersRetrieve, walletsList, walletsPartialUpdate, walletsRetrieve, workloadsBatch, workloadsCancel, workloadsCounts, workloadsCreate, workloadsEvents, workloadsExplanation, workloadsHistory, workloadsList, workloadsLogs, workloadsPreview, workloadsResume, workloadsRetrieve, workloadsRetry, workloadsSuspend } from '../sdk.gen';
+import type { AcceleratorModelsListData, AcceleratorModelsListError, AcceleratorModelsListResponse, AcceleratorModelsRetrieveData, AcceleratorModelsRetrieveError, AcceleratorModelsRetrieveResponse, AcceleratorsCutData, AcceleratorsCutError, AcceleratorsCutResponse, AcceleratorsLayoutData, AcceleratorsLayoutError, AcceleratorsLayoutResponse, AcceleratorsListData, AcceleratorsListError, AcceleratorsListResponse, AcceleratorsMapData, AcceleratorsMapError, AcceleratorsMapResponse, AcceleratorsRetrieveData, AcceleratorsRetrieveError, AcceleratorsRetrieveResponse, AcceleratorsSummaryData, AcceleratorsSummaryError, AcceleratorsSummaryResponse, AgentEnrolPostData, AgentEnrolPostError, AgentEnrolPostResponse, AgentManifestGetData, AgentManifestGetError, AgentManifestGetResponse, AgentReleasesGetData, AgentReleasesGetError, AgentReleasesGetResponse, AgentSyncPostData, AgentSyncPostError, AgentSyncPostResponse, AllocationsListData, AllocationsListError, AllocationsListResponse, AllocationsPauseData, AllocationsPauseError, AllocationsPauseResponse, AllocationsReleaseData, AllocationsReleaseError, AllocationsReleaseResponse, AllocationsRestartData, AllocationsRestartError, AllocationsRestartResponse, AllocationsRetrieveData, AllocationsRetrieveError, AllocationsRetrieveResponse, AllocationsScreenData, AllocationsScreenError, AllocationsScreenResponse, AllocationsUnpauseData, AllocationsUnpauseError, AllocationsUnpauseResponse, AuditEntriesListData, AuditEntriesListError, AuditEntriesListResponse, AuditEntriesRetrieveData, AuditEntriesRetrieveError, AuditEntriesRetrieveResponse, BillingProfilesCreateData, BillingProfilesCreateError, BillingProfilesCreateResponse, BillingProfilesListData, BillingProfilesListError, BillingProfilesListResponse, BillingProfilesPartialUpdateData, BillingProfilesPartialUpdateError, BillingProfilesPartialUpdateResponse, BillingProfilesRetrieveData, BillingProfilesRetrieveError, BillingProfilesRetrieveResponse, BillingTermsCreateData, BillingTermsCreateError, BillingTermsCreateResponse, BillingTermsListData, BillingTermsListError, BillingTermsListResponse, BillingTermsRetrieveData, BillingTermsRetrieveError, BillingTermsRetrieveResponse, BudgetsCreateData, BudgetsCreateError, BudgetsCreateResponse, BudgetsEndData, BudgetsEndError, BudgetsEndResponse, BudgetsListData, BudgetsListError, BudgetsListResponse, BudgetsPartialUpdateData, BudgetsPartialUpdateError, BudgetsPartialUpdateResponse, BudgetsRetrieveData, BudgetsRetrieveError, BudgetsRetrieveResponse, CapacityHoursListData, CapacityHoursListError, CapacityHoursListResponse, CapacityHoursRetrieveData, CapacityHoursRetrieveError, CapacityHoursRetrieveResponse, ChargesListData, ChargesListError, ChargesListResponse, ChargesRetrieveData, ChargesRetrieveError, ChargesRetrieveResponse, ClustersCheckConnectionData, ClustersCheckConnectionError, ClustersCheckConnectionResponse, ClustersConnectData, ClustersConnectError, ClustersConnectResponse, ClustersCreateData, ClustersCreateError, ClustersCreateResponse, ClustersDrainData, ClustersDrainError, ClustersDrainResponse, ClustersListData, ClustersListError, ClustersListResponse, ClustersPauseData, ClustersPauseError, ClustersPauseResponse, ClustersResumeData, ClustersResumeError, ClustersResumeResponse, ClustersRetireData, ClustersRetireError, ClustersRetireResponse, ClustersRetrieveData, ClustersRetrieveError, ClustersRetrieveResponse, CommitmentsCreateData, CommitmentsCreateError, CommitmentsCreateResponse, CommitmentsHoursData, CommitmentsHoursError, CommitmentsHoursResponse, CommitmentsListData, CommitmentsListError, CommitmentsListResponse, CommitmentsRetrieveData, CommitmentsRetrieveError, CommitmentsRetrieveResponse, CostsForecastData, CostsForecastError, CostsForecastResponse, CostsIdleData, CostsIdleError, CostsIdleResponse, CostsListData, CostsListError, CostsListResponse, CostsLoansData, CostsLoansError, CostsLoansResponse, CostsUnitsData, CostsUnitsError, CostsUnitsResponse, CreditsCreateData, CreditsCreateError, CreditsCreateResponse, CreditsListData, CreditsListError, CreditsListResponse, CreditsRetrieveData, CreditsRetrieveError, CreditsRetrieveResponse, DepartmentsCreateData, DepartmentsCreateError, DepartmentsCreateResponse, DepartmentsListData, DepartmentsListError, DepartmentsListResponse, DepartmentsPartialUpdateData, DepartmentsPartialUpdateError, DepartmentsPartialUpdateResponse, DepartmentsRetrieveData, DepartmentsRetrieveError, DepartmentsRetrieveResponse, EstimatesCreateData, EstimatesCreateError, EstimatesCreateResponse, ExportsCancelData, ExportsCancelError, ExportsCancelResponse, ExportSchedulesCreateData, ExportSchedulesCreateError, ExportSchedulesCreateResponse, ExportSchedulesDestroyData, ExportSchedulesDestroyError, ExportSchedulesDestroyResponse, ExportSchedulesListData, ExportSchedulesListError, ExportSchedulesListResponse, ExportSchedulesPartialUpdateData, ExportSchedulesPartialUpdateError, ExportSchedulesPartialUpdateResponse, ExportSchedulesRetrieveData, ExportSchedulesRetrieveError, ExportSchedulesRetrieveResponse, ExportsCreateData, ExportsCreateError, ExportsCreateResponse, ExportsFileData, ExportsFileError, ExportsFileResponse, ExportsListData, ExportsListError, ExportsListResponse, ExportsRetrieveData, ExportsRetrieveError, ExportsRetrieveResponse, ExportTargetsCreateData, ExportTargetsCreateError, ExportTargetsCreateResponse, ExportTargetsDestroyData, ExportTargetsDestroyError, ExportTargetsDestroyResponse, ExportTargetsListData, ExportTargetsListError, ExportTargetsListResponse, ExportTargetsRetrieveData, ExportTargetsRetrieveError, ExportTargetsRetrieveResponse, FlavorsListData, FlavorsListError, FlavorsListResponse, FlavorsRetrieveData, FlavorsRetrieveError, FlavorsRetrieveResponse, ImagesCreateData, ImagesCreateError, ImagesCreateResponse, ImagesListData, ImagesListError, ImagesListResponse, ImagesPartialUpdateData, ImagesPartialUpdateError, ImagesPartialUpdateResponse, ImagesPlacesData, ImagesPlacesError, ImagesPlacesResponse, ImagesRetrieveData, ImagesRetrieveError, ImagesRetrieveResponse, InvoicesCancelData, InvoicesCancelError, InvoicesCancelResponse, InvoicesDraftData, InvoicesDraftError, InvoicesDraftResponse, InvoicesExportData, InvoicesExportError, InvoicesExportResponse, InvoicesFapiaoData, InvoicesFapiaoError, InvoicesFapiaoResponse, InvoicesIssueData, InvoicesIssueError, InvoicesIssueResponse, InvoicesLinesData, InvoicesLinesError, InvoicesLinesResponse, InvoicesListData, InvoicesListError, InvoicesListResponse, InvoicesPdfData, InvoicesPdfError, InvoicesPdfResponse, InvoicesRetrieveData, InvoicesRetrieveError, InvoicesRetrieveResponse, JoinTokensCreateData, JoinTokensCreateError, JoinTokensCreateResponse, JoinTokensDestroyData, JoinTokensDestroyError, JoinTokensDestroyResponse, JoinTokensListData, JoinTokensListError, JoinTokensListResponse, JoinTokensRetrieveData, JoinTokensRetrieveError, JoinTokensRetrieveResponse, MembershipsCreateData, MembershipsCreateError, MembershipsCreateResponse, MembershipsDestroyData, MembershipsDestroyError, MembershipsDestroyResponse, MembershipsListData, MembershipsListError, MembershipsListResponse, MembershipsRetrieveData, MembershipsRetrieveError, MembershipsRetrieveResponse, MonthsArchiveData, MonthsArchiveError, MonthsArchiveResponse, MonthsCloseData, MonthsCloseError, MonthsCloseResponse, MonthsListData, MonthsListError, MonthsListResponse, MonthsRetrieveData, MonthsRetrieveError, MonthsRetrieveResponse, NodesDrainData, NodesDrainError, NodesDrainResponse, NodesListData, NodesListError, NodesListResponse, NodesPowerData, NodesPowerError, NodesPowerResponse, NodesRetrieveData, NodesRetrieveError, NodesRetrieveResponse, NodesSensorsData, NodesSensorsError, NodesSensorsResponse, NodesUndrainData, NodesUndrainError, NodesUndrainResponse, OverviewGetData, OverviewGetError, OverviewGetResponse, PaymentsCreateData, PaymentsCreateError, PaymentsCreateResponse, PaymentsListData, PaymentsListError, PaymentsListResponse, PaymentsRetrieveData, PaymentsRetrieveError, PaymentsRetrieveResponse, PaymentsReverseData, PaymentsReverseError, PaymentsReverseResponse, PlacementPoliciesGetData, PlacementPoliciesGetError, PlacementPoliciesGetResponse, PoolsApplyDefragmentationData, PoolsApplyDefragmentationError, PoolsApplyDefragmentationResponse, PoolsCreateData, PoolsCreateError, PoolsCreateResponse, PoolsDefragmentationData, PoolsDefragmentationError, PoolsDefragmentationResponse, PoolsListData, PoolsListError, PoolsListResponse, PoolsPartialUpdateData, PoolsPartialUpdateError, PoolsPartialUpdateResponse, PoolsRetrieveData, PoolsRetrieveError, PoolsRetrieveResponse, PoolsSimulateData, PoolsSimulateError, PoolsSimulateResponse, PriceBooksCreateData, PriceBooksCreateError, PriceBooksCreateResponse, PriceBooksListData, PriceBooksListError, PriceBooksListResponse, PriceBooksRetrieveData, PriceBooksRetrieveError, PriceBooksRetrieveResponse, PricesCreateData, PricesCreateError, PricesCreateResponse, PricesListData, PricesListError, PricesListResponse, PricesRetrieveData, PricesRetrieveError, PricesRetrieveResponse, ProjectsCreateData, ProjectsCreateError, ProjectsCreateResponse, ProjectsListData, ProjectsListError, ProjectsListResponse, ProjectsPartialUpdateData, ProjectsPartialUpdateError, ProjectsPartialUpdateResponse, ProjectsRetrieveData, ProjectsRetrieveError, ProjectsRetrieveResponse, ProposalsApproveData, ProposalsApproveError, ProposalsApproveResponse, ProposalsCreateData, ProposalsCreateError, ProposalsCreateResponse, ProposalsDropData, ProposalsDropError, ProposalsDropResponse, ProposalsListData, ProposalsListError, ProposalsListResponse, ProposalsRetrieveData, ProposalsRetrieveError, ProposalsRetrieveResponse, QueueOrdersGetData, QueueOrdersGetError, QueueOrdersGetResponse, QuotasCreateData, QuotasCreateError, QuotasCreateResponse, QuotasListData, QuotasListError, QuotasListResponse, QuotasPartialUpdateData, QuotasPartialUpdateError, QuotasPartialUpdateResponse, QuotasRetrieveData, QuotasRetrieveError, QuotasRetrieveResponse, SessionDeleteData, SessionDeleteError, SessionDeleteResponse, SessionGetData, SessionGetError, SessionGetResponse, SessionLanguagePostData, SessionLanguagePostError, SessionLanguagePostResponse, SessionOneTimePostData, SessionOneTimePostError, SessionOneTimePostResponse, SessionPostData, SessionPostError, SessionPostResponse, SettlementsExportData, SettlementsExportError, SettlementsExportResponse, SettlementsListData, SettlementsListError, SettlementsListResponse, SettlementsPositionsData, SettlementsPositionsError, SettlementsPositionsResponse, SettlementsRetrieveData, SettlementsRetrieveError, SettlementsRetrieveResponse, SettlementsWorkbookData, SettlementsWorkbookError, SettlementsWorkbookResponse, SitesCreateData, SitesCreateError, SitesCreateResponse, SitesListData, SitesListError, SitesListResponse, SitesPartialUpdateData, SitesPartialUpdateError, SitesPartialUpdateResponse, SitesRetrieveData, SitesRetrieveError, SitesRetrieveResponse, TaxRulesCreateData, TaxRulesCreateError, TaxRulesCreateResponse, TaxRulesListData, TaxRulesListError, TaxRulesListResponse, TaxRulesRetrieveData, TaxRulesRetrieveError, TaxRulesRetrieveResponse, TemplatesCreateData, TemplatesCreateError, TemplatesCreateResponse, TemplatesListData, TemplatesListError, TemplatesListResponse, TemplatesPartialUpdateData, TemplatesPartialUpdateError, TemplatesPartialUpdateResponse, TemplatesRetrieveData, TemplatesRetrieveError, TemplatesRetrieveResponse, TenantsCreateData, TenantsCreateError, TenantsCreateResponse, TenantsListData, TenantsListError, TenantsListResponse, TenantsPartialUpdateData, TenantsPartialUpdateError, TenantsPartialUpdateResponse, TenantsReinstateData, TenantsReinstateError, TenantsReinstateResponse, TenantsRetrieveData, TenantsRetrieveError, TenantsRetrieveResponse, TenantsSuspendData, TenantsSuspendError, TenantsSuspendResponse, TokensCreateData, TokensCreateError, TokensCreateResponse, TokensListData, TokensListError, TokensListResponse, TokensRetrieveData, TokensRetrieveError, TokensRetrieveResponse, TokensRevokeData, TokensRevokeError, TokensRevokeResponse, UsageGapsListData, UsageGapsListError, UsageGapsListResponse, UsageGapsRetrieveData, UsageGapsRetrieveError, UsageGapsRetrieveResponse, UsageRecordsEventsData, UsageRecordsEventsError, UsageRecordsEventsResponse, UsageRecordsExportData, UsageRecordsExportError, UsageRecordsExportResponse, UsageRecordsListData, UsageRecordsListError, UsageRecordsListResponse, UsageRecordsRetrieveData, UsageRecordsRetrieveError, UsageRecordsRetrieveResponse, UsersCreateData, UsersCreateError, UsersCreateResponse, UsersDisableData, UsersDisableError, UsersDisableResponse, UsersListData, UsersListError, UsersListResponse, UsersRetrieveData, UsersRetrieveError, UsersRetrieveResponse, WalletsListData, WalletsListError, WalletsListResponse, WalletsPartialUpdateData, WalletsPartialUpdateError, WalletsPartialUpdateResponse, WalletsRetrieveData, WalletsRetrieveError, WalletsRetrieveResponse, WorkloadsBatchData, WorkloadsBatchError, WorkloadsBatchResponse, WorkloadsCancelData, WorkloadsCancelError, WorkloadsCancelResponse, WorkloadsCountsData, WorkloadsCountsError, WorkloadsCountsResponse, WorkloadsCreateData, WorkloadsCreateError, WorkloadsCreateResponse, WorkloadsEventsData, WorkloadsEventsError, WorkloadsEventsResponse, WorkloadsExplanationData, WorkloadsExplanationError, WorkloadsExplanationResponse, WorkloadsHistoryData, WorkloadsHistoryError, WorkloadsHistoryResponse, WorkloadsListData, WorkloadsListError, WorkloadsListResponse, WorkloadsLogsData, WorkloadsLogsError, WorkloadsLogsResponse, WorkloadsPreviewData, WorkloadsPreviewError, WorkloadsPreviewResponse, WorkloadsResumeData, WorkloadsResumeError, WorkloadsResumeResponse, WorkloadsRetrieveData, WorkloadsRetrieveError, WorkloadsRetrieveResponse, WorkloadsRetryData, WorkloadsRetryError, WorkloadsRetryResponse, WorkloadsSuspendData, WorkloadsSuspendError, WorkloadsSuspendResponse } from '../types.gen';
 
 /**
  * Sign out.
@@ -4811,3 +4811,224 @@ export const paymentsReverseMutation = (options?: Partial<Options<PaymentsRevers
     };
     return mutationOptions;
 };
+
+export const monthsListQueryKey = (options?: Options<MonthsListData>) => createQueryKey('monthsList', options);
+
+/**
+ * `id` may be the name of a month as well, as 2026-10.
+ */
+export const monthsListOptions = (options?: Options<MonthsListData>) => queryOptions<MonthsListResponse, MonthsListError, MonthsListResponse, ReturnType<typeof monthsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await monthsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: monthsListQueryKey(options)
+});
+
+export const monthsListInfiniteQueryKey = (options?: Options<MonthsListData>): QueryKey<Options<MonthsListData>> => createQueryKey('monthsList', options, true);
+
+/**
+ * `id` may be the name of a month as well, as 2026-10.
+ */
+export const monthsListInfiniteOptions = (options?: Options<MonthsListData>) => {
+    const opts = infiniteQueryOptions<MonthsListResponse, MonthsListError, InfiniteData<MonthsListResponse>, QueryKey<Options<MonthsListData>>, string | Pick<QueryKey<Options<MonthsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<MonthsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await monthsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: monthsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const monthsRetrieveQueryKey = (options: Options<MonthsRetrieveData>) => createQueryKey('monthsRetrieve', options);
+
+/**
+ * `id` may be the name of a month as well, as 2026-10.
+ */
+export const monthsRetrieveOptions = (options: Options<MonthsRetrieveData>) => queryOptions<MonthsRetrieveResponse, MonthsRetrieveError, MonthsRetrieveResponse, ReturnType<typeof monthsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await monthsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: monthsRetrieveQueryKey(options)
+});
+
+export const monthsArchiveQueryKey = (options: Options<MonthsArchiveData>) => createQueryKey('monthsArchive', options);
+
+/**
+ * All that a closed month says, to the byte as it was closed. Its SHA-256 is the month's `archive_sha256`.
+ */
+export const monthsArchiveOptions = (options: Options<MonthsArchiveData>) => queryOptions<MonthsArchiveResponse, MonthsArchiveError, MonthsArchiveResponse, ReturnType<typeof monthsArchiveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await monthsArchive({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: monthsArchiveQueryKey(options)
+});
+
+/**
+ * Charge what is metered, issue all drafts, settle, and write the archive. Workers do it; look again.
+ */
+export const monthsCloseMutation = (options?: Partial<Options<MonthsCloseData>>): UseMutationOptions<MonthsCloseResponse, MonthsCloseError, Options<MonthsCloseData>> => {
+    const mutationOptions: UseMutationOptions<MonthsCloseResponse, MonthsCloseError, Options<MonthsCloseData>> = {
+        mutationFn: async (fnOptions) => {
+            const { data } = await monthsClose({
+                ...options,
+                ...fnOptions,
+                throwOnError: true
+            });
+            return data;
+        }
+    };
+    return mutationOptions;
+};
+
+export const settlementsListQueryKey = (options?: Options<SettlementsListData>) => createQueryKey('settlementsList', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const settlementsListOptions = (options?: Options<SettlementsListData>) => queryOptions<SettlementsListResponse, SettlementsListError, SettlementsListResponse, ReturnType<typeof settlementsListQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await settlementsList({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: settlementsListQueryKey(options)
+});
+
+export const settlementsListInfiniteQueryKey = (options?: Options<SettlementsListData>): QueryKey<Options<SettlementsListData>> => createQueryKey('settlementsList', options, true);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const settlementsListInfiniteOptions = (options?: Options<SettlementsListData>) => {
+    const opts = infiniteQueryOptions<SettlementsListResponse, SettlementsListError, InfiniteData<SettlementsListResponse>, QueryKey<Options<SettlementsListData>>, string | Pick<QueryKey<Options<SettlementsListData>>[0], 'body' | 'headers' | 'path' | 'query'>>(
+    // @ts-ignore
+    {
+        queryFn: async ({ pageParam, queryKey, signal }) => {
+            // @ts-ignore
+            const page: Pick<QueryKey<Options<SettlementsListData>>[0], 'body' | 'headers' | 'path' | 'query'> = typeof pageParam === 'object' ? pageParam : {
+                query: {
+                    cursor: pageParam
+                }
+            };
+            const params = createInfiniteParams(queryKey, page);
+            const { data } = await settlementsList({
+                ...options,
+                ...params,
+                signal,
+                throwOnError: true
+            });
+            return data;
+        },
+        queryKey: settlementsListInfiniteQueryKey(options)
+    });
+    return opts as Omit<typeof opts, 'initialData'>;
+};
+
+export const settlementsExportQueryKey = (options?: Options<SettlementsExportData>) => createQueryKey('settlementsExport', options);
+
+/**
+ * The lines of the list as CSV.
+ */
+export const settlementsExportOptions = (options?: Options<SettlementsExportData>) => queryOptions<SettlementsExportResponse, SettlementsExportError, SettlementsExportResponse, ReturnType<typeof settlementsExportQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await settlementsExport({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: settlementsExportQueryKey(options)
+});
+
+export const settlementsPositionsQueryKey = (options?: Options<SettlementsPositionsData>) => createQueryKey('settlementsPositions', options);
+
+/**
+ * What each party owes and is owed under the filters of the list, and what is left: its net position.
+ */
+export const settlementsPositionsOptions = (options?: Options<SettlementsPositionsData>) => queryOptions<SettlementsPositionsResponse, SettlementsPositionsError, SettlementsPositionsResponse, ReturnType<typeof settlementsPositionsQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await settlementsPositions({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: settlementsPositionsQueryKey(options)
+});
+
+export const settlementsWorkbookQueryKey = (options?: Options<SettlementsWorkbookData>) => createQueryKey('settlementsWorkbook', options);
+
+/**
+ * Lines and positions as a workbook in both languages.
+ */
+export const settlementsWorkbookOptions = (options?: Options<SettlementsWorkbookData>) => queryOptions<SettlementsWorkbookResponse, SettlementsWorkbookError, SettlementsWorkbookResponse, ReturnType<typeof settlementsWorkbookQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await settlementsWorkbook({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: settlementsWorkbookQueryKey(options)
+});
+
+export const settlementsRetrieveQueryKey = (options: Options<SettlementsRetrieveData>) => createQueryKey('settlementsRetrieve', options);
+
+/**
+ * A noun that can be listed and looked at.
+ */
+export const settlementsRetrieveOptions = (options: Options<SettlementsRetrieveData>) => queryOptions<SettlementsRetrieveResponse, SettlementsRetrieveError, SettlementsRetrieveResponse, ReturnType<typeof settlementsRetrieveQueryKey>>({
+    queryFn: async ({ queryKey, signal }) => {
+        const { data } = await settlementsRetrieve({
+            ...options,
+            ...queryKey[0],
+            signal,
+            throwOnError: true
+        });
+        return data;
+    },
+    queryKey: settlementsRetrieveQueryKey(options)
+});

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0013_costs_over_time'),
+        ('billing', '0012_costs_over_time'),
     ]
 
     operations = [

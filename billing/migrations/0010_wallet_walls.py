@@ -54,5 +54,5 @@ BACKWARD = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0008_budgets")]
+    dependencies = [("billing", "0009_budgets")]
     operations = [migrations.RunSQL(APPEND_ONLY + WALLETS, BACKWARD)]

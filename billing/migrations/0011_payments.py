@@ -89,7 +89,7 @@ DROP TRIGGER append_only ON billing_payment;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0009_wallet_walls'),
+        ('billing', '0010_wallet_walls'),
         ('portal', '0003_cpu_flavor'),
     ]
 

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0014_measured_power'),
+        ('billing', '0008_measured_power'),
         ('portal', '0003_cpu_flavor'),
     ]
 
