@@ -330,7 +330,7 @@ def test_reservations_to_come_are_added_and_tax_is_not() -> None:
     )  # fmt: skip
     commitments.buy(
         by=SYSTEM, tenant=estate.tenant, flavor=estate.flavor, held_milli=9000, unit_price=Decimal(7), currency="CNY",
-        start=NOVEMBER.end, end=NOVEMBER.end + timedelta(days=1),
+        start=NOVEMBER.end + timedelta(days=1), end=NOVEMBER.end + timedelta(days=2),
     )  # fmt: skip
     now = datetime(2026, 11, 10, 16, tzinfo=UTC)
     (found,) = foretold(now)
