@@ -7,7 +7,7 @@ import { hintOf, REASONS } from "./reasons";
 const BACK_END = join(import.meta.dirname, "../../..");
 
 /** CamelCase words of the back end that are no reasons. Its own classes are found by themselves. */
-const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed", "NodePower", "WantedPower", "StartedAt", "ExitCode", "NoSuchKey", "ContentLength", "UploadId", "PartNumber", "Upgrade"]);
+const OTHERS = new Set(["MemTotal", "MemAvailable", "ProcessId", "OrderDesired", "JoinTokenState", "PlacementOutcome", "DecisionOutcome", "LayoutState", "Completed", "NodePower", "WantedPower", "StartedAt", "ExitCode", "NoSuchKey", "ContentLength", "UploadId", "PartNumber", "Upgrade", "PassingAgentDriver", "ExportFormat", "InstanceType", "LineItems", "CardHours", "CreditKind"]);
 
 /** Its files speak the words of a site too: there a reason of ours is what a word of theirs leads to, or what is said. */
 const SITES = /drivers.(kubernetes|docker|redfish)/;
