@@ -1,7 +1,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Group, SegmentedControl, Select, Text } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Price } from "~/api/__generated__";
@@ -10,11 +10,12 @@ import { useCan } from "~/api/session";
 import { SERVICE_CLASSES, TENANT_CLASSES, TIER_MODES } from "~/lib/billing-words";
 import { formatMoney } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
-import { formatLength, formatMoment, serverNow } from "~/lib/time";
+import { formatLength, formatMoment } from "~/lib/time";
 import { MODES } from "~/lib/words";
 import { splitPath } from "~/parts/AppLink";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { useWord } from "~/parts/words";
+import { useNow } from "~/ui/now";
 import { Empty } from "~/ui/Panel";
 import { useBooks } from "./choices";
 import { NewPrice } from "./NewPrice";
@@ -42,11 +43,12 @@ export function Prices() {
   const can = useCan();
   const navigate = useNavigate();
   const { book, when } = useSearch({ strict: false });
-  const [now] = useState(() => new Date(serverNow()).toISOString());
+  // To the end of this minute, so that a price that begins now is among those that hold.
+  const now = new Date((Math.floor(useNow() / 60_000) + 1) * 60_000).toISOString();
   const { choices: books } = useBooks();
   const [setting, set] = useState<Partial<PriceDraft>>();
   const holds_at = when === "ever" ? undefined : now;
-  const prices = useInfiniteQuery({ ...pricesListInfiniteOptions({ query: { limit: 100, book, holds_at } }), ...byCursor });
+  const prices = useInfiniteQuery({ ...pricesListInfiniteOptions({ query: { limit: 100, book, holds_at } }), ...byCursor, placeholderData: keepPreviousData });
   const go = (changed: { book?: string; when?: string }) => void navigate({ ...splitPath(pb.billing({ tab: "prices", book, when, ...changed })), replace: true });
   const mayEdit = can("price.edit");
   const columns: Column<Price>[] = [
