@@ -171,13 +171,6 @@ export const REASONS: Record<string, ReasonWords> = {
   NoSuchImage: say(msg`The host does not have this image`, msg`Ask those who run the host to put it into a storage pool, or choose another.`),
   NoImage: say(msg`It does not say from which image the machine starts`, msg`Name an image.`),
   ImageNotAtSite: say(msg`The host fetches no images`, msg`Name one that is in a storage pool of the host.`),
-  ImageAddressRefused: say(msg`The host does not fetch an image from this address`, msg`Give an https address that those who run the host allow.`),
-  ImageTooLarge: say(msg`The image is larger than the host takes`),
-  ImageFormatNotSupported: say(msg`A virtual machine does not start from an image of this format`, msg`Use qcow2 or raw.`),
-  ImageFormatWrong: say(msg`The image is of another format than was said`, msg`Correct it in the catalogue.`),
-  ImageChecksumWrong: say(msg`What was fetched is not the image whose checksum was given`, msg`Correct the address or the checksum in the catalogue.`),
-  ImageNotWhole: say(msg`The image needs other files beside it`, msg`Make one file of it.`),
-  ChecksumRequired: say(msg`An image that is fetched needs a checksum`, msg`Give its SHA-256.`),
   NameTaken: say(msg`A machine of this name that is not ours is at the host`, msg`Ask those who run the host.`),
   WholeDevicesOnly: say(msg`The host hands out whole accelerators only`, msg`Ask for whole ones.`),
   IommuGroupShared: say(msg`The host cannot keep this accelerator apart from other devices`, msg`Ask for all of them together, or for another.`),
@@ -224,8 +217,6 @@ export const REASONS: Record<string, ReasonWords> = {
   TargetUnavailable: say(msg`The storage did not take the export`, msg`See the message, and run it again.`),
   PaidInFull: say(msg`Paid in full`),
   // Exports
-  TargetUnavailable: say(msg`The target did not take it`, msg`Look at its address, bucket and keys, and export again.`),
-  PaidFromWallet: say(msg`Paid from the wallet`),
   PaymentReversed: say(msg`A payment was reversed`),
   // Months
   CloseAsked: say(msg`Its closing was asked for`),
