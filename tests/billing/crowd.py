@@ -104,14 +104,14 @@ class Crowd:
             for begins, ends in zip(edges, [*edges[1:], None], strict=True):
                 if self.random.random() < 0.1:
                     continue  # a while without a price
-                for tenant_class in ("", *(["internal"] if self.random.random() < 0.3 else [])):
+                for key in ({}, {"tenant_class": "internal"}, {"service_class": "best-effort"}):
+                    if key and self.random.random() < 0.5:
+                        continue
                     tiers = [Tier(Decimal(n), self._price()) for n in (3, 9)] if self._has_tiers() else []
                     prices.set_price(
                         by=SYSTEM, flavor=flavor, unit_price=self._price(), currency=book.currency, book=book,
                         valid_from=begins, valid_to=ends,
-                        terms=prices.Terms(
-                            tenant_class=tenant_class, tiers=tiers, tier_mode=TierMode.GRADUATED if tiers else ""
-                        ),
+                        terms=prices.Terms(**key, tiers=tiers, tier_mode=TierMode.GRADUATED if tiers else ""),
                     )  # fmt: skip
 
     def _price(self) -> Decimal:

@@ -1,7 +1,7 @@
 /** The words for what billing says in codes, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { CreditKind, Meter, OnExhaustedEnum, ServiceClassEnum, TenantClassEnum, TierModeEnum, TierScopeEnum } from "~/api/__generated__";
+import type { CreditKind, EveryEnum, ExportKind, Meter, OnExhaustedEnum, ServiceClassEnum, TenantClassEnum, TierModeEnum, TierScopeEnum } from "~/api/__generated__";
 
 export const METERS: Record<Meter, MessageDescriptor> = {
   accelerator: msg`Cards`,
@@ -52,3 +52,16 @@ export const IN_THE_WAY: Record<string, MessageDescriptor> = {
   "open-gaps": msg`Sites are silent about work that ran`,
 };
 export const ACCEPTABLE = ["unrated-usage", "open-gaps"] as const;
+
+export const EXPORT_KINDS: Record<ExportKind, MessageDescriptor> = {
+  "focus-1.2": msg`FOCUS 1.2`,
+  "focus-1.4": msg`FOCUS 1.4`,
+  "line-items": msg`Line items`,
+  "card-hours": msg`Card-hours`,
+};
+
+export const EVERY: Record<EveryEnum, MessageDescriptor> = {
+  day: msg`Every day, of the month that runs`,
+  week: msg`Every Monday, of the month that runs`,
+  month: msg`On the first of each month, of the month before`,
+};

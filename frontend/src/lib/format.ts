@@ -27,6 +27,12 @@ export function formatMemory(mib: number, locale: string): string {
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value)} ${unit}`;
 }
 
+/** Of files: "312 B", "4.2 KiB", "1.7 GiB". */
+export function formatBytes(bytes: number, locale: string): string {
+  if (bytes >= 1048576) return formatMemory(bytes / 1048576, locale);
+  return bytes < 1024 ? `${formatCount(bytes, locale)} B` : `${new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(bytes / 1024)} KiB`;
+}
+
 /** For headlines: to the cent. */
 export const formatMoneyShort = (amount: string, currency: string, locale: string) => formatMoney(amount, currency, locale, 2);
 

@@ -213,10 +213,7 @@ export const REASONS: Record<string, ReasonWords> = {
   Cancels: say(msg`Takes another invoice back`),
   PaidFromWallet: say(msg`Paid from its wallet`),
   CancelledByCreditNote: say(msg`Taken back by a credit note`),
-  // Exports
-  TargetUnavailable: say(msg`The storage did not take the export`, msg`See the message, and run it again.`),
   PaidInFull: say(msg`Paid in full`),
-  // Exports
   PaymentReversed: say(msg`A payment was reversed`),
   // Months
   CloseAsked: say(msg`Its closing was asked for`),
@@ -224,6 +221,12 @@ export const REASONS: Record<string, ReasonWords> = {
   Charged: say(msg`All of its usage is charged`),
   Settled: say(msg`The settlement is posted`),
   Closed: say(msg`Closed, with its archive`),
+  // Exports
+  TargetUnavailable: say(msg`The target did not take it`, msg`See the message; mend the target and ask for the export again.`),
+  BadAddress: say(msg`The address of the target is not allowed`, msg`See the message, and add the target anew.`),
+  InvalidCharge: say(msg`A charge of the ledger breaks a rule of the format`, msg`See the message: it names the charge.`),
+  SnapshotMoved: say(msg`The ledger is not as it was when the export began`, msg`Ask for it again.`),
+  TooLong: say(msg`There is more than a workbook can hold`, msg`Export one tenant, or in another format.`),
 };
 
 /** What helps when the nearest node was refused for what is asked of it by name, not for how much. By reason and filter. */

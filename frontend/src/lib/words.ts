@@ -1,7 +1,7 @@
 /** The words for what the API says in codes: states, kinds and verbs, in both languages. */
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { Accelerator, Allocation, Cluster, Invoice, MembershipOfMe, Month, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
+import type { Accelerator, Allocation, Cluster, ExportState, Invoice, MembershipOfMe, Month, Node, NodePower, Proposal, Tenant, Workload } from "~/api/__generated__";
 
 /** How a state is shown: colour and shape together, never colour alone. */
 export type Tone = "good" | "busy" | "waiting" | "warning" | "bad" | "ended";
@@ -77,6 +77,15 @@ export const PROPOSAL_STATES: Record<NonNullable<Proposal["state"]>, StateWord> 
   dropped: word(msg`Dropped`, "ended"),
 };
 
+export const EXPORT_STATES: Record<ExportState, StateWord> = {
+  queued: word(msg`Queued`, "waiting"),
+  running: word(msg`Being made`, "busy"),
+  done: word(msg`Done`, "good"),
+  failed: word(msg`Failed`, "bad"),
+  cancelled: word(msg`Cancelled`, "ended"),
+  expired: word(msg`No longer kept`, "ended"),
+};
+
 /** By noun, as events and history name it. The records above make a state without words a type error. */
 export const STATES: Record<string, Record<string, StateWord>> = {
   workload: WORKLOAD_STATES,
@@ -87,6 +96,7 @@ export const STATES: Record<string, Record<string, StateWord>> = {
   invoice: INVOICE_STATES,
   month: MONTH_STATES,
   proposal: PROPOSAL_STATES,
+  export: EXPORT_STATES,
 };
 
 /** A filter from an address: the one state it names, or nothing when it names none that there is. */
@@ -165,6 +175,7 @@ export const VERBS: Record<string, MessageDescriptor> = {
   connect: msg`Connect anew`,
   approve: msg`Approve`,
   drop: msg`Drop`,
+  remove: msg`Remove`,
 };
 
 export const ROLES: Record<MembershipOfMe["role"], MessageDescriptor> = {

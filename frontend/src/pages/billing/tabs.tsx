@@ -22,6 +22,7 @@ export const TABS: readonly Tab[] = [
   { key: "invoices", label: msg`Invoices`, permission: "invoice.view", Content: lazy(async () => ({ default: (await import("./Invoices")).Invoices })) },
   { key: "months", label: msg`Months`, permission: "month.view", isOfPlatform: true, Content: lazy(async () => ({ default: (await import("./Months")).Months })) },
   { key: "settlement", label: msg`Settlement`, permission: "invoice.view", Content: lazy(async () => ({ default: (await import("./Settlements")).Settlements })) },
+  { key: "exports", label: msg`Exports`, permission: "export.view", Content: lazy(async () => ({ default: (await import("./exports/Exports")).Exports })) },
   { key: "rerating", label: msg`Re-rating`, permission: "invoice.issue", Content: lazy(async () => ({ default: (await import("./Proposals")).Proposals })) },
   { key: "budgets", label: msg`Budgets`, permission: "budget.view", Content: lazy(async () => ({ default: (await import("./Budgets")).Budgets })) },
   { key: "wallets", label: msg`Wallets`, permission: "wallet.view", Content: lazy(async () => ({ default: (await import("./Wallets")).Wallets })) },
