@@ -16,7 +16,7 @@ from billing.exports.ledger.query import Whole
 from billing.exports.ledger.snapshots import newest_seq, snapshots
 from billing.models import AccountKind, Charge, ChargeCategory, Invoice, TransactionKind
 from billing.policy import policy
-from billing.rating import RULE_VERSION
+from billing.rating import RULE_VERSION, Meter
 from federation.models import AcceleratorModel, Allocation
 from portal.audit import SYSTEM
 from tests.billing.invoicing import draft, issue
@@ -42,7 +42,7 @@ def busy_month(estate: Estate) -> list[Invoice]:
     """Two invoices and a credit note, and something that no invoice asks for yet."""
     estate.price("10")
     book = prices.default_book("CNY")
-    for meter, unit_price in (("cpu", "0.05"), ("memory", "0.01"), ("energy", "0.6")):
+    for meter, unit_price in ((Meter.CPU, "0.05"), (Meter.MEMORY, "0.01"), (Meter.ENERGY, "0.6")):
         prices.set_price(
             by=SYSTEM, flavor=estate.flavor, unit_price=Decimal(unit_price), currency="CNY", book=book,
             valid_from=at(0) - timedelta(days=200), terms=prices.Terms(meter=meter),

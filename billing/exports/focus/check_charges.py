@@ -163,8 +163,8 @@ def _purchase(row: TextRow) -> Found:
         yield Violation("purchase", "ChargeFrequency", "A purchase is One-Time or Recurring.")
     if row.get("PricingCategory") not in ("Committed", None):
         yield Violation("purchase", "PricingCategory", "What is bought is Committed.")
-    yield from _filled(row, _COMMITMENT, "purchase", "on a purchase")
     if not _is_correction(row):
+        yield from _filled(row, _COMMITMENT, "purchase", "on a purchase")
         yield from _filled(row, _PRICING, "purchase", "on a purchase")
         yield from _same(row, ["BilledCost"], "ContractedCost", "purchase", "as on a purchase")
 
@@ -179,9 +179,12 @@ def _committed(row: TextRow) -> Found:
     yield from _filled(row, ("CommitmentDiscountCategory", "CommitmentDiscountType"), "commitment", "with a commitment")
     if row.get("CapacityReservationId") != reservation:
         yield Violation("commitment", "CapacityReservationId", "The commitment is the reservation.")
-    if not _is_correction(row):
+    if _is_correction(row):
+        yield from _null(row, ["CommitmentDiscountQuantity", "CommitmentDiscountUnit"], "commitment", "on a correction")
+    else:
         yield from _filled(row, ["CommitmentDiscountQuantity"], "commitment", "with a commitment")
-    yield from _same(row, ["CommitmentDiscountQuantity"], "PricingQuantity", "commitment", "which is what is committed")
+        why = "which is what is committed"
+        yield from _same(row, ["CommitmentDiscountQuantity"], "PricingQuantity", "commitment", why)
     if row.get("ChargeCategory") == "Usage":
         yield from _filled(row, _STATUS, "commitment", "on usage with a commitment")
         if row.get(_STATUS[0]) != row.get(_STATUS[1]):
@@ -242,10 +245,10 @@ def _contract(row: TextRow) -> Found:
     if element.get("ContractCommitmentId") != row.get("CommitmentDiscountId") or not element.get("ContractId"):
         yield Violation("contract", "ContractApplied", "It names another commitment than CommitmentDiscountId.")
     quantity = element.get("ContractCommitmentAppliedQuantity")
-    if not isinstance(quantity, int | Decimal) or quantity != number(row.get("CommitmentDiscountQuantity")):
-        yield Violation("contract", "ContractApplied", "Its quantity is not CommitmentDiscountQuantity.")
-    if element.get("ContractCommitmentAppliedUnit") != row.get("CommitmentDiscountUnit"):
-        yield Violation("contract", "ContractApplied", "Its unit is not CommitmentDiscountUnit.")
+    if not isinstance(quantity, int | Decimal) or quantity != number(row.get("PricingQuantity")):
+        yield Violation("contract", "ContractApplied", "Its quantity is not PricingQuantity.")
+    if element.get("ContractCommitmentAppliedUnit") != row.get("PricingUnit"):
+        yield Violation("contract", "ContractApplied", "Its unit is not PricingUnit.")
 
 
 _RULES: tuple[Callable[[TextRow], Found], ...] = (

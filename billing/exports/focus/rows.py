@@ -129,16 +129,18 @@ def _pricing(pricing: Pricing) -> dict[str, Value]:
 def _commitment(charge: Charge, status: str | None) -> dict[str, Value]:
     assert charge.commitment is not None and charge.pricing is not None
     reservation = identifier("res", charge.commitment.id)
+    is_correction = charge.corrects is not None or charge.is_correction
     row: dict[str, Value] = {
         "CapacityReservationId": reservation,
         "CapacityReservationStatus": status,
         "CommitmentDiscountCategory": "Usage",
         "CommitmentDiscountId": reservation,
         "CommitmentDiscountName": text(charge.commitment.name),
-        "CommitmentDiscountQuantity": charge.pricing.quantity,
+        # FOCUS has them null on corrections: what they take back is in PricingQuantity.
+        "CommitmentDiscountQuantity": None if is_correction else charge.pricing.quantity,
         "CommitmentDiscountStatus": status,
         "CommitmentDiscountType": "Reservation",
-        "CommitmentDiscountUnit": charge.pricing.unit.hours,
+        "CommitmentDiscountUnit": None if is_correction else charge.pricing.unit.hours,
     }
     if status == "Used":
         # By hand: FOCUS wants a number here, and a float would lose digits.

@@ -13,7 +13,11 @@ from tests.billing.focus import estate
 ON_DEMAND, PURCHASE, USED, ALONE = 1, 4, 5, 11
 # Rule -> changes of one line, and what we say of each. The line as it is passes.
 MEANINGS: dict[str, list[tuple[int, TextRow, str]]] = {
-    # Null without an invoice, given with one: told by the line of the invoice.
+    # Null without an invoice, given with one: told by the line of the invoice. 003 says that one of the others holds.
+    "InvoiceId-C-003-C": [
+        (ALONE, {"InvoiceId": "INV-2026-10-0009"}, "detail-differs InvoiceId"),
+        (ALONE, {"InvoiceId": None}, "together InvoiceDetailId"),
+    ],
     "InvoiceId-C-004-C": [(ALONE, {"InvoiceId": "INV-2026-10-0009"}, "detail-differs InvoiceId")],
     "InvoiceId-C-005-C": [(ALONE, {"InvoiceId": None}, "together InvoiceDetailId")],
     # Given on usage with a commitment, and null without a commitment.
