@@ -29,10 +29,10 @@ export interface Answer {
 }
 
 const PERMISSIONS =
-  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet month"
+  "session overview catalogue tenant department project user membership token quota audit site cluster node accelerator join-token workload allocation price usage invoice budget wallet month export"
     .split(" ")
     .map((noun) => `${noun}.view`)
-    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue month.close price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
+    .concat("site.edit cluster.edit node.drain join-token.edit workload.create workload.control workload.shell allocation.release pool.edit tenant.suspend token.edit invoice.issue month.close export.edit price.edit budget.edit wallet.edit catalogue.edit node.power accelerator.partition".split(" "));
 
 let language: "en" | "zh-Hans" | "" = "";
 
@@ -103,6 +103,9 @@ const TABLES: Record<string, () => readonly object[]> = {
   "capacity-hours": () => capacity,
   payments: () => [],
   "billing-profiles": () => [],
+  exports: () => [],
+  "export-targets": () => [],
+  "export-schedules": () => [],
   budgets: () => budgets,
   wallets: () => wallets,
   credits: () => credits,

@@ -6,6 +6,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Export } from "~/api/__generated__";
 import { exportsCancelMutation, exportsListInfiniteOptions } from "~/api/__generated__/@tanstack/react-query.gen";
+import { pollInterval } from "~/live/live";
 import { formatCount, formatPercent } from "~/lib/format";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
 import { type Verb, VerbMenu } from "~/parts/Verbs";
@@ -31,7 +32,7 @@ export function ExportList({ mayChange }: { mayChange: boolean }) {
   const { nameOf } = useTargets();
   const exports = useInfiniteQuery({
     ...query,
-    refetchInterval: ({ state }) => (state.data?.pages.some((page) => page.results.some(isInWork)) ? EVERY_MS : false),
+    refetchInterval: ({ state }) => (state.data?.pages.some((page) => page.results.some(isInWork)) ? EVERY_MS : pollInterval()),
   });
   const [opened, setOpened] = useState<string>();
   const [isMaking, { open, close }] = useDisclosure(false);

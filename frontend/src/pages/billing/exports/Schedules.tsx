@@ -59,7 +59,7 @@ export function Schedules({ mayChange }: { mayChange: boolean }) {
     },
   ];
   return (
-    <Panel title={t`By themselves`} aside={mayChange && <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={open}><Trans>Add a schedule</Trans></Button>}>
+    <Panel title={t`Schedules`} aside={mayChange && <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={open}><Trans>Add a schedule</Trans></Button>}>
       <QueryTable
         query={schedules}
         columns={columns}
