@@ -41,6 +41,11 @@ def test_all_kinds_of_charges_leave_and_our_checker_finds_nothing(kind: str) -> 
         "Accelerator-Hours", "Core-Hours", "GiB-Hours", "Kilowatt-Hours", None,
     }  # fmt: skip
     assert "Correction" in {r["ChargeClass"] for r in rows}
+    for detail in rows_of(kind, whole).get("InvoiceDetail", []):
+        is_note = str(detail["InvoiceId"]).startswith("CN")
+        assert (detail["PaymentTerms"], detail["PaymentDueDate"] is None) == (
+            ("As agreed", True) if is_note else ("Net 30 days", False)
+        )
 
 
 def test_sums_are_the_ledgers() -> None:

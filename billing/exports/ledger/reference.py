@@ -1,7 +1,7 @@
 """The datasets beside Cost and Usage: months, lines of invoices, reservations."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from django.db import connection
@@ -10,7 +10,7 @@ from billing.exports.focus import reference_rows as rows
 from billing.exports.focus.charges import Party, Period, Unit
 from billing.exports.focus.columns import Row
 from billing.exports.ledger.query import AT_ONCE, Whole
-from billing.models import Commitment, InvoiceLine, LedgerTransaction
+from billing.models import Commitment, Invoice, InvoiceLine, LedgerTransaction
 from billing.periods import month_of
 from billing.policy import policy
 from billing.rating import ZERO, product, quantity_of
@@ -71,7 +71,8 @@ def invoice_details(whole: Whole, hub: Party) -> Iterator[Row]:
                 description=" ".join(filter(None, (line.project, line.flavor, line.site, line.meter))) or line.category,
                 created_at=_instant(invoice.issued_at),
                 updated_at=_instant(note.issued_at if note is not None and is_voided else invoice.issued_at),
-                payment_terms="As agreed",
+                payment_terms=_terms(invoice),
+                due_at=None if invoice.due_on is None else datetime.combine(invoice.due_on, time(), policy().zone),
                 issued_at=_instant(invoice.issued_at),
                 is_voided=is_voided,
                 refers_to=invoice.refers_to.number if invoice.refers_to else None,
@@ -112,6 +113,13 @@ def commitments(whole: Whole, hub: Party) -> Iterator[Row]:
                 updated_at=_instant(commitment.created_at),
             )
         )
+
+
+def _terms(invoice: Invoice) -> str:
+    """As the invoice was issued under; those before due dates were agreed on elsewhere."""
+    if invoice.due_on is None or invoice.issued_at is None:
+        return "As agreed"
+    return f"Net {(invoice.due_on - invoice.issued_at.astimezone(policy().zone).date()).days} days"
 
 
 def _instant(at: datetime | None) -> datetime:
