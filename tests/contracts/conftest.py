@@ -134,6 +134,8 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
         return [pytest.mark.processes]
     if name == "redfish-rows":
         return [pytest.mark.django_db]
+    if name == "redfish-emulator":
+        return [pytest.mark.baremetal]
     if name.startswith("kvm"):
         return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
     for kind in ("kubernetes", "docker"):
