@@ -97,8 +97,9 @@ def _failed(row: Export, token: UUID, reason: str, message: str) -> bool:
     with transaction.atomic():
         if Export.objects.settle(row.pk, token, check_in=None):
             row.refresh_from_db()
-            move(row, ExportState.FAILED, by=SYSTEM, reason=reason, message=message,
-                 expires_at=timezone.now() + timedelta(days=KEPT_DAYS))  # fmt: skip
+            if row.state == ExportState.RUNNING:  # not when it was cancelled meanwhile
+                move(row, ExportState.FAILED, by=SYSTEM, reason=reason, message=message,
+                     expires_at=timezone.now() + timedelta(days=KEPT_DAYS))  # fmt: skip
     return False
 
 

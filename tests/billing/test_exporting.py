@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from billing.actions import exporting, exports
 from billing.exports.focus.check import check_files
+from billing.exports.xlsx import TooLong
 from billing.models import Export, ExportSchedule
 from billing.policy import policy
 from billing.states import ExportState
@@ -106,6 +107,19 @@ def test_an_export_that_is_not_wanted_any_more_stops(tmp_path: Path, monkeypatch
     assert exporting.expire(folder=tmp_path) == 1
     assert Export.objects.get().state == ExportState.EXPIRED
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_cancelled_while_it_fails_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate = Estate()
+    busy_month(estate)
+    export = ask(estate, "line-items", "xlsx")
+
+    def too_long(*_: Any, **__: Any) -> None:
+        exports.cancel(by=SYSTEM, export=export)
+        raise TooLong("It is too long.")
+
+    monkeypatch.setattr(exporting.workbooks, "write", too_long)
+    assert make(export, tmp_path).state == ExportState.CANCELLED
 
 
 def test_files_go_when_they_were_kept_long_enough(tmp_path: Path) -> None:
