@@ -11,6 +11,7 @@ from billing.exports.ledger.query import asked_for
 from billing.exports.ledger.snapshots import FOCUS_1_2, FOCUS_1_4, HOURS, ITEMS, Reading, newest_seq, snapshots
 from billing.models import Charge
 from billing.rating import total_of
+from federation.models import Allocation
 from tests.billing import exporting
 from tests.billing.exporting import HUB, as_text, busy_month, month, rows_of
 from tests.billing.rows import Estate
@@ -114,3 +115,20 @@ def test_what_has_no_price_yet_is_there_at_zero() -> None:
     (row,) = rows_of(FOCUS_1_4, month())["CostAndUsage"]
     assert (row["BilledCost"], row["PricingQuantity"], row["InvoiceId"]) == (0, Decimal(1), None)
     assert str(row["SkuPriceId"]).startswith("price-none.")
+
+
+def test_what_was_taken_back_before_an_invoice_asked_for_it_is_not_there() -> None:
+    estate = Estate()
+    estate.price("10")
+    run = estate.ended(exporting.at(0), exporting.at(60))
+    exporting.draft(estate)
+    Allocation.objects.filter(pk=run.pk).update(ended_at=exporting.at(30), proof_at=exporting.at(30))
+    exporting.draft(estate)
+    assert Charge.objects.filter(reverses__isnull=False).exists()
+    for is_issued in (False, True):
+        if is_issued:
+            exporting.issue(estate)
+        rows = [r for r in rows_of(FOCUS_1_4, month())["CostAndUsage"] if r["ChargeCategory"] == "Usage"]
+        assert [(r["PricingQuantity"], r["ChargeClass"], r["InvoiceId"] is not None) for r in rows] == [
+            (Decimal("0.5"), None, is_issued)
+        ]
