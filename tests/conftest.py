@@ -1,7 +1,10 @@
 """Fixtures that every test may use."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,6 +29,15 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [_database_name()],
         )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What plans is compiled before real workers have a time limit for it, as deploy/Dockerfile does it for those of a
+    cluster. What is made is kept on disk."""
+    wanted = any(item.get_closest_marker(kind) for item in session.items for kind in ("processes", "browser"))
+    if wanted and not session.config.option.collectonly:
+        warm = "from federation.placement import plan; plan.warm()"
+        subprocess.run([sys.executable, "-c", warm], check=True, cwd=Path(__file__).parents[1], timeout=600)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from federation.models import Accelerator, Allocation, Cluster, LedgerEntry, Pool
 
@@ -90,10 +91,10 @@ def one_snapshot() -> Iterator[None]:
 
 
 def left_over() -> list[str]:
-    """What must be gone once all work has ended: grants, leases, and locks of the database."""
+    """What must be gone once all work has ended: grants, locks of the database, and leases that have not run out."""
     found = [f"{a.state} allocation {a.pk}: {a.reason}" for a in Allocation.objects.holding()]
     for model in (Allocation, Cluster, Pool):
-        held = model.objects.exclude(lease_token=None)
+        held = model.objects.exclude(lease_token=None).exclude(lease_expires_at__lt=Now())
         found += [f"{model.__name__} {row.pk} is leased until {row.lease_expires_at}" for row in held]
     return found + locks()
 

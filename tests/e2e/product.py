@@ -56,7 +56,7 @@ class Client:
         return self("POST", path, body if body is not None else {}, **headers)
 
 
-def until(look: Callable[[], T], *, seconds: float = 60.0, what: str = "") -> T:
+def until(look: Callable[[], T], *, seconds: float = 120.0, what: str = "") -> T:
     """What `look` gives as soon as it is true; fails with its last answer when time is up."""
     end = time.monotonic() + seconds
     while True:

@@ -22,7 +22,7 @@ from portal.errors import ConcurrentUpdate, IllegalTransition
 from portal.models import Project, Quota, StateChange
 from tests import factories
 from tests.checker import books, sites
-from tests.checker.workers import Workers
+from tests.checker.workers import LEASE_SECONDS, Workers
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -148,6 +148,8 @@ def test_killed_at_one_point_all_work_still_ends_once(crew: Workers, point: str)
 def finish(crew: Workers, days: list[Day], worker: subprocess.Popen[bytes]) -> None:
     crew.until(lambda: not go_on(days), "Not all work had ended")
     crew.stop(worker)
+    # Whoever died, or ran out of time, in the middle of a look leaves a lease; it is nobody's once it has run out.
+    crew.until(lambda: not books.left_over(), "Something was held", 2 * LEASE_SECONDS + 10)
     for day in days:
         day.check()
     check_books()
