@@ -72,6 +72,17 @@ def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
+def _on_cards(request: pytest.FixtureRequest) -> Harness:
+    """A host with cards behind an IOMMU, which all cases share."""
+    host = request.getfixturevalue("gpu_host")
+    from tests.contracts.kvm_cards import CardsHarness
+
+    folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
+    site = CardsHarness(host, next(_numbers), folder, patch)
+    request.addfinalizer(site.close)
+    return site
+
+
 def _redfish(request: pytest.FixtureRequest) -> Harness:
     site = RedfishHarness()
     request.addfinalizer(site.close)
@@ -121,6 +132,7 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kubernetes-old": _on_kubernetes("old_plane"),
     "kvm-test": _in_the_library,
     "kvm-libvirt": _on_libvirt,
+    "kvm-cards": _on_cards,
     "docker": _on_docker("unix"),
     "docker-tls": _on_docker("tls"),
     "redfish": _redfish,
@@ -136,6 +148,8 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
         return [pytest.mark.django_db]
     if name == "redfish-emulator":
         return [pytest.mark.baremetal]
+    if name == "kvm-cards":  # minutes: machines in an emulated machine
+        return [pytest.mark.kvm, pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(600)]
     if name.startswith("kvm"):
         return [pytest.mark.kvm] if name == "kvm-test" else [pytest.mark.kvm, pytest.mark.processes]
     for kind in ("kubernetes", "docker"):

@@ -143,7 +143,7 @@ def _make(work: Path, tree: Path | None) -> None:
 
 
 class NestedHost:
-    """Four cards: the first two in groups of their own, the last two in one group."""
+    """Six cards: the third and the fourth are in one group, each other one is in its own."""
 
     def __init__(self) -> None:
         self.keeper = Keeper("gpuhost")
@@ -222,6 +222,9 @@ class NestedHost:
         words += ["-device", "pcie-root-port,id=rp3,chassis=3", "-device", "pcie-pci-bridge,id=old,bus=rp3"]
         for number in (1, 2):
             words += ["-device", f"secondary-vga,bus=old,addr=0x{number}"]
+        for number in (4, 5):
+            words += ["-device", f"pcie-root-port,id=rp{number},chassis={number}"]
+            words += ["-device", f"secondary-vga,bus=rp{number}"]
         return words
 
 
