@@ -1,12 +1,14 @@
-"""How long the end of a month takes: from usage that is metered to an issued invoice of each tenant.
+"""How long the end of a month takes: from usage that is metered to issued invoices, a settlement and an archive.
 
     manage.py bench close --tenants 5000 --events 1000000 --json
 
-Usage is made up by the database itself, an even share for each tenant; charging, drafting and issuing are the real
-ones, one tenant after the other, with all locks and triggers of the ledger.
+Usage is made up by the database itself, an even share for each tenant, and none of it is charged before: a month that
+was charged hour by hour has only its last hour left. The rest is what a worker does who is asked to close a month, with
+all locks and triggers of the ledger.
 """
 
 from argparse import ArgumentParser
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,16 +18,17 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from billing.actions import books, drafts, invoices, ledger, prices
-from billing.models import Charge, Invoice, PriceBook
+from billing.actions import books, closing, ledger, months, prices
+from billing.models import Charge, Invoice, Month, PriceBook
 from billing.periods import Period, month_of
 from billing.policy import Policy, policy
 from billing.rating import total_of
+from billing.states import MonthState
 from federation.bench.figures import BenchError, Clock, database, memory_mib
 from portal.audit import SYSTEM
 from portal.models import Project, ResourceFlavor, Tenant
 
-HELP = "close a month: charge, draft and issue for all tenants"
+HELP = "close a month: charge, issue, settle and archive"
 _PROJECTS, _SITES, _PRICE_EDGES = 3, 4, 3
 
 # Each tenant has as many as the next: up to an hour of a share of a card, or of eight. Of one run there are 24.
@@ -69,11 +72,12 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
             made = fill(tenants, events, skus, last_month, rules)
         queries = [0]
         with Clock() as clock, _counted(queries):
-            issued = close_month(made, last_month, rules)
+            month, phases = close_month(last_month, rules)
         with Clock() as proving:
             broken = list(ledger.verify())
         ours = Charge.objects.filter(tenant_id__in=made)
-        worth = total_of(Invoice.objects.filter(tenant_id__in=made, state="issued").values_list("total", flat=True))
+        asked = Invoice.objects.filter(tenant_id__in=made, state="issued")
+        issued, worth = asked.count(), total_of(asked.values_list("total", flat=True))
         if broken or worth != total_of(ours.values_list("billed_cost", flat=True)):
             raise BenchError(
                 f"What is asked for is not what is in the ledger, or the ledger is not whole: {broken[:3]}"
@@ -88,8 +92,10 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
             "fill_s": round(filling.seconds, 2),
             "close_s": round(clock.seconds, 2),
             "close_cpu_s": round(clock.cpu, 2),
+            **{f"{state}_s": round(seconds, 2) for state, seconds in phases.items()},
             "events_per_s": round(events / clock.seconds),
             "invoices_per_s": round(issued / clock.seconds, 1),
+            "archive_mib": round(month.archive_bytes / 1024**2, 1),
             "queries": queries[0],
             "queries_per_tenant": round(queries[0] / tenants, 1),
             "verify_s": round(proving.seconds, 2),
@@ -97,13 +103,20 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def close_month(tenants: list[Any], period: Period, rules: Policy) -> int:
-    issued = 0
-    for tenant in Tenant.objects.filter(pk__in=tenants).order_by("pk"):
-        invoice = drafts.draft(by=SYSTEM, tenant=tenant, period=period, policy=rules)
-        invoices.issue(by=SYSTEM, invoice=invoice, policy=rules)
-        issued += 1
-    return issued
+def close_month(period: Period, rules: Policy) -> tuple[Month, dict[str, float]]:
+    """The closed month, and how many seconds each of its states took."""
+    month = months.close(by=SYSTEM, period=period, policy=rules)
+    phases: dict[str, float] = defaultdict(float)
+    is_more = True
+    while is_more:
+        state = month.state
+        with Clock() as clock:
+            is_more = closing.step(month_id=month.pk, policy=rules)
+        phases[state] += clock.seconds
+        month.refresh_from_db()
+    if month.state != MonthState.CLOSED:
+        raise BenchError(f"The month is {month.state}: {month.message}")
+    return month, phases
 
 
 @contextmanager

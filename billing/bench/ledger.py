@@ -43,7 +43,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
             rules = policy()
             period = month_of(month_of(timezone.now(), rules.zone).start - timedelta(days=1), rules.zone)
             with Clock() as filling:
-                close.close_month(close.fill(_TENANTS, _EVENTS, _SKUS, period, rules), period, rules)
+                close.fill(_TENANTS, _EVENTS, _SKUS, period, rules)
+                close.close_month(period, rules)
                 _multiply(rows)
             whole = Whole(period.start, period.end, newest_seq())
             before = memory_mib()
