@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.db.models import F, Sum
+from django.db.models.functions import TruncHour
 from hypothesis import strategies as st
 
 from billing.actions import commitments, drafts, invoices, ledger
@@ -251,10 +252,26 @@ def test_neither_order_nor_repeats_change_what_a_ledger_comes_to(seed: int) -> N
                     caught_up(other)
             caught_up(other)
             assert told(one, price_of) == told(other, price_of)
+            for tenant in (one, other):
+                is_spread(tenant)
         commit()
         sums_to_nothing()
         assert list(ledger.verify()) == []
         transaction.set_rollback(True)
+
+
+def is_spread(tenant: Tenant) -> None:
+    """11: what reservations cost is what they covered and what nobody used, and no hour covers more than it has."""
+    for bought in tenant.commitments.all():
+        hours = Charge.objects.filter(commitment_id=bought.pk, category="usage").order_by()
+        paid = Charge.objects.filter(commitment_id=bought.pk, category="purchase").values_list("billed_cost", flat=True)
+        assert total_of(paid) == total_of(hours.values_list("effective_cost", flat=True)) > ZERO
+        reserved = Decimal(bought.held_milli) / 1000
+        whole = hours.annotate(hour=TruncHour("period_start")).values_list("hour").annotate(Sum("quantity"))
+        assert len(whole) == SIX_HOURS // timedelta(hours=1)
+        assert all(quantity == reserved for _, quantity in whole)
+        covered = hours.filter(meter="accelerator").annotate(hour=TruncHour("period_start")).values_list("hour")
+        assert all(quantity <= reserved for _, quantity in covered.annotate(Sum("quantity")))
 
 
 def pairs(crowd: Crowd) -> list[tuple[Tenant, Tenant]]:
