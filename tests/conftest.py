@@ -31,6 +31,14 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
         )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What touches the database or starts the product's processes: CI has it twice, on servers of two kinds."""
+    for item in items:
+        fixtures = {"db", "transactional_db", "database_dsn"} & {*getattr(item, "fixturenames", ())}
+        if fixtures or any(item.get_closest_marker(name) for name in ("django_db", "processes")):
+            item.add_marker("servers")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What plans is compiled before real workers have a time limit for it, as deploy/Dockerfile does it for those of a
     cluster. What is made is kept on disk."""

@@ -144,6 +144,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     if name == "agent-nvml":
         return [pytest.mark.processes]
+    if name == "fake-postgres":  # asks for its database when it runs
+        return [pytest.mark.servers]
     if name == "redfish-rows":
         return [pytest.mark.django_db]
     if name == "redfish-emulator":
