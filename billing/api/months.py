@@ -53,6 +53,9 @@ class MonthSerializer(serializers.ModelSerializer[Month]):
         return months.in_the_way(found)
 
     def get_actions(self, found: Month) -> list[str]:
+        """Closing is offered once nothing is in the way that cannot be accepted."""
+        if not set(months.in_the_way(found)) <= set(months.ACCEPTABLE):
+            return []
         return allowed_verbs(self.context["request"].user, found, _VERBS)
 
 

@@ -78,6 +78,10 @@ def test_finance_closes_a_month_and_others_do_not(sign_in: Sign, monkeypatch: py
     assert (shown["state"], shown["unrated"], shown["in_the_way"], shown["actions"]) == (
         "open", 1, ["unrated-usage"], ["close"],
     )  # fmt: skip
+    with monkeypatch.context() as earlier:
+        earlier.setattr(timezone, "now", lambda: october().end - timedelta(seconds=1))
+        early = finance.get("/api/v1/months/2026-10").json()
+        assert (early["in_the_way"], early["actions"]) == (["month-not-over", "unrated-usage"], [])
     assert finance.get("/api/v1/months/2020-01").status_code == 404
     assert finance.get("/api/v1/months/2026-10/archive.json").status_code == 409
     refused = finance.post("/api/v1/months/2026-10/close", {})
