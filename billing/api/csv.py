@@ -2,12 +2,19 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from portal.errors import Invalid
+
+if TYPE_CHECKING:
+    from billing.exports.paper import Language
 
 CSV_SCHEMA: Any = {(200, "text/csv"): OpenApiTypes.STR}
 
@@ -33,6 +40,17 @@ class PdfRenderer(JSONRenderer):
 
 
 PDF_RENDERERS: Any = [JSONRenderer, PdfRenderer]
+LANGUAGE = OpenApiParameter("language", str, enum=["en", "zh"], default="en")
+
+
+def language_of(request: Request) -> "Language":
+    """In which language a paper is asked for. Raises Invalid."""
+    from billing.exports.paper import Language  # fonts and their tools: only who asks for paper waits for them
+
+    try:
+        return Language(request.query_params.get("language", Language.ENGLISH))
+    except ValueError as error:
+        raise Invalid.field("language", "There is en, and zh.", "unknown-language") from error
 
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

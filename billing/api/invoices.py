@@ -8,21 +8,29 @@ from django.db.models import Exists, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.actions import drafts, invoices
-from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, PDF_RENDERERS, PDF_SCHEMA, CsvResponse, FileResponse
+from billing.api.csv import (
+    CSV_RENDERERS,
+    CSV_SCHEMA,
+    LANGUAGE,
+    PDF_RENDERERS,
+    PDF_SCHEMA,
+    CsvResponse,
+    FileResponse,
+    language_of,
+)
 from billing.api.filters import MONTH, month_filter, period_named
 from billing.exports.csv import invoice_csv
 from billing.models import Invoice, InvoiceLine, Payment
 from billing.models.wallets import used_by
 from billing.policy import policy
 from billing.states import InvoiceState
-from portal.errors import Invalid
 from portal.http.filters import FilterSet
 from portal.http.pagination import CursorPages
 from portal.http.scope import tenant_here
@@ -175,9 +183,6 @@ class LinePages(CursorPages):
     ordering = "position"
 
 
-_LANGUAGE = OpenApiParameter("language", str, enum=["en", "zh"], default="en")
-
-
 def _sum_of(model: Any) -> Any:
     """The amounts of what belongs to an invoice."""
     rows = model.objects.filter(invoice=OuterRef("pk")).order_by().values("invoice").annotate(sum=Sum("amount"))
@@ -239,7 +244,7 @@ class InvoiceViewSet(ReadViewSet):
         invoice = self.get_object()
         return CsvResponse(invoice_csv(invoice), invoice.number or f"draft-{invoice.period}-{invoice.pk}")
 
-    @extend_schema(parameters=[_LANGUAGE], responses=PDF_SCHEMA, filters=False)
+    @extend_schema(parameters=[LANGUAGE], responses=PDF_SCHEMA, filters=False)
     @action(
         detail=True, methods=["get"], url_path=r"invoice\.pdf", pagination_class=None, renderer_classes=PDF_RENDERERS
     )
@@ -248,11 +253,7 @@ class InvoiceViewSet(ReadViewSet):
         from billing.exports import bills, pdf  # fonts and their tools: only who asks for paper waits for them
 
         invoice = self.get_object()
-        try:
-            language = pdf.Language(request.query_params.get("language", pdf.Language.ENGLISH))
-        except ValueError as error:
-            raise Invalid.field("language", "There is en, and zh.", "unknown-language") from error
-        content = pdf.write(bills.bill_of(invoice, policy()), language)
+        content = pdf.write(bills.bill_of(invoice, policy()), language_of(request))
         name = invoice.number or f"draft-{invoice.period}-{invoice.pk}"
         return FileResponse(content, f"{name}.pdf", "application/pdf")
 

@@ -1,5 +1,7 @@
 """Settlements (内部结算): who owes whom for a closed month, between member sites and between departments."""
 
+from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
 import django_filters
@@ -11,14 +13,31 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.api.csv import CSV_RENDERERS, CSV_SCHEMA, XLSX, XLSX_RENDERERS, XLSX_SCHEMA, CsvResponse, FileResponse
+from billing.api.csv import (
+    CSV_RENDERERS,
+    CSV_SCHEMA,
+    LANGUAGE,
+    PDF_RENDERERS,
+    PDF_SCHEMA,
+    XLSX,
+    XLSX_RENDERERS,
+    XLSX_SCHEMA,
+    CsvResponse,
+    FileResponse,
+    language_of,
+)
 from billing.api.filters import MONTH_RULE
 from billing.exports.settlements import ORDER, settlement_csv, settlement_xlsx
-from billing.models import SettlementLine
+from billing.exports.statements import Line, Party, Statement
+from billing.models import Month, SettlementLine
+from billing.rating.money import plus
 from billing.rating.settlement import Owed, Side, positions
+from billing.states import MonthState
+from portal.errors import Conflict, Invalid
 from portal.http.filters import FilterSet
 from portal.http.viewsets import ReadViewSet
 
+_MOST_ON_PAPER = 200  # statements; a page or two each
 _EXACT: dict[str, Any] = {"max_digits": 38, "decimal_places": 15}
 
 
@@ -70,7 +89,7 @@ class SettlementViewSet(ReadViewSet):
     queryset = SettlementLine.objects.select_related("month")
     serializer_class = SettlementSerializer
     filterset_class = SettlementFilter
-    permissions = dict.fromkeys(["list", "retrieve", "positions", "export", "workbook"], "invoice.view")
+    permissions = dict.fromkeys(["list", "retrieve", "positions", "export", "workbook", "sheet"], "invoice.view")
 
     @extend_schema(responses=PositionSerializer(many=True), filters=True)
     @action(detail=False, methods=["get"], pagination_class=None)
@@ -95,8 +114,54 @@ class SettlementViewSet(ReadViewSet):
         rows = self._rows()
         return FileResponse(settlement_xlsx(rows, positions_of(rows)), "settlement.xlsx", XLSX)
 
+    @extend_schema(parameters=[LANGUAGE], responses=PDF_SCHEMA, filters=True)
+    @action(
+        detail=False, methods=["get"], url_path=r"sheet\.pdf", pagination_class=None, renderer_classes=PDF_RENDERERS
+    )
+    def sheet(self, request: Request) -> HttpResponseBase:
+        """The settlement of one closed month on paper (内部结算单), in English or 中文: between sites, and between the
+        departments of each tenant; of the last one if `period` does not say which.
+        """
+        from billing.exports import sheets  # as with invoices
+
+        rows, label = self._rows(), request.query_params.get("period")
+        closed = Month.objects.filter(state=MonthState.CLOSED).order_by("-period_start")
+        month = (closed.filter(label=label) if label else closed).first()
+        if month is None or month.closed_at is None:
+            raise Conflict(f"{label} is not closed." if label else "No month is closed yet.")
+        statements = statements_of(rows.filter(month=month))
+        if len(statements) > _MOST_ON_PAPER:
+            text = f"That would be {len(statements)} statements, more than {_MOST_ON_PAPER}. Choose a tenant or a side."
+            raise Invalid.field("tenant", text, "too-many")
+        content = sheets.write(statements, month.label, month.closed_at, language_of(request))
+        return FileResponse(content, f"settlement-{month.label}.pdf", "application/pdf")
+
     def _rows(self) -> Any:
         return self.filter_queryset(self.get_queryset()).order_by("month__period_start", *ORDER)
+
+
+def statements_of(rows: Any) -> list[Statement]:
+    """One between sites over all tenants, then one for each tenant; with lines of the same parties added up."""
+    sums = (
+        rows.order_by()
+        .values_list("side", "tenant_id", "tenant", "debtor", "creditor", "period", "currency")
+        .annotate(Sum("amount"))
+    )
+    names: dict[Any, str] = {None: ""}
+    lines: dict[Any, dict[tuple[str, str, str, str], Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for side, tenant_id, tenant, debtor, creditor, period, currency, amount in sums:
+        whose = None if side == Side.SITE else tenant_id
+        names[whose] = tenant if whose else ""
+        key = (debtor, creditor, period, currency)
+        lines[whose][key] = plus(lines[whose][key], amount)
+    parties: dict[Any, list[Party]] = defaultdict(list)
+    for row in positions_of(rows):
+        found = Party(row["party"], row["currency"], row["owes"], row["is_owed"], row["net"])
+        parties[row["tenant"]].append(found)
+    return [
+        Statement(names[whose], [Line(*key, lines[whose][key]) for key in sorted(lines[whose])], parties[whose])
+        for whose in sorted(lines, key=lambda whose: (whose is not None, names[whose], str(whose)))
+    ]
 
 
 def positions_of(rows: Any) -> list[dict[str, Any]]:

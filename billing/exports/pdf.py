@@ -1,29 +1,15 @@
-"""An invoice on paper, in English and 中文: with its font embedded, and to the byte the same each time it is made.
-
-Nothing in it may come from a clock or a setting: what it says was fixed when the invoice was issued.
-"""
+"""An invoice on paper, in English and 中文: what it says was fixed when the invoice was issued."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
-from functools import cache
-from importlib.resources import files
 from itertools import groupby
-from pathlib import Path
-
-from fpdf import FPDF
-from fpdf.fonts import FontFace
 
 from billing.exports.capitals import in_capitals
+from billing.exports.paper import Language, Paper, Words, amount
 from billing.rating import total_of
 from billing.rating.money import less
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    CHINESE = "zh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +51,7 @@ class Bill:
     items: Sequence[Item]
 
 
-_FONT = "noto"
-_WORDS: dict[str, tuple[str, str]] = {
+_WORDS: Words = {
     "invoice": ("Invoice", "结算账单"),
     "note": ("Credit note", "红字账单"),
     "draft": ("Draft of an invoice", "账单草稿"),
@@ -101,7 +86,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "purchase": ("Reservation: {}", "预留：{}"),
     "credit": ("Credit: {}", "抵扣：{}"),
     "no_fapiao": ("This is not a tax invoice (fapiao).", "本账单不是发票。"),
-    "page": ("page {} of {}", "第 {} 页，共 {} 页"),
     "device": ("card-hours", "卡时"),
     "core": ("core-hours", "核时"),
     "gib": ("GiB-hours", "GiB·时"),
@@ -110,40 +94,20 @@ _WORDS: dict[str, tuple[str, str]] = {
     "memory": ("memory", "内存"),
     "energy": ("energy", "电能"),
 }
-_GREY = (238, 242, 247)
 
 
 def write(bill: Bill, language: Language) -> bytes:
     return _Paper(bill, language).made()
 
 
-def amount(value: Decimal) -> str:
-    """Every digit, thousands apart, with two decimals at the least."""
-    whole, _, fraction = f"{value:,f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+class _Paper(Paper):
+    words = _WORDS
 
-
-@cache
-def _font() -> Path:
-    return Path(str(files("pylopdf_fonts_zh_cn") / "NotoSansSC-Regular.otf"))
-
-
-class _Paper(FPDF):
     def __init__(self, bill: Bill, language: Language) -> None:
-        super().__init__(format="A4")
-        self.bill, self.column = bill, list(Language).index(language)
-        self.set_creation_date(bill.made_at)
-        self.set_lang("zh-CN" if language is Language.CHINESE else "en")
+        super().__init__(language, made_at=bill.made_at, author=bill.issuer.name)
+        self.bill = bill
         self.set_title(f"{self.word(self.heading)} {bill.number}".strip())
-        self.set_author(bill.issuer.name)
-        self.add_font(_FONT, fname=_font())
-        self.set_margins(15, 15)
-        self.set_auto_page_break(True, 18)
-        self.alias_nb_pages("{pages}")
-        self.add_page()
-
-    def word(self, name: str) -> str:
-        return _WORDS[name][self.column] if name in _WORDS else name
+        self.foot = f"{bill.number}  {self.word('no_fapiao')}".strip()
 
     @property
     def heading(self) -> str:
@@ -151,17 +115,8 @@ class _Paper(FPDF):
             return "note"
         return "invoice" if self.bill.number else "draft"
 
-    def footer(self) -> None:
-        self.set_y(-14)
-        self.set_font(_FONT, size=7)
-        self.cell(0, 4, f"{self.bill.number}  {self.word('no_fapiao')}".strip(), align="L")
-        self.set_x(self.l_margin)
-        self.cell(0, 4, self.word("page").format(self.page_no(), "{pages}"), align="R")
-
     def made(self) -> bytes:
-        self.set_font(_FONT, size=18)
-        self.cell(0, 10, self.word(self.heading), new_x="LMARGIN", new_y="NEXT")
-        self.ln(2)
+        self.begin(self.heading)
         self._facts()
         self._parties()
         priced = [item for item in self.bill.items if item.kind not in ("tax", "adjustment")]
@@ -180,7 +135,7 @@ class _Paper(FPDF):
             ("due_on", str(bill.due_on or "")),
             ("currency", bill.currency),
         ]
-        self._table([[self.word(name), value] for name, value in facts if value], (35, 145), borders=False)
+        self.rows([[self.word(name), value] for name, value in facts if value], (35, 145), borders=False)
 
     def _parties(self) -> None:
         rows = [[self.word("issuer"), self.word("bill_to")], [self.bill.issuer.name, self.bill.bill_to.name]]
@@ -189,15 +144,15 @@ class _Paper(FPDF):
             if any(pair):
                 rows.append([f"{self.word(name)}: {value}" if value else "" for value in pair])
         self.ln(4)
-        self._table(rows, (90, 90), is_headed=True)
+        self.rows(rows, (90, 90), is_headed=True)
 
     def _projects(self, items: Sequence[Item]) -> None:
         rows = [
             [project or self.word("none"), amount(total_of(item.cost for item in some))]
             for project, some in groupby(sorted(items, key=lambda i: i.project), lambda i: i.project)
         ]
-        self._section("by_project")
-        self._table([[self.word("project"), self.word("cost")], *rows], (130, 50), "LR", is_headed=True)
+        self.section("by_project")
+        self.rows([[self.word("project"), self.word("cost")], *rows], (130, 50), "LR", is_headed=True)
 
     def _lines(self, items: Sequence[Item]) -> None:
         heads = ["", "project", "site", "item", "quantity", "unit", "unit_price", "cost"]
@@ -209,9 +164,9 @@ class _Paper(FPDF):
             ]
             for number, item in enumerate(items, 1)
         ]  # fmt: skip
-        self._section("lines")
+        self.section("lines")
         widths = (7, 26, 22, 35, 24, 17, 18, 31)
-        self._table([[self.word(head) for head in heads], *rows], widths, "RLLLRLRR", is_headed=True)
+        self.rows([[self.word(head) for head in heads], *rows], widths, "RLLLRLRR", is_headed=True)
 
     def _named(self, item: Item) -> str:
         name = f"{item.name} {self.word(item.meter)}" if item.meter else item.name
@@ -228,27 +183,7 @@ class _Paper(FPDF):
         if self.column and bill.currency == "CNY" and bill.number:
             rows.append([self.word("capitals"), in_capitals(bill.total)])
         self.ln(4)
-        self._table(rows, (90, 90), "LR")
-
-    def _section(self, name: str) -> None:
-        self.ln(4)
-        self.set_font(_FONT, size=11)
-        self.cell(0, 7, self.word(name), new_x="LMARGIN", new_y="NEXT")
-
-    def _table(
-        self, rows: Sequence[Sequence[str]], widths: Sequence[int], align: str = "", *,
-        is_headed: bool = False, borders: bool = True,
-    ) -> None:  # fmt: skip
-        self.set_font(_FONT, size=8 if len(widths) < 5 else 7)
-        self.set_line_width(0.1)
-        with self.table(
-            width=sum(widths), col_widths=tuple(widths), align="L", line_height=4.5, padding=0.8,
-            text_align=tuple({"L": "LEFT", "R": "RIGHT"}[letter] for letter in align or "L" * len(widths)),
-            first_row_as_headings=is_headed, headings_style=FontFace(emphasis="", fill_color=_GREY),
-            borders_layout="HORIZONTAL_LINES" if borders else "NONE",
-        ) as table:  # fmt: skip
-            for row in rows:
-                table.row(row)
+        self.rows(rows, (90, 90), "LR")
 
 
 def _price(value: Decimal | None) -> str:

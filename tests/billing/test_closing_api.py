@@ -1,5 +1,6 @@
 """Closed months through the API and by the command; and they can be read when the estate is gone."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -12,15 +13,17 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing.actions import closing, ledger, months
+from billing.actions import closing, ledger, months, profiles
 from billing.models import Invoice, Month
 from billing.policy import policy
 from federation.models import Allocation
+from portal.audit import SYSTEM
 from portal.permissions import Role
 from tests.billing.invoicing import issue, meter
 from tests.billing.rows import NOVEMBER, Estate, at, october
 from tests.billing.test_api import Sign, sign_in
 from tests.billing.test_closing import NOW, close, used
+from tests.paper import Read
 
 __all__ = ["sign_in"]
 pytestmark = pytest.mark.django_db
@@ -113,6 +116,31 @@ def test_settlements_are_shown_line_by_line_and_net(sign_in: Sign) -> None:
     assert finance.get("/api/v1/settlements", {"period": "November"}).status_code == 422
     theirs = sign_in(Role.TENANT_FINANCE, second.tenant)
     assert [n["creditor"] for n in theirs.get("/api/v1/settlements").json()["results"]] == [second.site.slug]
+
+
+def test_a_settlement_is_on_paper_with_its_parties_and_their_sums(sign_in: Sign) -> None:
+    first, second = used("First", 60), used("Second", 90)
+    finance = sign_in(Role.PLATFORM_FINANCE)
+    address = "/api/v1/settlements/sheet.pdf"
+    assert finance.get(address).status_code == finance.get(address, {"period": "2026-11"}).status_code == 409
+    profiles.create(by=SYSTEM, tenant=first.tenant, legal_name="First", home_site=first.site.slug)
+    close("2026-11")
+    english, chinese = (Read(finance.get(address, {"language": language}).getvalue()) for language in ("en", "zh"))
+    assert english.is_embedded and chinese.is_embedded
+    for word in ("Settlement between sites", second.site.slug, "the hub", "-15.00", "Prepared by"):
+        assert word in english.text, word
+    assert first.site.slug not in english.text, "what its own tenant used there is owed by nobody"
+    for word in ("站点间结算单", "枢纽", "应收方", "审核人"):
+        assert word in chinese.text, word
+    sums = re.search(r"Sum CNY ([\d.]+) ([\d.]+) ([\d.]+)", english.text)
+    assert sums is not None, english.text
+    assert sums.groups() == ("15.00", "15.00", "0.00")
+    assert finance.get(address).getvalue() == finance.get(address).getvalue()
+    assert finance.get(address, {"language": "fr"}).status_code == 422
+    nothing = Read(finance.get(address, {"side": "department"}).getvalue())
+    assert "Nobody owes anybody anything." in nothing.text
+    theirs = sign_in(Role.TENANT_FINANCE, first.tenant)
+    assert "Nobody owes" in Read(theirs.get(address).getvalue()).text
 
 
 def test_the_command_closes_and_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

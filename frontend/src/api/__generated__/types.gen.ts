@@ -1805,6 +1805,9 @@ export type Month = {
     archive_bytes: number;
     readonly created_at: string;
     version: number;
+    /**
+     * Closing is offered once nothing is in the way that cannot be accepted.
+     */
     readonly actions: Array<string>;
 };
 
@@ -11513,6 +11516,41 @@ export type SettlementsPositionsResponses = {
 };
 
 export type SettlementsPositionsResponse = SettlementsPositionsResponses[keyof SettlementsPositionsResponses];
+
+export type SettlementsSheetData = {
+    body?: never;
+    path?: never;
+    query?: {
+        currency?: string;
+        language?: 'en' | 'zh';
+        /**
+         * The month that was closed, as 2026-11.
+         */
+        period?: string;
+        side?: 'department' | 'site';
+        /**
+         * What a site owes or is owed: its statement.
+         */
+        site?: string;
+        tenant?: string;
+    };
+    url: '/api/v1/settlements/sheet.pdf';
+};
+
+export type SettlementsSheetErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type SettlementsSheetError = SettlementsSheetErrors[keyof SettlementsSheetErrors];
+
+export type SettlementsSheetResponses = {
+    200: Blob | File;
+};
+
+export type SettlementsSheetResponse = SettlementsSheetResponses[keyof SettlementsSheetResponses];
 
 export type SettlementsWorkbookData = {
     body?: never;

@@ -1,7 +1,7 @@
 /** 内部结算: who owes whom for a closed month, between member sites and between departments, and what is left for each. */
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Group, Select, Stack, Table, Text, Title } from "@mantine/core";
-import { IconDownload } from "@tabler/icons-react";
+import { IconDownload, IconFileTypePdf } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -47,6 +47,7 @@ export function Settlements() {
       <Group justify="space-between">
         <Select size="xs" w={160} clearable aria-label={t`Closed month`} placeholder={t`Closed month`} value={period ?? null} data={choices} onChange={(month) => void navigate({ ...splitPath(pb.billing({ tab: "settlement", period: month ?? undefined })), replace: true })} />
         <Group gap="xs">
+          {period && positions.data && positions.data.length > 0 && <Button component="a" size="xs" variant="default" leftSection={<IconFileTypePdf size={14} />} href={withQuery("/api/v1/settlements/sheet.pdf", { period, language: i18n.locale === "en" ? "en" : "zh" })} download><Trans>As PDF</Trans></Button>}
           <Button component="a" size="xs" variant="default" leftSection={<IconDownload size={14} />} href={withQuery("/api/v1/settlements/export.xlsx", { period })} download><Trans>Export as XLSX</Trans></Button>
           <Button component="a" size="xs" variant="default" leftSection={<IconDownload size={14} />} href={withQuery("/api/v1/settlements/export.csv", { period })} download><Trans>Export as CSV</Trans></Button>
         </Group>
