@@ -73,12 +73,13 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         queries = [0]
         with Clock() as clock, _counted(queries):
             month, phases = close_month(last_month, rules)
+        memory = memory_mib("VmHWM")
         with Clock() as proving:
             broken = list(ledger.verify())
         ours = Charge.objects.filter(tenant_id__in=made)
         asked = Invoice.objects.filter(tenant_id__in=made, state="issued")
         issued, worth = asked.count(), total_of(asked.values_list("total", flat=True))
-        if broken or worth != total_of(ours.values_list("billed_cost", flat=True)):
+        if broken or worth != total_of(ours.values_list("billed_cost", flat=True).iterator()):
             raise BenchError(
                 f"What is asked for is not what is in the ledger, or the ledger is not whole: {broken[:3]}"
             )
@@ -99,7 +100,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
             "queries": queries[0],
             "queries_per_tenant": round(queries[0] / tenants, 1),
             "verify_s": round(proving.seconds, 2),
-            "rss_peak_mib": memory_mib("VmHWM"),
+            "rss_peak_mib": memory,
         }
 
 
