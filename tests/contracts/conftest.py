@@ -61,26 +61,22 @@ def _in_the_library(request: pytest.FixtureRequest) -> Harness:
     return site
 
 
-def _on_libvirt(request: pytest.FixtureRequest) -> Harness:
-    """A real libvirt with QEMU, which all cases share; each has a storage pool of its own."""
-    daemon = request.getfixturevalue("libvirtd")
-    from tests.contracts.kvm import RealKvmHarness
+def _on_libvirt(fixture: str) -> Callable[[pytest.FixtureRequest], Harness]:
+    """A real libvirt with QEMU, or one on a host with cards behind an IOMMU, which all cases share; each has a storage
+    pool of its own."""
 
-    folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
-    site = RealKvmHarness(daemon, next(_numbers), folder, patch)
-    request.addfinalizer(site.close)
-    return site
+    def build(request: pytest.FixtureRequest) -> Harness:
+        daemon = request.getfixturevalue(fixture)
+        from tests.contracts.kvm import RealKvmHarness
+        from tests.contracts.kvm_cards import CardsHarness
 
+        kind = {"libvirtd": RealKvmHarness, "gpu_host": CardsHarness}[fixture]
+        folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
+        site = kind(daemon, next(_numbers), folder, patch)
+        request.addfinalizer(site.close)
+        return site
 
-def _on_cards(request: pytest.FixtureRequest) -> Harness:
-    """A host with cards behind an IOMMU, which all cases share."""
-    host = request.getfixturevalue("gpu_host")
-    from tests.contracts.kvm_cards import CardsHarness
-
-    folder, patch = request.getfixturevalue("tmp_path"), request.getfixturevalue("monkeypatch")
-    site = CardsHarness(host, next(_numbers), folder, patch)
-    request.addfinalizer(site.close)
-    return site
+    return build
 
 
 def _redfish(request: pytest.FixtureRequest) -> Harness:
@@ -131,8 +127,8 @@ HARNESSES: dict[str, Callable[[pytest.FixtureRequest], Harness]] = {
     "kubernetes": _on_kubernetes("plane"),
     "kubernetes-old": _on_kubernetes("old_plane"),
     "kvm-test": _in_the_library,
-    "kvm-libvirt": _on_libvirt,
-    "kvm-cards": _on_cards,
+    "kvm-libvirt": _on_libvirt("libvirtd"),
+    "kvm-cards": _on_libvirt("gpu_host"),
     "docker": _on_docker("unix"),
     "docker-tls": _on_docker("tls"),
     "redfish": _redfish,
