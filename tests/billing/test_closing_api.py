@@ -18,6 +18,7 @@ from billing.models import Invoice, Month
 from billing.policy import policy
 from federation.models import Allocation
 from portal.audit import SYSTEM
+from portal.models import Department, Project
 from portal.permissions import Role
 from tests.billing.invoicing import issue, meter
 from tests.billing.rows import NOVEMBER, Estate, at, october
@@ -141,6 +142,26 @@ def test_a_settlement_is_on_paper_with_its_parties_and_their_sums(sign_in: Sign)
     assert "Nobody owes anybody anything." in nothing.text
     theirs = sign_in(Role.TENANT_FINANCE, first.tenant)
     assert "Nobody owes" in Read(theirs.get(address).getvalue()).text
+
+
+def test_departments_have_a_page_for_each_tenant(sign_in: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    estates = [used("First", 60), used("Second", 90)]
+    for estate in estates:
+        research = Department.objects.create(tenant=estate.tenant, slug="research", name="Research")
+        Project.objects.filter(pk=estate.project.pk).update(department=research)
+        profiles.create(by=SYSTEM, tenant=estate.tenant, legal_name="Home", home_site=estate.site.slug)
+    close("2026-11")
+    finance, address = sign_in(Role.PLATFORM_FINANCE), "/api/v1/settlements/sheet.pdf"
+    paper = Read(finance.get(address).getvalue())
+    assert (paper.pages, paper.text.count("Settlement between departments")) == (2, 2)
+    assert re.findall(r"research the centre 2026-11 CNY ([\d.]+)", paper.text) == ["10.00", "15.00"]
+    assert re.findall(r"Sum CNY [\d.]+ [\d.]+ ([\d.-]+)", paper.text) == ["0.00", "0.00"]
+    own = Read(sign_in(Role.TENANT_FINANCE, estates[1].tenant).get(address).getvalue())
+    assert own.pages == 1 and "Second" in own.text and "First" not in own.text
+    monkeypatch.setattr("billing.api.settlements._MOST_ON_PAPER", 1)
+    refused = finance.get(address)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too-many")
+    assert finance.get(address, {"tenant": str(estates[0].tenant.pk)}).status_code == 200
 
 
 def test_the_command_closes_and_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
