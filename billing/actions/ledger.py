@@ -107,7 +107,10 @@ def _plain(charge: Charge, name: str) -> Any:
 
 @transaction.atomic
 def reverse(*, by: Actor, what: LedgerTransaction, memo: str = "") -> LedgerTransaction:
-    """Undo a transaction, with all its charges. A reversal of the reversal restores it."""
+    """Undo a transaction, with all its charges. A reversal of the reversal restores it.
+
+    Charges that were restored are taken back by reversing what restored them, and not restored again.
+    """
     times = LedgerTransaction.objects.filter(reverses=what).count()
     entries = LedgerEntry.objects.filter(transaction=what).select_related("account")
     return post(

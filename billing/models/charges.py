@@ -31,7 +31,7 @@ class ChargeQuerySet(ScopedQuerySet["Charge"]):
     def live(self) -> "ChargeQuerySet":
         """Without those that were reversed, and without the reversals: sums are the same with and without.
 
-        What a reversal of a reversal restored stands in that one.
+        What a reversal of a reversal restored stands in that one, and can be taken back, but not restored again.
         """
         restored = Q(reverses__reverses__isnull=False, reverses__reverses__reverses=None)
         answered = Charge.objects.filter(reverses=OuterRef("pk"))
@@ -39,7 +39,7 @@ class ChargeQuerySet(ScopedQuerySet["Charge"]):
 
 
 class Charge(models.Model):
-    """A rated line. Append-only: a wrong one is answered by its reversal (`reverses`), its opposite in each amount.
+    """A rated line. Append-only: a wrong one is answered by its one reversal (`reverses`), its opposite in each amount.
 
     `list_cost` and `contracted_cost` are exact products of `quantity` and their unit price. `billed_cost` is what
     goes onto an invoice (0 where a commitment covers it), `effective_cost` what it costs with commitments spread over
@@ -113,6 +113,9 @@ class Charge(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["transaction", "position"], name="charge_position_once"),
+            models.UniqueConstraint(
+                fields=["reverses"], name="charge_reversed_once", condition=Q(reverses__isnull=False)
+            ),
             models.CheckConstraint(
                 name="charge_list_cost_is_product",
                 condition=Q(list_unit_price__isnull=True, list_cost=0)
@@ -139,7 +142,6 @@ class Charge(models.Model):
             models.Index(fields=["tenant_id", "-id"], name="charge_tenant_newest"),
             models.Index(fields=["period_start"], name="charge_period_start"),
             models.Index(fields=["allocation_id"], name="charge_allocation"),
-            models.Index(fields=["reverses"], name="charge_reversed", condition=Q(reverses__isnull=False)),
             GinIndex(fields=["usage_record_ids"], name="charge_of_usage"),
             models.Index(
                 fields=["billing_period_start"],

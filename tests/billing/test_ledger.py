@@ -198,10 +198,16 @@ def test_a_reversal_undoes_and_its_own_reversal_restores() -> None:
         )
     with pytest.raises(IntegrityError, match="reversed already"), transaction.atomic():
         ledger.reverse(by=SYSTEM, what=undone)
-    ledger.reverse(by=SYSTEM, what=posted)  # it is live again, so it can be undone again
+    assert {charge.transaction_id for charge in Charge.objects.live()} == {restored.pk}
+    with pytest.raises(IntegrityError, match="reversed already"), transaction.atomic():
+        ledger.reverse(by=SYSTEM, what=posted)  # what restored it is what can be undone
+    again = ledger.reverse(by=SYSTEM, what=restored)
     commit()
     assert ledger.balance(AccountKind.UNBILLED, "CNY") == ZERO
-    assert restored.seq == 3
+    assert not Charge.objects.live().exists()
+    with pytest.raises(IntegrityError, match="charged anew"), transaction.atomic():
+        ledger.reverse(by=SYSTEM, what=again)
+    assert [t.seq for t in (posted, undone, restored, again)] == [1, 2, 3, 4]
     assert list(ledger.verify()) == []
 
 
