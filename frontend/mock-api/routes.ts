@@ -39,7 +39,7 @@ let language: "en" | "zh-Hans" | "" = "";
 function session(query?: unknown): Session {
   return {
     id: "me", username: "admin", name: "Ada", language: language || String(query ?? ""), is_platform: true, permissions: PERMISSIONS,
-    memberships: [{ role: "platform-admin", tenant_id: null, tenant_name: null, project_id: null }], csrf: "",
+    memberships: [{ role: "platform-admin", tenant_id: null, tenant_name: null, project_id: null }], billing_time_zone: "Asia/Shanghai", csrf: "",
   };
 }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import login as start_session
 from django.contrib.auth import logout as end_session
 from django.middleware.csrf import get_token
@@ -33,6 +34,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     is_platform = serializers.BooleanField()
     permissions = serializers.ListField(child=serializers.CharField())
     memberships = MembershipOfMeSerializer(many=True)
+    billing_time_zone = serializers.CharField(help_text="Whose months are billed, as Asia/Shanghai.")
     csrf = serializers.CharField(allow_blank=True)
 
 
@@ -68,6 +70,7 @@ def _describe(request: Request, user: User) -> dict[str, Any]:
             }
             for m in rows
         ],
+        "billing_time_zone": settings.BILLING_TIME_ZONE,
         "csrf": get_token(request._request) if request.auth is None else "",
     }
 

@@ -12,6 +12,11 @@ export function useSession() {
   return useQuery(sessionQuery).data;
 }
 
+/** Whose months are billed. */
+export function useBillingZone(): string {
+  return useSession()?.billing_time_zone ?? "UTC";
+}
+
 export function useCan(): (permission: string) => boolean {
   const permissions = useSession()?.permissions ?? [];
   return (permission) => permissions.includes(permission);

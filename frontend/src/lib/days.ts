@@ -14,6 +14,18 @@ export function daysBetween(start: string, end: string, zone: string): string[] 
   return found;
 }
 
+/** The instant at which a day begins. */
+export function startOf(day: string, zone: string): Date {
+  const wall = Date.parse(`${day}T00:00:00Z`);
+  return new Date(wall - offsetAt(wall - offsetAt(wall, zone), zone));
+}
+
+/** How far the clocks of a zone are ahead of UTC, in milliseconds. */
+function offsetAt(instant: number, zone: string): number {
+  const shown = new Intl.DateTimeFormat("sv", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }).format(instant);
+  return Date.parse(`${shown.replace(" ", "T")}Z`) - Math.floor(instant / 1000) * 1000;
+}
+
 function following(day: string): string {
   const next = new Date(`${day}T00:00:00Z`);
   next.setUTCDate(next.getUTCDate() + 1);

@@ -13,8 +13,8 @@ test("an empty or broken field is no instant", () => {
 });
 
 test("months are counted over the end of a year", () => {
-  const now = new Date(2026, 10, 29, 18);
-  expect(monthField(now, 0)).toBe("2026-11-01T00:00");
-  expect(monthField(now, 2)).toBe("2027-01-01T00:00");
-  expect(monthField(now, -11)).toBe("2025-12-01T00:00");
+  const now = new Date("2026-11-29T10:00:00Z");
+  expect(toInstant(monthField(now, 0, "Asia/Shanghai"))).toBe("2026-10-31T16:00:00.000Z");
+  expect(toInstant(monthField(now, 2, "Asia/Shanghai"))).toBe("2026-12-31T16:00:00.000Z");
+  expect(toInstant(monthField(now, -11, "Asia/Shanghai"))).toBe("2025-11-30T16:00:00.000Z");
 });

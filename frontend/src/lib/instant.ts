@@ -1,4 +1,6 @@
 /** Instants as a field of date and time holds them: of the reader's own time zone, without naming it. */
+import { startOf } from "./days";
+import { monthFrom } from "./months";
 
 const two = (value: number) => String(value).padStart(2, "0");
 
@@ -14,7 +16,7 @@ export function toInstant(field: string): string | null {
   return Number.isNaN(at.getTime()) ? null : at.toISOString();
 }
 
-/** The first hour of the month so many months from this one. */
-export function monthField(now: Date, months: number): string {
-  return hourField(new Date(now.getFullYear(), now.getMonth() + months, 1));
+/** The first hour of the month of a zone so many months from this one. */
+export function monthField(now: Date, months: number, zone: string): string {
+  return hourField(startOf(`${monthFrom(now, months, zone)}-01`, zone));
 }

@@ -3330,6 +3330,10 @@ export type Session = {
     is_platform: boolean;
     permissions: Array<string>;
     memberships: Array<MembershipOfMe>;
+    /**
+     * Whose months are billed, as Asia/Shanghai.
+     */
+    billing_time_zone: string;
     csrf: string;
 };
 

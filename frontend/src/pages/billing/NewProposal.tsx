@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { proposalsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { fieldErrors } from "~/api/problem";
+import { useBillingZone } from "~/api/session";
 import { hourField, monthField, toInstant } from "~/lib/instant";
 import { freshKey } from "~/lib/key";
 import { pb } from "~/lib/path-builder";
@@ -21,8 +22,9 @@ export function NewProposal({ onClose }: { onClose: () => void }) {
   const { choices: books } = useBooks();
   const [key] = useState(freshKey);
   const [now] = useState(() => new Date());
+  const zone = useBillingZone();
   const form = useForm({
-    initialValues: { tenant: "", book: "", from: monthField(now, 0), to: hourField(now) },
+    initialValues: { tenant: "", book: "", from: monthField(now, 0, zone), to: hourField(now) },
     validate: {
       tenant: (value) => (value ? null : t`Say for whom`),
       book: (value) => (value ? null : t`Choose a price book`),

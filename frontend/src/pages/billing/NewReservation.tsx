@@ -5,6 +5,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { commitmentsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { fieldErrors } from "~/api/problem";
+import { useBillingZone } from "~/api/session";
 import { monthField, toInstant } from "~/lib/instant";
 import { freshKey } from "~/lib/key";
 import { FormDialog } from "~/parts/FormDialog";
@@ -19,8 +20,9 @@ export function NewReservation({ onClose }: { onClose: () => void }) {
   const sites = useSites();
   const [key] = useState(freshKey);
   const [now] = useState(() => new Date());
+  const zone = useBillingZone();
   const form = useForm({
-    initialValues: { tenant: "", flavor: "", site: "", amount: 1 as number | "", price: "", from: monthField(now, 1), to: monthField(now, 2) },
+    initialValues: { tenant: "", flavor: "", site: "", amount: 1 as number | "", price: "", from: monthField(now, 1, zone), to: monthField(now, 2, zone) },
     validate: {
       tenant: (value) => (value ? null : t`Say for whom`),
       flavor: (value) => (value ? null : t`Say of what`),

@@ -4,15 +4,14 @@ import { Button, Group, Select, Stack, Table, Text, Title } from "@mantine/core"
 import { IconDownload, IconFileTypePdf } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import type { Position, Settlement } from "~/api/__generated__";
 import { settlementsListInfiniteOptions, settlementsPositionsOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMoney } from "~/lib/format";
-import { recentMonths } from "~/lib/months";
 import { pb, withQuery } from "~/lib/path-builder";
 import { splitPath } from "~/parts/AppLink";
 import { ProblemAlert } from "~/parts/ProblemAlert";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
+import { useRecentMonths } from "~/parts/useRecentMonths";
 import { Empty } from "~/ui/Panel";
 import { useTenants } from "./choices";
 
@@ -21,7 +20,7 @@ export function Settlements() {
   const navigate = useNavigate();
   const { period } = useSearch({ strict: false });
   const { nameOf } = useTenants();
-  const [choices] = useState(() => recentMonths(new Date()));
+  const choices = useRecentMonths();
   const lines = useInfiniteQuery({ ...settlementsListInfiniteOptions({ query: { period, limit: 100 } }), ...byCursor });
   const positions = useQuery(settlementsPositionsOptions({ query: { period } }));
   const money = (amount: string, currency: string) => <span className="aq-nowrap">{formatMoney(amount, currency, i18n.locale)}</span>;

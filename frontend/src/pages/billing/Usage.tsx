@@ -3,22 +3,21 @@ import { Button, Group, Select, Text } from "@mantine/core";
 import { IconDownload } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import type { UsageRecord } from "~/api/__generated__";
 import { usageRecordsListInfiniteOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { formatMilli } from "~/lib/format";
-import { recentMonths } from "~/lib/months";
 import { pb, withQuery } from "~/lib/path-builder";
 import { formatLength, formatMoment } from "~/lib/time";
 import { AppLink, splitPath } from "~/parts/AppLink";
 import { FilterPills } from "~/parts/FilterPills";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
+import { useRecentMonths } from "~/parts/useRecentMonths";
 import { Empty } from "~/ui/Panel";
 
 export function Usage() {
   const { t, i18n } = useLingui();
   const navigate = useNavigate();
-  const [months] = useState(() => recentMonths(new Date()));
+  const months = useRecentMonths();
   const { period, project, flavor, site } = useSearch({ strict: false });
   const filters = { period, project, flavor, site };
   const path = (changed: Partial<typeof filters>) => pb.billing({ tab: "usage", ...filters, ...changed });

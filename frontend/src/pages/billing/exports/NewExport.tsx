@@ -6,15 +6,15 @@ import { useState } from "react";
 import { exportsCreateMutation } from "~/api/__generated__/@tanstack/react-query.gen";
 import { fieldErrors } from "~/api/problem";
 import { freshKey } from "~/lib/key";
-import { recentMonths } from "~/lib/months";
 import { FormDialog } from "~/parts/FormDialog";
+import { useRecentMonths } from "~/parts/useRecentMonths";
 import { FIRST, useTenant, WhatFields } from "./WhatFields";
 
 export function NewExport({ onClose }: { onClose: () => void }) {
   const { t } = useLingui();
   const client = useQueryClient();
   const [key] = useState(freshKey);
-  const [months] = useState(() => recentMonths(new Date()));
+  const months = useRecentMonths();
   const form = useForm({ initialValues: { ...FIRST, period: months[1] ?? "" } });
   const { tenant, isOfPlatform } = useTenant(form.values.tenant);
   const create = useMutation({
