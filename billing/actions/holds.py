@@ -4,7 +4,7 @@ This is billing's gate (federation/gates.py). It runs in the transaction that qu
 budgets until that ends, so of many who submit at once each sees what the others have taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,19 +12,16 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils import timezone
 
-from billing.actions import spending
+from billing.actions import spending, unbilled
 from billing.actions.estimates import Estimate, Estimator
 from billing.models import Budget, BudgetHold
 from billing.periods import Period, month_of
 from billing.policy import policy
 from billing.rating import ZERO, product, total_of
-from billing.rating.estimates import worst_case
 from billing.rating.money import less
 from federation.models import Workload
 from portal.audit import Actor
 from portal.errors import OverBudget
-
-UNMETERED_SECONDS = 600
 
 
 def let_in(*, by: Actor, work: Workload, ids: Sequence[UUID]) -> None:
@@ -36,11 +33,14 @@ def let_in(*, by: Actor, work: Workload, ids: Sequence[UUID]) -> None:
         return
     found = Estimator(work.tenant_id, policy(), now).of(work)
     mine = [budget for budget in mine if budget.currency == found.currency]
-    if any(budget.period_start != month.start for budget in mine):
+    before = BudgetHold.objects.filter(budget__in=mine, workload_id__in=ids).values_list("workload_id", flat=True)
+    # Asked before usage is counted: what is metered in between counts twice rather than not at all.
+    behind = unbilled.seconds(set(before))
+    if before or any(budget.period_start != month.start for budget in mine):
         spending.settle(tenant_id=work.tenant_id, policy=policy(), now=now)
     locked = Budget.objects.select_for_update().filter(pk__in=[b.pk for b in mine], ended_at=None).order_by("pk")
     for budget in locked:
-        _reserve(budget, work, ids, found, month, now)
+        _reserve(budget, work, ids, found, month, now, behind)
 
 
 def drawn_on(work: Workload) -> list[Budget]:
@@ -51,7 +51,13 @@ def drawn_on(work: Workload) -> list[Budget]:
 
 
 def _reserve(
-    budget: Budget, work: Workload, ids: Sequence[UUID], found: Estimate, month: Period, now: datetime
+    budget: Budget,
+    work: Workload,
+    ids: Sequence[UUID],
+    found: Estimate,
+    month: Period,
+    now: datetime,
+    behind: Mapping[UUID, int | None],
 ) -> None:
     each = found.cost(budget, now, month.end)
     there = list(BudgetHold.objects.filter(budget=budget, workload_id__in=ids))
@@ -60,9 +66,10 @@ def _reserve(
     if released:
         spending.recount(budget, released, policy())
     for hold in there:
-        # What the run before is not metered for yet comes on top: seconds, as a rule.
-        unmetered = ZERO if hold in released else min(hold.left, worst_case(hold.rate, UNMETERED_SECONDS))
-        hold.amount = total_of([hold.used, unmetered, each])
+        if hold.attempt == work.attempt and hold not in released:
+            continue  # looked at just now, and renewed
+        rest = ZERO if hold in released else unbilled.cost(hold, behind)
+        hold.amount = total_of([hold.used, rest, each])
         hold.attempt, hold.rate, hold.released_at = work.attempt, found.rate, None
     known = {hold.workload_id for hold in there}
     new = [

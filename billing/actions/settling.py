@@ -4,7 +4,7 @@ Both compare what is posted with what it should be, and post the difference as r
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from billing.actions import charges, commitments
 from billing.actions.charges import Calendar, copy_of
 from billing.actions.rates import scope_column
 from billing.models import Charge, ChargeCategory, PriceVersion, UsageRecord
+from billing.models.charges import ChargeQuerySet
 from billing.policy import Policy
 from billing.rating import ZERO, Meter, PriceWindow, TierMode, quantity_of
 from billing.rating.minimums import extra_seconds
@@ -100,27 +101,36 @@ def _spread(price: PriceWindow, old: Sequence[Charge], total: Decimal) -> Iterat
 def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now: datetime | None = None) -> int:
     """What runs that have ended are billed beyond their seconds; how many runs were put right."""
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
-    terms = {
-        version.pk: version.window()
-        for version in PriceVersion.objects.filter(
-            Q(minimum_seconds__gt=0) | Q(step_seconds__gt=1), meter=Meter.ACCELERATOR
-        )
-    }
+    terms = with_least()
     if not terms:
         return 0
     since = (now or timezone.now()) - _LONGEST
-    usage = Charge.objects.filter(
-        tenant_id=tenant_id, category=ChargeCategory.USAGE, meter=Meter.ACCELERATOR, allocation_id__isnull=False
-    )
-    recent = usage.filter(price_version_id__in=terms, period_end__gte=since).values_list("allocation_id", flat=True)
-    runs = {pk for pk in recent if pk is not None}
+    recent = _usage(tenant_id).filter(price_version_id__in=terms, period_end__gte=since)
+    runs = {pk for pk in recent.values_list("allocation_id", flat=True) if pk is not None}
     going_on = UsageRecord.objects.filter(allocation_id__in=runs, charged_in=None)
-    over = runs.difference(going_on.values_list("allocation_id", flat=True))
-    ended = Allocation.objects.filter(pk__in=over, ended_at__isnull=False)
+    old, new = minimums(tenant_id, terms, runs.difference(going_on.values_list("allocation_id", flat=True)))
+    charges.replace(by, tenant_id, old, new, Calendar(tenant_id, policy), "Least lengths")
+    return len(old) + len(new)
+
+
+def with_least() -> dict[UUID, PriceWindow]:
+    """Prices that ask for a least length of a run, or for whole steps."""
+    some = Q(minimum_seconds__gt=0) | Q(step_seconds__gt=1)
+    return {version.pk: version.window() for version in PriceVersion.objects.filter(some, meter=Meter.ACCELERATOR)}
+
+
+def minimums(
+    tenant_id: UUID, terms: Mapping[UUID, PriceWindow], runs: Collection[UUID]
+) -> tuple[list[Charge], list[Charge]]:
+    """What has to be reversed, and posted, so that these runs, if they have ended, are billed what they should be.
+
+    All their usage is charged.
+    """
+    ended = Allocation.objects.filter(pk__in=runs, ended_at__isnull=False)
     held = dict(ended.values_list("pk", "held_milli"))
     old: list[Charge] = []
     new: list[Charge] = []
-    by_run = _by_run(usage.filter(allocation_id__in=held))
+    by_run = _by_run(_usage(tenant_id).filter(allocation_id__in=held))
     at_own_price = charges.at_own_price(charge for mine in by_run.values() for charge in mine)
     for allocation_id, mine in by_run.items():
         is_extra = [charge for charge in mine if charge.is_minimum]
@@ -139,8 +149,14 @@ def settle_minimums(*, tenant_id: UUID, policy: Policy, by: Actor = SYSTEM, now:
                         description=f"{ran[-1].workload}: {extra} s beyond what ran, by the least of its price",
                     )
                 )  # fmt: skip
-    charges.replace(by, tenant_id, old, new, Calendar(tenant_id, policy), "Least lengths")
-    return len(old) + len(new)
+    return old, new
+
+
+def _usage(tenant_id: UUID) -> ChargeQuerySet:
+    found: ChargeQuerySet = Charge.objects.filter(
+        tenant_id=tenant_id, category=ChargeCategory.USAGE, meter=Meter.ACCELERATOR, allocation_id__isnull=False
+    )
+    return found
 
 
 def _by_run(usage: Any) -> dict[UUID, list[Charge]]:

@@ -5,7 +5,7 @@ the tenant, then budgets by id.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from django.db.models import Min, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from billing.actions import charges
+from billing.actions import charges, unbilled
 from billing.actions.estimates import Estimator
 from billing.models import (
     Budget,
@@ -90,8 +90,12 @@ def _settle(
     budgets: list[Budget], tenant_id: UUID, currency: str, policy: Policy, month: Period, now: datetime
 ) -> list[Stop]:
     holds = _open_holds(budgets)
-    before = {hold.pk: _facts(hold) for some in holds.values() for hold in some}
-    ended = _settled_work(budgets)  # asked before usage is read: all that these have used is there by then
+    every = [hold for some in holds.values() for hold in some]
+    before, works = {hold.pk: _facts(hold) for hold in every}, _works(every)
+    # Asked before usage is read: all that the ended have used is there by then, and nothing else is overlooked.
+    ended = _settled_work(budgets)
+    beyond = unbilled.beyond(tenant_id, ended)
+    behind = unbilled.seconds({hold.workload_id for hold in every if _is_anew(hold, works)})
     for budget in budgets:
         if budget.period_start != month.start:
             _begin_month(budget, holds[budget.pk], policy, month, now)
@@ -104,15 +108,17 @@ def _settle(
             charged[budget.counted_seq] = _charged_since(budget.counted_seq, tenant_id, currency, month)
         _count(budget, holds[budget.pk], charged[budget.counted_seq], uncharged)
         budget.counted_seq = max(budget.counted_seq, last or 0)
-        open_holds = [hold for hold in holds[budget.pk] if hold.workload_id not in ended]
         for hold in holds[budget.pk]:
-            hold.released_at = now if hold.workload_id in ended else None
+            if hold.workload_id in ended:
+                hold.amount = plus(hold.used, unbilled.cost(hold, beyond))
+                hold.released_at = None if hold.left else now
+        open_holds = [hold for hold in holds[budget.pk] if hold.released_at is None]
         budget.held = total_of(hold.left for hold in open_holds)
-        stops += _renew(budget, open_holds, policy, month, now)
+        stops += _renew(budget, open_holds, works, behind, policy, month, now)
         _alert(budget, month)
         stops += _hard_stop(budget)
         budget.settled_at = now
-    changed = [hold for some in holds.values() for hold in some if _facts(hold) != before[hold.pk]]
+    changed = [hold for hold in every if _facts(hold) != before[hold.pk]]
     BudgetHold.objects.bulk_update(changed, FACTS, batch_size=1000)
     Budget.objects.bulk_update(budgets, ["period_start", "charged", "counted_seq", "spent", "held", "settled_at"])
     return stops
@@ -238,12 +244,19 @@ def _works(holds: Iterable[BudgetHold]) -> dict[UUID, Workload]:
     return found
 
 
-def _renew(budget: Budget, holds: Sequence[BudgetHold], policy: Policy, month: Period, now: datetime) -> list[Stop]:
+def _renew(
+    budget: Budget,
+    holds: Sequence[BudgetHold],
+    works: Mapping[UUID, Workload],
+    behind: Mapping[UUID, int | None],
+    policy: Policy,
+    month: Period,
+    now: datetime,
+) -> list[Stop]:
     """Work that was queued again by the system, or runs without a time limit, reserves anew; what cannot is stopped.
 
     What runs is stopped only by a budget that says so. What waits has to be let in again, like any work.
     """
-    works = _works(holds)
     due = [
         (hold, work)
         for hold in holds
@@ -254,9 +267,11 @@ def _renew(budget: Budget, holds: Sequence[BudgetHold], policy: Policy, month: P
     stops: list[Stop] = []
     estimator = Estimator(budget.tenant_id, policy, now)
     for hold, work in due:
-        is_anew = work.attempt > hold.attempt
+        is_anew = _is_anew(hold, works)
         found = estimator.of(work)
         wanted = found.cost(budget, now, month.end)
+        if is_anew:
+            wanted = plus(wanted, unbilled.cost(hold, behind))
         more = max(less(wanted, hold.left), ZERO)
         if more <= budget.left or (work.state != W.QUEUED and budget.on_exhausted == OnExhausted.REFUSE and is_anew):
             hold.attempt, hold.rate, hold.amount = work.attempt, found.rate, plus(hold.amount, more)
@@ -269,6 +284,12 @@ def _renew(budget: Budget, holds: Sequence[BudgetHold], policy: Policy, month: P
 def _is_due(hold: BudgetHold, work: Workload) -> bool:
     is_short = work.max_seconds is None and hold.left < pure.worst_case(hold.rate, _TOP_UP_SECONDS)
     return work.attempt > hold.attempt or is_short
+
+
+def _is_anew(hold: BudgetHold, works: Mapping[UUID, Workload]) -> bool:
+    """It begins once more, and not by `holds`."""
+    work = works.get(hold.workload_id)
+    return work is not None and work.attempt > hold.attempt
 
 
 def _alert(budget: Budget, month: Period) -> None:

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 from hypothesis import strategies as st
 
-from billing.actions import budgets, invoices, ledger, spending, wallets
+from billing.actions import budgets, drafts, invoices, ledger, spending, wallets
+from billing.actions.prices import Terms
 from billing.models import AccountKind, BudgetAlert, Credit, Wallet
 from billing.periods import month_of
 from billing.policy import policy
@@ -110,9 +111,9 @@ def test_each_threshold_fires_once_however_spending_grows(
 class Course:
     """Work that comes, runs, ends, is suspended and resumed; a sweep that settles whenever it likes."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, least: int = 0, step: int = 1) -> None:
         self.estate = Estate()
-        self.estate.price("10")
+        self.estate.price("10", terms=Terms(minimum_seconds=least, step_seconds=step))
         self.now = month_of(timezone.now(), policy().zone).start + timedelta(days=2)
         self.budget = budgets.create(
             by=SYSTEM, tenant=self.estate.tenant, project=self.estate.project, limit=Decimal(limit), currency="CNY",
@@ -174,26 +175,69 @@ class Course:
         for stop in spending.settle(tenant_id=self.estate.tenant.pk, policy=policy()):
             raise AssertionError(f"nothing here has to be stopped: {stop}")
 
+    def charge(self, n: int) -> None:
+        """Later, when all hours are over: nothing is left to be billed of what has ended."""
+        self.now += timedelta(hours=2, minutes=n)
+        meter()
+        drafts.catch_up(tenant_id=self.estate.tenant.pk, policy=policy())
+
     def check(self) -> None:
         self.budget.refresh_from_db()
         assert self.budget.spent + self.budget.held <= self.budget.limit + Decimal("0.01")
 
 
-steps = st.lists(
-    st.tuples(st.sampled_from(["submit", "submit", "run", "run", "again", "settle"]), st.integers(0, 40)), max_size=25
+@pytest.mark.parametrize(
+    ("course", "limit", "least"),
+    [
+        # One that ran for twenty minutes begins again before they are metered, then another comes.
+        ("submit 29, run 37, run 16, again 18, run 21, submit 28, run 37, settle 13", 22, 0),
+        # The same once it is metered, and once it is charged.
+        ("submit 29, run 37, run 16, settle 1, again 18, run 21, submit 28, run 37, settle 13", 22, 0),
+        ("submit 29, run 37, run 16, charge 1, settle 1, again 18, run 21, submit 28, run 37, settle 13", 22, 0),
+        # It ends after a minute, and another comes before it is billed for the hour that its price asks for.
+        ("submit 0, run 1, run 0, settle 1, submit 29, run 37, run 30", 35, 3600),
+        # It ends after a minute and begins again, once it is metered, and once it is charged.
+        ("submit 0, run 1, run 0, again 0, run 1, run 0, settle 1, submit 29, run 37, run 30", 45, 3600),
+        ("submit 0, run 1, run 0, settle 1, again 0, run 1, run 0, settle 1, submit 29, run 37, run 30", 45, 3600),
+        ("submit 0, run 1, run 0, charge 1, again 0, run 1, run 0, settle 1, submit 29, run 37, run 30", 45, 3600),
+    ],
 )
+def test_what_is_not_billed_yet_stays_reserved(
+    course: str, limit: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Course(limit, least)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: one.now)
+    for words in [*course.split(", "), "settle 1", "charge 1", "settle 1"]:
+        what, n = words.split()
+        getattr(one, what)(int(n))
+        one.check()
+    assert one.works
 
 
-@holds_for(steps, st.integers(0, 60), cases=100, at_length=1000, is_shrunk=False)
-def test_what_is_let_in_never_costs_more_than_the_budget(course: list[tuple[str, int]], limit: int) -> None:
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["submit", "submit", "run", "run", "again", "settle", "settle", "charge"]), st.integers(0, 40)
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+@holds_for(
+    steps, st.integers(0, 60), st.sampled_from([0, 0, 1, 900, 3600]), st.sampled_from([1, 1, 60, 3600]), cases=100,
+    at_length=1000, is_shrunk=False,
+)  # fmt: skip
+def test_what_is_let_in_never_costs_more_than_the_budget(
+    course: list[tuple[str, int]], limit: int, least: int, step: int
+) -> None:
     with transaction.atomic():
-        one = Course(limit)
+        one = Course(limit, least, step)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("django.utils.timezone.now", lambda: one.now)
-            for what, n in [*course, ("settle", 1)]:
+            for what, n in [*course, ("settle", 1), ("charge", 1), ("settle", 1)]:
                 getattr(one, what)(n)
                 one.check()
             one.settle(1)
+            one.check()
             assert BudgetAlert.objects.filter(budget=one.budget).count() == len(
                 pure.alerts_due(one.budget.spent, one.budget.limit, one.budget.thresholds)
             )
