@@ -1,7 +1,6 @@
 """A shell in a running container, or one of its ports, as a channel."""
 
 import contextlib
-import select
 import socket
 import time
 from collections import deque
@@ -9,7 +8,7 @@ from collections import deque
 from federation.drivers.abilities import Stream
 from federation.drivers.base import Unavailable
 from federation.drivers.docker.pipes import Pipe
-from federation.drivers.docker.sockets import in_words
+from federation.drivers.docker.sockets import in_words, wait_to_read
 from federation.drivers.docker.transport import Api, EngineError, path_of
 
 _PIECE = 1 << 16
@@ -147,7 +146,7 @@ class PortChannel:
 
     def receive(self, seconds: float) -> tuple[Stream, bytes] | None:
         try:
-            if not select.select([self._link], [], [], max(0.0, seconds))[0]:
+            if not wait_to_read(self._link, seconds):
                 return None
             data = self._link.recv(_PIECE)
         except (OSError, ValueError):

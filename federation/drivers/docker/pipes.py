@@ -5,7 +5,6 @@ threads at once. So here TLS is done over memory: whoever holds the lock turns b
 """
 
 import contextlib
-import select
 import socket
 import ssl
 import threading
@@ -13,7 +12,15 @@ import time
 from collections.abc import Mapping
 
 from federation.drivers.base import Unavailable
-from federation.drivers.docker.sockets import CONNECT_SECONDS, Endpoint, context_of, in_words, raw_socket
+from federation.drivers.docker.sockets import (
+    CONNECT_SECONDS,
+    Endpoint,
+    context_of,
+    in_words,
+    raw_socket,
+    wait_to_read,
+    wait_to_send,
+)
 
 _PIECE = 1 << 16
 _SEND_SECONDS = 10.0
@@ -73,7 +80,7 @@ class Pipe:
         while view:
             if self._is_closed:
                 raise ConnectionAbortedError("closed")
-            if not select.select([], [self._link], [], _SEND_SECONDS)[1]:
+            if not wait_to_send(self._link, _SEND_SECONDS):
                 raise TimeoutError("timed out")
             with contextlib.suppress(BlockingIOError):
                 view = view[self._link.send(view) :]
@@ -98,7 +105,7 @@ class Pipe:
                 return data
             if self._is_closed:
                 return b""
-            if not select.select([self._link], [], [], max(0.0, ends - time.monotonic()))[0]:
+            if not wait_to_read(self._link, ends - time.monotonic()):
                 return None
             try:
                 data = self._link.recv(_PIECE)

@@ -3,7 +3,9 @@
 A time limit of a socket begins anew with every byte; here it is one moment by which all has to be read.
 """
 
+import math
 import os
+import select
 import socket
 import ssl
 import time
@@ -172,3 +174,18 @@ _TLS_WORDS = {
     "Hostname mismatch": "The host's certificate is for another name (TLSInvalid).",
     "IP address mismatch": "The host's certificate is for another address (TLSInvalid).",
 }
+
+
+def wait_to_read(link: socket.socket, seconds: float) -> bool:
+    """Whether something is there, or the end, within so long. (select() knows no file beyond the 1024th.)"""
+    return _wait(link, select.POLLIN, seconds)
+
+
+def wait_to_send(link: socket.socket, seconds: float) -> bool:
+    return _wait(link, select.POLLOUT, seconds)
+
+
+def _wait(link: socket.socket, what: int, seconds: float) -> bool:
+    found = select.poll()
+    found.register(link, what)
+    return bool(found.poll(math.ceil(max(seconds, 0.0) * 1000)))
