@@ -6,6 +6,7 @@ Tests of what is seen and made at a site go by this and not by the code that the
 import http.client
 import json
 import select
+import socket
 import ssl
 import threading
 from collections.abc import Iterable, Iterator
@@ -144,7 +145,7 @@ class Api:
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
         connection = self._connection()
         # A server hangs up after a minute and a half without a call; a POST is not sent twice, so look before.
-        if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+        if connection.sock and _has_news(connection.sock):
             connection.close()
         was_open = connection.sock is not None
         is_sent = False
@@ -179,3 +180,10 @@ def _error(status: int, content: bytes) -> ApiError:
         return ApiError(status, said.get("reason", ""), said.get("message", ""))
     except ValueError:
         return ApiError(status, "", content[:500].decode(errors="replace"))
+
+
+def _has_news(link: socket.socket) -> bool:
+    """Something to read, or the end. (select() knows no file beyond the 1024th.)"""
+    found = select.poll()
+    found.register(link, select.POLLIN)
+    return bool(found.poll(0))
