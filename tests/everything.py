@@ -34,6 +34,7 @@ LOCKS = {
     "focus-validator": ["requirements/focus-validator.in"],
 }
 NEWER = {"focus-validator": "3.12"}  # Pythons of locks that are not for ours
+SPREAD = ["-n", str(min(4, os.cpu_count() or 1))] if (os.cpu_count() or 1) > 1 else []  # how: tests/spread.py
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def parts(scratch: Path) -> Iterator[Part]:
     yield Part("console client", [*npm, "run", "api"], look=unchanged(ROOT / "frontend" / "src"), colour=35)
     yield Part("console units", [*npm, "test"], colour=35)
     yield Part("console build", [*python, "portal.supervise.console"], colour=35)
-    yield pytest("-m", "not slow and not browser")
+    yield pytest(*SPREAD, "-m", "not slow and not browser")
 
 
 def lock_part(name: str, sources: list[str], scratch: Path) -> Part:
