@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 import django_filters
-from django.db.models import F, Prefetch
+from django.db.models import F, OuterRef, Prefetch, Subquery
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from billing.actions import budgets
 from billing.actions.estimates import Estimator
 from billing.actions.holds import drawn_on
-from billing.models import Budget, BudgetAlert, OnExhausted
+from billing.models import Budget, BudgetAlert, BudgetHold, OnExhausted
 from billing.models.budgets import THRESHOLDS
 from billing.periods import month_of
 from billing.policy import policy
@@ -24,6 +25,7 @@ from federation.api.workloads import AskingMixin, NewWorkloadSerializer
 from federation.models import Workload
 from portal.errors import Invalid
 from portal.http.filters import FilterSet
+from portal.http.pagination import CursorPages
 from portal.http.scope import project_here, tenant_here
 from portal.http.viewsets import ReadViewSet, ResourceViewSet
 from portal.permissions import can
@@ -91,6 +93,37 @@ _HORIZON: dict[str, Any] = {
 }  # fmt: skip
 
 
+class BudgetHoldSerializer(serializers.ModelSerializer[BudgetHold]):
+    """What is held for one workload: `amount` at worst, less what it has `used` of it this month, leaves `held`."""
+
+    workload = serializers.UUIDField(source="workload_id")
+    name = serializers.CharField(source="work_name", allow_null=True, help_text="Null: it is gone.")
+    state = serializers.CharField(source="work_state", allow_null=True)
+    submitted_by = serializers.CharField(source="work_by", allow_null=True)
+    project_name = serializers.CharField(source="work_project", allow_null=True)
+    held = serializers.DecimalField(source="still", **_EXACT)
+    per_hour = serializers.DecimalField(source="rate", help_text="What an hour of it costs at most.", **_EXACT)
+
+    class Meta:
+        model = BudgetHold
+        fields = ["workload", "name", "state", "submitted_by", "project_name", "amount", "used", "held", "per_hour"]
+
+
+class HoldPages(CursorPages):
+    ordering = ("-still", "id")
+
+
+def _holds(budget: Budget) -> Any:
+    work = Workload.objects.filter(pk=OuterRef("workload_id"))
+    return BudgetHold.objects.filter(budget=budget, released_at=None).annotate(
+        still=Greatest(F("amount") - F("used"), Decimal(0)),
+        work_name=Subquery(work.values("name")),
+        work_state=Subquery(work.values("state")),
+        work_by=Subquery(work.values("submitted_by")),
+        work_project=Subquery(work.values("project__name")),
+    )
+
+
 class NewBudgetSerializer(serializers.Serializer[Any]):
     tenant = serializers.UUIDField()
     project = serializers.UUIDField(required=False, allow_null=True, help_text="Empty: all of the tenant.")
@@ -128,7 +161,7 @@ class BudgetViewSet(ReadViewSet):
     serializer_class = BudgetSerializer
     filterset_class = BudgetFilter
     permissions = {
-        **dict.fromkeys(["list", "retrieve"], "budget.view"),
+        **dict.fromkeys(["list", "retrieve", "holds"], "budget.view"),
         **dict.fromkeys(["create", "partial_update", "end"], "budget.edit"),
     }
 
@@ -164,6 +197,13 @@ class BudgetViewSet(ReadViewSet):
     def end(self, request: Request, pk: str) -> Response:
         """Nothing is refused by it any more. It stays to be read."""
         return self.answer(budgets.end(by=self.user, budget=self._editable()), 202)
+
+    @extend_schema(responses=BudgetHoldSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=HoldPages)
+    def holds(self, request: Request, pk: str) -> Response:
+        """For which work the budget holds something back, the most first."""
+        page = self.paginate_queryset(_holds(self.get_object()))
+        return self.get_paginated_response(BudgetHoldSerializer(page, many=True).data)
 
     def _editable(self) -> Budget:
         budget: Budget = self.get_object()

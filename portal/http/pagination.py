@@ -11,7 +11,7 @@ from rest_framework.pagination import CursorPagination
 class CursorPages(CursorPagination):
     """`limit` up to 200. Newest first: our ids are UUIDs of version 7 (or a sequence), so they sort by age."""
 
-    ordering = "-id"
+    ordering: str | tuple[str, ...] = "-id"
     page_size = 50
     max_page_size = 200
     page_size_query_param = "limit"

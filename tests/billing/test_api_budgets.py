@@ -8,9 +8,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.actions import budgets, wallets
+from billing.actions import budgets, spending, wallets
 from billing.models import Budget
 from billing.policy import policy
+from federation.actions import workloads
 from federation.models import Workload
 from portal.audit import SYSTEM
 from portal.permissions import Role
@@ -110,6 +111,31 @@ def test_work_beyond_a_budget_is_refused_in_words_and_nothing_is_left_of_it(esta
     assert Workload.objects.filter(project=estate.project).count() == 1
 
 
+def test_a_budget_says_for_which_work_it_holds_something_the_most_first(estate: Estate) -> None:
+    mine = budgets.create(
+        by=SYSTEM, tenant=estate.tenant, project=None, limit=Decimal(1000), currency="CNY", policy=policy()
+    )
+    member, finance = as_role(estate, Role.PROJECT_MEMBER), as_role(estate, Role.TENANT_FINANCE)
+    for name, cards in (("small", 1), ("large", 5), ("middle", 2)):
+        assert send(member, "/workloads", asked(estate, name=name, accelerators=cards))[0] == 201
+    address = f"/budgets/{mine.pk}/holds"
+    assert send(member, address, method="get")[0] in (403, 404)
+    told = send(finance, address, method="get")[1]["results"]
+    assert [(h["name"], Decimal(h["held"])) for h in told] == [("large", 50), ("middle", 20), ("small", 10)]
+    assert {(h["state"], h["project_name"]) for h in told} == {("queued", estate.project.name)}
+    assert [Decimal(h["per_hour"]) for h in told] == [50, 20, 10]
+    mine.refresh_from_db()
+    assert sum(Decimal(h["held"]) for h in told) == mine.held
+    page = send(finance, f"{address}?limit=2", method="get")[1]
+    assert [h["name"] for h in page["results"]] == ["large", "middle"]
+    rest = finance.get(page["next"]).json()
+    assert ([h["name"] for h in rest["results"]], rest["next"]) == (["small"], None)
+    large = Workload.objects.get(name="large", project=estate.project)
+    workloads.cancel(by=SYSTEM, workload=large)
+    spending.settle(tenant_id=estate.tenant.pk, policy=policy())
+    assert [h["name"] for h in send(finance, address, method="get")[1]["results"]] == ["middle", "small"]
+
+
 def test_an_estimate_makes_nothing_and_says_where_there_is_no_price() -> None:
     estate = Estate()
     member = as_role(estate, Role.PROJECT_MEMBER)
@@ -169,7 +195,6 @@ def test_lists_take_as_many_queries_for_many_as_for_one(noun: str) -> None:
 
 
 def test_letting_in_and_settling_take_as_many_queries_for_many_as_for_one(estate: Estate) -> None:
-    from billing.actions import spending
     from federation.actions import arrays
 
     budgets.create(by=SYSTEM, tenant=estate.tenant, project=None, limit=Decimal(10**6), currency="CNY", policy=policy())

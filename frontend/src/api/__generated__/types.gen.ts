@@ -541,6 +541,27 @@ export type BudgetAlert = {
     readonly created_at: string;
 };
 
+/**
+ * What is held for one workload: `amount` at worst, less what it has `used` of it this month, leaves `held`.
+ */
+export type BudgetHold = {
+    workload: string;
+    /**
+     * Null: it is gone.
+     */
+    name: string | null;
+    state: string | null;
+    submitted_by: string | null;
+    project_name: string | null;
+    amount: string;
+    used: string;
+    held: string;
+    /**
+     * What an hour of it costs at most.
+     */
+    per_hour: string;
+};
+
 export type ByEnum = 'model' | 'site' | 'tenant';
 
 /**
@@ -2561,6 +2582,12 @@ export type PaginatedBillingTermList = {
     next: string | null;
     previous: string | null;
     results: Array<BillingTerm>;
+};
+
+export type PaginatedBudgetHoldList = {
+    next: string | null;
+    previous: string | null;
+    results: Array<BudgetHold>;
 };
 
 export type PaginatedBudgetList = {
@@ -10847,6 +10874,42 @@ export type BudgetsEndResponses = {
 };
 
 export type BudgetsEndResponse = BudgetsEndResponses[keyof BudgetsEndResponses];
+
+export type BudgetsHoldsData = {
+    body?: never;
+    path: {
+        /**
+         * A UUID string identifying this budget.
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * The pagination cursor value.
+         */
+        cursor?: string;
+        /**
+         * Number of results to return per page.
+         */
+        limit?: number;
+    };
+    url: '/api/v1/budgets/{id}/holds';
+};
+
+export type BudgetsHoldsErrors = {
+    /**
+     * Refused or failed
+     */
+    default: Problem;
+};
+
+export type BudgetsHoldsError = BudgetsHoldsErrors[keyof BudgetsHoldsErrors];
+
+export type BudgetsHoldsResponses = {
+    200: PaginatedBudgetHoldList;
+};
+
+export type BudgetsHoldsResponse = BudgetsHoldsResponses[keyof BudgetsHoldsResponses];
 
 export type EstimatesCreateData = {
     body: NewWorkloadRequest;

@@ -1,7 +1,7 @@
 /** Budgets by month: what is spent, what work may still cost, and what is left for new work. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Stack, Text } from "@mantine/core";
-import { IconPlus } from "@tabler/icons-react";
+import { ActionIcon, Button, Group, Stack, Text } from "@mantine/core";
+import { IconChevronDown, IconChevronRight, IconPlus } from "@tabler/icons-react";
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Budget } from "~/api/__generated__";
@@ -18,6 +18,7 @@ import { Dialog } from "~/ui/Dialog";
 import { Empty } from "~/ui/Panel";
 import { StateMark } from "~/ui/StateMark";
 import { BudgetForm } from "./BudgetForm";
+import { BudgetHolds } from "./BudgetHolds";
 import { partsOf } from "./budget-bar";
 
 const query = { ...budgetsListInfiniteOptions({ query: { limit: 100, is_open: true } }), ...byCursor };
@@ -27,6 +28,7 @@ export function Budgets() {
   const can = useCan();
   const word = useWord();
   const budgets = useInfiniteQuery(query);
+  const [opened, setOpened] = useState<string>();
   const [edited, edit] = useState<Budget | "new">();
   const [ending, end] = useState<Budget>();
   const columns: Column<Budget>[] = [
@@ -34,10 +36,15 @@ export function Budgets() {
       key: "whose",
       header: t`For`,
       cell: (row) => (
-        <>
-          <Text size="sm" fw={600}>{row.project_name ?? <Trans>all projects</Trans>}</Text>
-          <AppLink path={pb.tenant(row.tenant)}>{row.tenant_name}</AppLink>
-        </>
+        <Group gap={4} wrap="nowrap">
+          <ActionIcon variant="subtle" color="gray" size="sm" aria-expanded={row.id === opened} aria-label={t`What is held of the budget of ${row.project_name ?? row.tenant_name}`} onClick={() => setOpened(row.id === opened ? undefined : row.id)}>
+            {row.id === opened ? <IconChevronDown size={16} /> : <IconChevronRight size={16} />}
+          </ActionIcon>
+          <div>
+            <Text size="sm" fw={600}>{row.project_name ?? <Trans>all projects</Trans>}</Text>
+            <AppLink path={pb.tenant(row.tenant)}>{row.tenant_name}</AppLink>
+          </div>
+        </Group>
       ),
     },
     { key: "month", header: t`Month`, cell: (row) => <span className="aq-nowrap">{row.period}</span> },
@@ -68,6 +75,7 @@ export function Budgets() {
         columns={columns}
         rowKey={(row) => row.id}
         label={t`Budgets`}
+        detail={(row) => row.id === opened && <BudgetHolds budget={row} />}
         empty={<Empty title={<Trans>No budgets yet</Trans>}><Trans>Nothing is refused for what it costs.</Trans></Empty>}
       />
       {edited && <BudgetForm budget={edited === "new" ? undefined : edited} onClose={() => edit(undefined)} />}
