@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import strategies as st
 
@@ -169,6 +170,22 @@ class Course:
         except OverBudget:
             pass
 
+    def bump(self, n: int) -> None:
+        """The system takes its cards away and queues it again; the next look lets it in anew, or has it wait."""
+        runs = [work for work in self.works if work.pk in self.runs]
+        if not runs:
+            return
+        work = runs[n % len(runs)]
+        run, begun = self.runs.pop(work.pk)
+        limit = timedelta(seconds=work.max_seconds or 0)
+        self.estate.end(run, min(begun + limit, (run.proof_at or begun) + timedelta(minutes=n)))
+        Workload.objects.filter(pk=work.pk).update(state=W.QUEUED, attempt=F("attempt") + 1)
+        if n % 2:
+            meter()
+        for stop in spending.settle(tenant_id=self.estate.tenant.pk, policy=policy()):
+            assert stop.workload_id == work.pk
+            assert spending.stop(stop)
+
     def settle(self, n: int) -> None:
         if n % 3:
             meter()
@@ -216,7 +233,8 @@ def test_what_is_not_billed_yet_stays_reserved(
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["submit", "submit", "run", "run", "again", "settle", "settle", "charge"]), st.integers(0, 40)
+        st.sampled_from(["submit", "submit", "run", "run", "run", "again", "bump", "settle", "settle", "charge"]),
+        st.integers(0, 40),
     ),
     max_size=25,
 )  # fmt: skip
