@@ -5,7 +5,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import type { Budget, BudgetHold } from "~/api/__generated__";
 import { budgetsHoldsInfiniteOptions } from "~/api/__generated__/@tanstack/react-query.gen";
 import { useCan } from "~/api/session";
-import { formatMoney } from "~/lib/format";
+import { formatMoneyShort } from "~/lib/format";
 import { pb } from "~/lib/path-builder";
 import { AppLink } from "~/parts/AppLink";
 import { byCursor, type Column, QueryTable } from "~/parts/QueryTable";
@@ -15,7 +15,7 @@ export function BudgetHolds({ budget }: { budget: Budget }) {
   const { t, i18n } = useLingui();
   const can = useCan();
   const holds = useInfiniteQuery({ ...budgetsHoldsInfiniteOptions({ path: { id: budget.id }, query: { limit: 20 } }), ...byCursor, initialPageParam: { path: { id: budget.id }, query: {} } });
-  const money = (amount: string) => <span className="aq-nowrap">{formatMoney(amount, budget.currency, i18n.locale)}</span>;
+  const money = (amount: string) => <span className="aq-nowrap">{formatMoneyShort(amount, budget.currency, i18n.locale)}</span>;
   const columns: Column<BudgetHold>[] = [
     {
       key: "work",
@@ -28,9 +28,9 @@ export function BudgetHolds({ budget }: { budget: Budget }) {
       ),
     },
     { key: "state", header: t`State`, cell: (row) => row.state !== null && <StateCell noun="workload" of={{ state: row.state }} withAge={false} /> },
-    { key: "hour", header: t`An hour, at most`, align: "right", cell: (row) => money(row.per_hour) },
-    { key: "used", header: t`Spent this month`, align: "right", cell: (row) => money(row.used) },
     { key: "held", header: t`Held for the rest`, align: "right", cell: (row) => money(row.held) },
+    { key: "used", header: t`Spent this month`, align: "right", cell: (row) => money(row.used) },
+    { key: "hour", header: t`An hour, at most`, align: "right", cell: (row) => money(row.per_hour) },
   ];
   return (
     <QueryTable

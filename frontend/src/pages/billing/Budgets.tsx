@@ -34,7 +34,7 @@ export function Budgets() {
   const columns: Column<Budget>[] = [
     {
       key: "whose",
-      header: t`For`,
+      header: t`Whose`,
       cell: (row) => (
         <Group gap={4} wrap="nowrap">
           <ActionIcon variant="subtle" color="gray" size="sm" aria-expanded={row.id === opened} aria-label={t`What is held of the budget of ${row.project_name ?? row.tenant_name}`} onClick={() => setOpened(row.id === opened ? undefined : row.id)}>
