@@ -95,10 +95,10 @@ def _settle(
     # Asked before usage is read: all that the ended have used is there by then, and nothing else is overlooked.
     ended = _settled_work(budgets)
     beyond = unbilled.beyond(tenant_id, ended)
-    behind = unbilled.seconds({hold.workload_id for hold in every if _is_anew(hold, works)})
+    behind = unbilled.seconds({hold.workload_id for hold in every if _is_anew(hold, works.get(hold.workload_id))})
     for budget in budgets:
         if budget.period_start != month.start:
-            _begin_month(budget, holds[budget.pk], policy, month, now)
+            _begin_month(budget, holds[budget.pk], works, policy, month, now)
     uncharged = _not_charged(tenant_id, currency, policy, month)
     last = LedgerTransaction.objects.filter(tenant_id=tenant_id).order_by("-seq").values_list("seq", flat=True).first()
     stops: list[Stop] = []
@@ -158,10 +158,17 @@ def _settled_work(budgets: Sequence[Budget]) -> set[UUID]:
         return {pk for (pk,) in cursor.fetchall()}
 
 
-def _begin_month(budget: Budget, holds: Iterable[BudgetHold], policy: Policy, month: Period, now: datetime) -> None:
+def _begin_month(
+    budget: Budget,
+    holds: Iterable[BudgetHold],
+    works: Mapping[UUID, Workload],
+    policy: Policy,
+    month: Period,
+    now: datetime,
+) -> None:
     """Nothing is spent yet, and what runs on may cost as much as if it began now."""
     budget.period_start, budget.charged, budget.counted_seq, budget.spent = month.start, ZERO, 0, ZERO
-    works, estimator = _works(holds), Estimator(budget.tenant_id, policy, now)
+    estimator = Estimator(budget.tenant_id, policy, now)
     for hold in holds:
         hold.charged = hold.used = hold.amount = ZERO
         if (work := works.get(hold.workload_id)) is not None:
@@ -267,7 +274,7 @@ def _renew(
     stops: list[Stop] = []
     estimator = Estimator(budget.tenant_id, policy, now)
     for hold, work in due:
-        is_anew = _is_anew(hold, works)
+        is_anew = _is_anew(hold, work)
         found = estimator.of(work)
         wanted = found.cost(budget, now, month.end)
         if is_anew:
@@ -283,12 +290,11 @@ def _renew(
 
 def _is_due(hold: BudgetHold, work: Workload) -> bool:
     is_short = work.max_seconds is None and hold.left < pure.worst_case(hold.rate, _TOP_UP_SECONDS)
-    return work.attempt > hold.attempt or is_short
+    return _is_anew(hold, work) or is_short
 
 
-def _is_anew(hold: BudgetHold, works: Mapping[UUID, Workload]) -> bool:
+def _is_anew(hold: BudgetHold, work: Workload | None) -> bool:
     """It begins once more, and not by `holds`."""
-    work = works.get(hold.workload_id)
     return work is not None and work.attempt > hold.attempt
 
 
